@@ -1,0 +1,357 @@
+/* apply.c - one use of a primitive: check, infer, evaluate, record. */
+#include "autograd_internal.h"
+
+#include <stdarg.h>
+
+enum { FEW = 8 }; /* operands that fit the stack; more take a block */
+
+/* ---- nodes ----------------------------------------------------------------------------------- */
+
+static size_t align_up(size_t n) { return (n + 15) & ~(size_t)15; }
+
+/* The block of a node: the struct, then the arrays. The inputs are not referenced yet. */
+static ct__node *node_build(const ct_op *op, const void *attr, int n_in, ct_tensor *const *in,
+                            int n_out) {
+  size_t ins = (size_t)n_in, outs = (size_t)n_out, kept = n_out > 1 ? outs : 0;
+  size_t wants = ins > outs ? ins : outs; /* an expanded call has its outputs as inputs */
+  size_t slot_at = align_up(sizeof(ct__node)), attr_at = slot_at + outs * sizeof(ct__slot);
+  size_t in_at = align_up(attr_at + op->attr_size), out_at = in_at + ins * sizeof(ct_tensor *);
+  size_t extra_at = out_at + outs * sizeof(ct_tensor *);
+  size_t stamp_at = extra_at + (outs + kept) * sizeof(ct_tensor *);
+  size_t want_at = stamp_at + ins * sizeof(uint64_t), bytes = want_at + wants * sizeof(bool);
+  char *block = ct__alloc(bytes);
+  if (!block) return NULL;
+  ct__node *n = (ct__node *)(void *)block;
+  memset(n, 0, sizeof *n);
+  n->bytes = bytes;
+  n->slot = (ct__slot *)(void *)(block + slot_at);
+  n->recipe.in = (ct_tensor **)(void *)(block + in_at);
+  n->recipe.out = (ct_tensor **)(void *)(block + out_at);
+  n->recipe.extra = (ct_tensor **)(void *)(block + extra_at);
+  n->stamp = (uint64_t *)(void *)(block + stamp_at);
+  n->want = (bool *)(block + want_at);
+  n->recipe.n_in = n_in;
+  n->recipe.n_out = n_out;
+  n->recipe.n_extra = (int)(outs + kept);
+  memset(n->recipe.out, 0, (2 * outs + kept) * sizeof(ct_tensor *)); /* out and extra */
+  if (n_in > 0) memcpy(n->recipe.in, in, ins * sizeof(ct_tensor *));
+  n->call = (ct_call){op, op->attr_size ? block + attr_at : NULL, n_in, n_out, n->recipe.in};
+  if (op->attr_size == 0) return n;
+  if (!op->attr_copy)
+    memcpy(block + attr_at, attr, op->attr_size);
+  else if (op->attr_copy(block + attr_at, attr) != CT_OK) {
+    ct__free(block, bytes);
+    return NULL;
+  }
+  return n;
+}
+
+/* The block alone: for a node whose inputs are not referenced, or not any more. */
+static void node_discard(ct__node *n) {
+  if (n->call.op->attr_release) n->call.op->attr_release((void *)(uintptr_t)n->call.attr);
+  ct__free(n, n->bytes);
+}
+
+static void node_destroy(ct_recipe *r) { node_discard((ct__node *)(void *)r); }
+
+/* From here on the node is a recipe: it owns its inputs and remembers their versions. */
+static void node_commit(ct__node *n) {
+  n->recipe.destroy = node_destroy;
+  atomic_init(&n->recipe.refs, 1);
+  for (int i = 0; i < n->call.n_in; i++) {
+    ct__ref(n->recipe.in[i]);
+    n->stamp[i] = n->recipe.in[i]->stamp;
+  }
+}
+
+ct__node *ct__node_new(const ct_op *op, const void *attr, int n_in, ct_tensor *const *in,
+                       int n_out) {
+  ct__node *n = node_build(op, attr, n_in, in, n_out);
+  if (n) node_commit(n);
+  return n;
+}
+
+void ct__node_free(ct__node *n) { ct__recipe_unref(&n->recipe); }
+
+void ct__node_adopt(ct__node *n, int o, ct_tensor *t) {
+  atomic_fetch_add_explicit(&n->recipe.refs, 1, memory_order_relaxed);
+  n->recipe.out[o] = t;
+  t->recipe = &n->recipe;
+  t->out_index = o;
+  t->flags |= CT__RECORDED;
+}
+
+/* ---- checks ---------------------------------------------------------------------------------- */
+
+typedef struct traits {
+  bool recorded, symbolic;
+} traits;
+
+static ct_status check_input(const ct_op *op, int i, const ct_tensor *t) {
+  if (!t) return ct__fail(CT_EARG, "%s: input %d is NULL", op->name, i);
+  if (ct__is_nil(t)) return ct__pending(op->name);
+  char text[CT__SHAPE_TEXT];
+  return ct__fail(CT_ESTALE,
+                  "%s: the value of input %d, %s %s, was overwritten by %s since it was made",
+                  op->name, i, ct_dtype_name(t->v.dtype), ct__shape_text(text, t->v.ndim, t->v.dim),
+                  t->buffer->written_by);
+}
+
+static ct_status check_inputs(const ct_op *op, int n_in, ct_tensor *const *in, traits *have) {
+  if (CT__UNLIKELY(op->n_in != CT_VARIADIC && n_in != op->n_in))
+    return ct__fail(CT_EARG, "%s: want %d inputs, got %d", op->name, op->n_in, n_in);
+  unsigned flags = 0;
+  for (int i = 0; i < n_in; i++) {
+    const ct_tensor *t = in[i];
+    if (CT__UNLIKELY(!t || ct__is_nil(t) || ct__stale(t))) return check_input(op, i, t);
+    flags |= t->flags;
+    if (!t->buffer) have->symbolic = true;
+  }
+  have->recorded = (flags & CT__RECORDED) != 0;
+  return CT_OK;
+}
+
+/* ---- evaluation ------------------------------------------------------------------------------ */
+
+static ct_loop *kernel_loop(const ct_call *c) {
+  return c->op->kernel->loop[c->in[c->n_in - 1]->v.dtype];
+}
+
+static ct_status infer(const ct_call *c, ct_spec *spec) {
+  const ct_op *op = c->op;
+  ct_status status = op->infer(c, spec);
+  if (status != CT_OK) return status;
+  if (op->kernel && !kernel_loop(c))
+    return ct_fail(c, CT_EDTYPE, "not defined for dtype %s",
+                   ct_dtype_name(c->in[c->n_in - 1]->v.dtype));
+  for (int o = 0; o < c->n_out && status == CT_OK; o++)
+    status = ct__shape_check(op->name, spec[o].dtype, spec[o].shape.n, spec[o].shape.dim);
+  return status;
+}
+
+/* Runs the kernel over values that exist. */
+static ct_status evaluate(const ct_call *c, ct_tensor **out) {
+  const ct_op *op = c->op;
+  int n = c->n_in + c->n_out;
+  const ct_view *few[FEW], **view = few;
+  if (CT__UNLIKELY(n > FEW)) view = ct__alloc((size_t)n * sizeof *view);
+  if (!view) return CT_ENOMEM;
+  for (int i = 0; i < c->n_in; i++) view[i] = &c->in[i]->v;
+  for (int o = 0; o < c->n_out; o++) view[c->n_in + o] = &out[o]->v;
+  ct_status status = CT_OK;
+  if (op->kernel) {
+    ct_map(c->n_in, view, &out[0]->v, kernel_loop(c), c->attr);
+  } else {
+    size_t bytes = op->work ? op->work(c) : 0;
+    void *work = bytes ? ct__alloc(bytes) : NULL;
+    if (bytes && !work)
+      status = CT_ENOMEM;
+    else {
+      ct_view *places[FEW] = {0};
+      for (int o = 0; o < c->n_out && o < FEW; o++) places[o] = &out[o]->v;
+      status = op->eval(&(ct_eval){
+          op, c->attr, c->n_in, c->n_out, view,
+          c->n_out <= FEW ? places : (ct_view *const *)(const void *)(view + c->n_in), work});
+    }
+    if (work) ct__free(work, bytes);
+  }
+  if (view != few) ct__free(view, (size_t)n * sizeof *view);
+  return status;
+}
+
+/* Result o: a symbolic node, a view of input 0, or a fresh buffer for the kernel to fill. */
+static ct_tensor *make_output(const ct_call *c, const ct_spec *s, bool symbolic, bool *viewed) {
+  if (symbolic) return ct__tensor_new(s->dtype, s->shape.n, s->shape.dim);
+  if (!c->op->view) return ct__tensor_alloc(s->dtype, s->shape.n, s->shape.dim);
+  ct_tensor *t = ct__tensor_new(s->dtype, s->shape.n, s->shape.dim), *x = c->in[0];
+  if (!t) return NULL;
+  *viewed = c->op->view(c->attr, &x->v, &t->v);
+  if (*viewed) {
+    t->buffer = x->buffer;
+    t->stamp = x->stamp;
+    atomic_fetch_add_explicit(&x->buffer->refs, 1, memory_order_relaxed);
+    return t;
+  }
+  ct__unref(t);
+  return ct__tensor_alloc(s->dtype, s->shape.n, s->shape.dim);
+}
+
+static ct_status produce(const ct_call *c, bool symbolic, ct_tensor **out) {
+  ct_spec few[FEW], *spec = few;
+  if (c->n_out > FEW) spec = ct__alloc((size_t)c->n_out * sizeof *spec);
+  if (!spec) return CT_ENOMEM;
+  ct_status status = infer(c, spec);
+  bool viewed = false;
+  for (int o = 0; o < c->n_out && status == CT_OK; o++) {
+    out[o] = make_output(c, &spec[o], symbolic, &viewed);
+    if (!out[o]) status = CT_ENOMEM;
+  }
+  if (spec != few) ct__free(spec, (size_t)c->n_out * sizeof *spec);
+  if (status == CT_OK && !symbolic && !viewed) status = evaluate(c, out);
+  return status;
+}
+
+/* ---- recording ------------------------------------------------------------------------------- */
+
+/* Calls with several outputs keep the numbers of all: a rule may need one that nobody holds any
+ * more. */
+static bool keep_outputs(ct__node *n, ct_tensor **out) {
+  if (n->call.n_out < 2) return true;
+  for (int o = 0; o < n->call.n_out; o++) {
+    ct_tensor *alias = ct__tensor_alias(out[o]);
+    if (!alias) return false;
+    n->recipe.extra[n->call.n_out + o] = alias;
+  }
+  return true;
+}
+
+/* Gives the outputs their recipe, or forgets the call. False when memory ran out. */
+static bool record(ct__node *n, traits have, ct_tensor **out) {
+  bool on = ct__recording();
+  if (have.recorded && (on || have.symbolic)) {
+    n->symbolic = have.symbolic;
+    n->cut = !on;
+    node_commit(n);
+    bool ok = keep_outputs(n, out);
+    for (int o = 0; ok && o < n->call.n_out; o++) ct__node_adopt(n, o, out[o]);
+    ct__recipe_unref(&n->recipe); /* its outputs own it now */
+    return ok;
+  }
+  for (int o = 0; have.recorded && o < n->call.n_out; o++) out[o]->flags |= CT__CUT;
+  node_discard(n);
+  return true;
+}
+
+static ct_status fail_all(ct_status status, int n_out, ct_tensor **out) {
+  for (int o = 0; o < n_out; o++) {
+    if (out[o]) ct__unref(out[o]);
+    out[o] = ct_nil();
+  }
+  return status;
+}
+
+ct_status ct__apply(const ct_op *op, const void *attr, int n_in, ct_tensor *const *in,
+                    ct_tensor **out) {
+  int n_out = op->n_out == 0 ? 1 : op->n_out == CT_VARIADIC ? *(const int *)attr : op->n_out;
+  memset(out, 0, (size_t)n_out * sizeof *out);
+  traits have = {false, false};
+  ct_status status = check_inputs(op, n_in, in, &have);
+  if (CT__UNLIKELY(status != CT_OK)) return fail_all(status, n_out, out);
+  ct__node *n = node_build(op, attr, n_in, in, n_out);
+  if (CT__UNLIKELY(!n)) return fail_all(CT_ENOMEM, n_out, out);
+  status = produce(&n->call, have.symbolic, out);
+  if (CT__UNLIKELY(status != CT_OK)) {
+    node_discard(n);
+    return fail_all(status, n_out, out);
+  }
+  if (!record(n, have, out)) return fail_all(CT_ENOMEM, n_out, out);
+  for (int o = 0; o < n_out; o++) ct__own(out[o]);
+  return CT_OK;
+}
+
+ct_tensor *ct__apply1(const ct_op *op, const void *attr, int n_in, ct_tensor *const *in) {
+  ct_tensor *y;
+  ct__apply(op, attr, n_in, in, &y);
+  return y;
+}
+
+/* ---- the public face ------------------------------------------------------------------------- */
+
+static ct_status check_record(const ct_op *op, const void *attr, ct_list in) {
+  if (!op) return ct__fail(CT_EARG, "ct_apply: the record is NULL");
+  if (op->size < sizeof(ct_op))
+    return ct__fail(CT_EARG, "ct_apply: the record does not begin with CT_OP");
+  if (!op->name || !op->infer || !(op->eval || op->kernel))
+    return ct__fail(CT_EARG, "ct_apply: a record needs a name, infer, and eval or kernel");
+  if (op->attr_size && !attr) return ct__fail(CT_EARG, "%s: attributes are NULL", op->name);
+  if (in.n < 0 || (in.n > 0 && !in.at))
+    return ct__fail(CT_EARG, "%s: bad list of inputs", op->name);
+  if (op->kernel && (in.n < 1 || in.n >= CT__MAX_OPERANDS))
+    return ct__fail(CT_EARG, "%s: a kernel takes 1 to %d inputs", op->name, CT__MAX_OPERANDS - 1);
+  int n_out = op->n_out == CT_VARIADIC && attr ? *(const int *)attr : op->n_out;
+  if (n_out < 0) return ct__fail(CT_EARG, "%s: negative number of outputs", op->name);
+  return CT_OK;
+}
+
+ct_tensor *ct_apply(const ct_op *op, ct_list in) { return ct_apply_attr(op, NULL, in); }
+
+ct_tensor *ct_apply_attr(const ct_op *op, const void *attr, ct_list in) {
+  if (check_record(op, attr, in) != CT_OK) return ct_nil();
+  if (op->n_out > 1 || op->n_out == CT_VARIADIC)
+    return ct__nil(CT_EARG, "%s: several outputs, use ct_apply_all", op->name);
+  return ct__apply1(op, attr, in.n, in.at);
+}
+
+ct_status ct_apply_all(const ct_op *op, const void *attr, ct_list in, ct_tensor **out) {
+  ct_status status = check_record(op, attr, in);
+  if (status != CT_OK) return status;
+  if (!out) return ct__fail(CT_EARG, "%s: out is NULL", op->name);
+  return ct__apply(op, attr, in.n, in.at, out);
+}
+
+/* ---- for rules and infer --------------------------------------------------------------------- */
+
+ct_tensor *ct_out(const ct_call *c, int o) {
+  ct__node *n = ct__node_of_call(c);
+  if (o < 0 || o >= c->n_out) return ct__nil(CT_EARG, "%s: there is no output %d", c->op->name, o);
+  if (n->recipe.out[o]) return n->recipe.out[o];
+  if (c->n_out < 2) return ct__nil(CT_ENOVALUE, "%s: the output is gone", c->op->name);
+  ct_tensor *t = ct__tensor_alias(n->recipe.extra[c->n_out + o]); /* nobody held it: made anew */
+  if (t) ct__node_adopt(n, o, t);
+  return ct__own(t);
+}
+
+bool ct_wants(const ct_call *c, int i) {
+  return i >= 0 && i < c->n_in && ct__node_of_call(c)->want[i];
+}
+
+ct_status ct_fail(const ct_call *c, ct_status code, const char *format, ...) {
+  char text[256], got[256], shape[CT__SHAPE_TEXT];
+  va_list args;
+  va_start(args, format);
+  vsnprintf(text, sizeof text, format, args);
+  va_end(args);
+  size_t at = 0;
+  got[0] = '\0';
+  for (int i = 0; i < c->n_in && at < sizeof got; i++) {
+    const ct_view *v = &c->in[i]->v;
+    const char *join = i == 0 ? "" : i == c->n_in - 1 ? " and " : ", ";
+    bool dtype = code == CT_EDTYPE;
+    at += (size_t)snprintf(got + at, sizeof got - at, "%s%s%s%s", join,
+                           dtype ? ct_dtype_name(v->dtype) : "", dtype ? " " : "",
+                           ct__shape_text(shape, v->ndim, v->dim));
+  }
+  return ct__fail(code, "%s: %s%s%s", c->op->name, text, got[0] ? ", got " : "", got);
+}
+
+ct_shape ct__shape_of_view(const ct_view *v) { return ct_shape_make((size_t)v->ndim, v->dim); }
+
+ct_status ct__infer_like(const ct_call *c, ct_spec *out) {
+  ct__spec_set(out, ct__in(c, 0)->dtype, ct__in(c, 0)->ndim, ct__in(c, 0)->dim);
+  return CT_OK;
+}
+
+ct_status ct_infer_same(const ct_call *c, ct_spec *out) {
+  if (c->n_in < 1) return ct_fail(c, CT_EARG, "want at least one input");
+  ct__infer_like(c, out);
+  for (int i = 1; i < c->n_in; i++) {
+    const ct_view *v = ct__in(c, i);
+    if (v->dtype != out->dtype) return ct_fail(c, CT_EDTYPE, "want one dtype (ct_cast converts)");
+    if (CT__LIKELY(v->ndim == out->shape.n &&
+                   memcmp(v->dim, out->shape.dim, (size_t)v->ndim * sizeof v->dim[0]) == 0))
+      continue;
+    ct_shape joint;
+    if (!ct__broadcast(out->shape, ct__shape_of_view(v), &joint))
+      return ct_fail(c, CT_ESHAPE, "want shapes that broadcast");
+    out->shape = joint;
+  }
+  return CT_OK;
+}
+
+ct_tensor *ct__constant_like(const ct_tensor *x, double value) {
+  return ct_scalar(x->v.dtype, value);
+}
+
+ct_tensor *ct__zeros_like(const ct_tensor *x) {
+  return ct_zeros(x->v.dtype, ct__shape_of_view(&x->v));
+}

@@ -1,0 +1,360 @@
+/* autograd.h - operations, recipes and their derivatives.
+ *
+ * An operation whose inputs all have values runs at once. With an input that has none (a
+ * placeholder, or what was made from one) its result stays symbolic: shape and dtype are known, the
+ * value is not. A result is recorded if it depends on a variable or a placeholder, unless recording
+ * is off (ct_scope_begin_with(CT_NO_RECORD)). Derivatives are functions from recipes to recipes,
+ * built with the operations below, so they nest to any order and work eagerly and symbolically.
+ *
+ * Conventions for every operation here: inputs are borrowed; the result is a new tensor that
+ * belongs to the current scope; a failure returns nil and sets the error (ct_error_message names
+ * the operation, the shapes and what was expected). Operands broadcast as in NumPy; dtypes are
+ * never mixed (use ct_cast). Derivatives exist in both modes and to every order unless said
+ * otherwise. In the formulas x, a, b are inputs, y is the result, gy its cotangent, gx the
+ * cotangent of x.
+ */
+#ifndef COTANGENT_AUTOGRAD_H
+#define COTANGENT_AUTOGRAD_H
+
+#include "tensor.h"
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+/* ---- recording ------------------------------------------------------------------------------- */
+
+/* A recorded leaf with a copy of t's value, layout kept. Owned by the caller: ct_release it. */
+CT_API ct_tensor *ct_variable(ct_tensor *t);
+/* A recorded leaf without a value. Owned by the current scope. */
+CT_API ct_tensor *ct_placeholder(ct_dtype dtype, ct_shape shape);
+/* Stores value's numbers in the variable (same shape and dtype; they may overlap). What was
+ * recorded from the old value becomes CT_ESTALE. */
+CT_API ct_status ct_assign(ct_tensor *variable, ct_tensor *value);
+/* The same numbers without a recipe: a constant to both modes. */
+CT_API ct_tensor *ct_detach(ct_tensor *t);
+CT_API bool ct_is_recorded(const ct_tensor *t);
+CT_API bool ct_is_variable(const ct_tensor *t);
+
+/* ---- derivatives ----------------------------------------------------------------------------- */
+
+/* Derivatives are taken with respect to any recorded float tensors x, leaves or not: they are cut
+ * points, treated as independent of each other. An x that y does not depend on gets zeros; an x
+ * that is not recorded is CT_ERECORD. Results are tensors like any other: recorded, so they can be
+ * differentiated again. Eager results are computed at once with recording off; the graph of the
+ * derivative is built only if it is differentiated. Errors: CT_ENORULE (names operation, input and
+ * mode), CT_ESTALE (an input was overwritten since it was used), CT_EDTYPE, CT_ESHAPE. */
+
+/* gx = J^T gy for y = f(x): one cotangent pulled back. gy has y's shape and dtype. */
+CT_API ct_tensor *ct_vjp(ct_tensor *y, ct_tensor *x, ct_tensor *gy);
+/* gx[j] = sum_i (dy_i/dx_j)^T gy_i; a NULL in gy is zero. gx has room for x.n tensors. */
+CT_API ct_status ct_vjp_all(ct_list y, ct_list gy, ct_list x, ct_tensor **gx);
+/* dy = J dx: one tangent pushed forward. dx has x's shape and dtype. */
+CT_API ct_tensor *ct_jvp(ct_tensor *y, ct_tensor *x, ct_tensor *dx);
+/* dy[i] = sum_j dy_i/dx_j dx_j; a NULL in dx is zero. dy has room for y.n tensors. */
+CT_API ct_status ct_jvp_all(ct_list y, ct_list x, ct_list dx, ct_tensor **dy);
+/* The gradient of a loss with one element: ct_vjp_all with a cotangent of 1. On failure every gx[j]
+ * is nil. */
+CT_API ct_status ct_grad(ct_tensor *loss, ct_list x, ct_tensor **gx);
+/* The same, and the loss as a number. The loss must have a value. */
+CT_API ct_status ct_value_and_grad(ct_tensor *loss, ct_list x, double *value, ct_tensor **gx);
+
+/* ---- functions: recipes that run again ------------------------------------------------------- */
+
+/* A recipe cut at its inputs, which are placeholders or any recorded tensors. Variables are read at
+ * every run, recorded values in between are computed anew, everything else is constant. */
+typedef struct ct_function ct_function;
+
+/* NULL on failure. What the outputs do not need is left out. */
+CT_API ct_function *ct_function_new(ct_list inputs, ct_list outputs);
+CT_API ct_function *ct_function_keep(ct_function *f);
+CT_API void ct_function_release(ct_function **f);
+/* Runs f: inputs must have the shapes and dtypes of the placeholders. outputs has room for every
+ * output; they belong to the current scope and are not recorded. */
+CT_API ct_status ct_run(const ct_function *f, ct_list inputs, ct_tensor **outputs);
+/* f as one operation of a larger recipe: differentiable, eager or symbolic. */
+CT_API ct_status ct_call_function(ct_function *f, ct_list inputs, ct_tensor **outputs);
+
+/* ---- a primitive ----------------------------------------------------------------------------- */
+
+typedef struct ct_op ct_op;
+
+/* Shape and dtype of a result. */
+typedef struct ct_spec {
+  ct_dtype dtype;
+  ct_shape shape;
+} ct_spec;
+
+/* One use of a primitive, as its rules see it. */
+typedef struct ct_call {
+  const ct_op *op;
+  const void *attr;
+  int n_in, n_out;
+  ct_tensor *const *in;
+} ct_call;
+
+/* One evaluation, as kernels see it: no tensors, only places for numbers. */
+typedef struct ct_eval {
+  const ct_op *op;
+  const void *attr;
+  int n_in, n_out;
+  const ct_view *const *in;
+  ct_view *const *out;
+  void *work; /* op->work bytes, 64-byte aligned */
+} ct_eval;
+
+/* Inner loops of an elementwise primitive by dtype; NULL where the dtype is not supported.
+ * partial[i] reads t, then the inputs, then y, and writes t * dy/dx_i, exactly 0 where t is 0. */
+typedef struct ct_kernel {
+  ct_loop *loop[CT_DTYPES];
+  ct_loop *partial[2][CT_DTYPES];
+} ct_kernel;
+
+#define CT_VARIADIC (-1)
+
+#define CT_ELEMENTWISE 1u /* y[i] depends on the i-th elements of the broadcast inputs only */
+#define CT_NONDIFF     2u /* the derivative is zero by definition, or the result is no float */
+
+/* The record of a primitive. Everything not given is zero. The engine sums contributions, undoes
+ * broadcasting and treats zeros (NULL); a rule never does.
+ *   VJP: `vjp`, else gy * `partial`, else the derivative of `fallback`.
+ *   JVP: `jvp`, else `partial` * dx, else `linear`, else the derivative of `fallback`. */
+struct ct_op {
+  size_t size;      /* CT_OP: lets the record grow */
+  const char *name; /* as error texts and drawings show it */
+  const char *doc;  /* the formula, one line */
+  int n_in;         /* number of inputs, or CT_VARIADIC */
+  int n_out;        /* 0 means 1; CT_VARIADIC: the attribute block begins with an int, the number */
+  unsigned linear;  /* bit i: linear in input i, the others held: JVP is the same operation */
+  unsigned inplace; /* bit i: in a program the output may take over input i's buffer */
+  unsigned flags;   /* CT_ELEMENTWISE, CT_NONDIFF */
+  size_t attr_size; /* the attribute block, copied into the call */
+  bool (*attr_equal)(const void *a, const void *b);             /* NULL: same bytes */
+  ct_status (*attr_copy)(void *to, const void *from);           /* NULL: same bytes */
+  void (*attr_release)(void *attr);                             /* undoes attr_copy */
+  ct_status (*infer)(const ct_call *c, ct_spec *out);           /* shapes and dtypes, or ct_fail */
+  bool (*view)(const void *attr, const ct_view *x, ct_view *y); /* y as a view of input 0: sets data
+                                  and strides (y has its shape), or false: a copy by eval */
+  size_t (*work)(const ct_call *c);                             /* bytes of workspace */
+  ct_status (*eval)(const ct_eval *e);            /* numbers; may fail with ct_error_set */
+  const ct_kernel *kernel;                        /* instead of eval, elementwise */
+  ct_tensor *(*partial)(const ct_call *c, int i); /* dy/dx_i, elementwise */
+  /* Cotangents of the inputs that ct_wants; gy[o] is NULL for zero, and a gx left NULL is zero. */
+  void (*vjp)(const ct_call *c, ct_tensor *const *gy, ct_tensor **gx);
+  /* Tangents of the outputs; dx[i] is NULL for zero, and a dy left NULL is zero. */
+  void (*jvp)(const ct_call *c, ct_tensor *const *dx, ct_tensor **dy);
+  void (*fallback)(const ct_call *c, ct_tensor **y); /* the same result from other primitives */
+  double lo, hi;                                     /* where tests may sample inputs */
+};
+#define CT_OP .size = sizeof(ct_op)
+
+/* Applies a primitive: the library's, or one that the caller declared as a static const record. */
+CT_API ct_tensor *ct_apply(const ct_op *op, ct_list in);
+CT_API ct_tensor *ct_apply_attr(const ct_op *op, const void *attr, ct_list in);
+CT_API ct_status ct_apply_all(const ct_op *op, const void *attr, ct_list in, ct_tensor **out);
+
+/* For rules: output o of the call; whether the cotangent of input i is wanted. */
+CT_API ct_tensor *ct_out(const ct_call *c, int o);
+CT_API bool ct_wants(const ct_call *c, int i);
+/* For infer: fails with "<name>: <text>, got <shapes of the inputs>". */
+CT_API ct_status ct_fail(const ct_call *c, ct_status code, const char *format, ...) CT_PRINTF(3, 4);
+/* Ready-made infer: all inputs broadcast and share a dtype; the result has both. */
+CT_API ct_status ct_infer_same(const ct_call *c, ct_spec *out);
+
+/* The library's own primitives, for tables and tests. */
+CT_API int ct_op_count(void);
+CT_API const ct_op *ct_op_at(int i);
+
+/* ---- elementwise ----------------------------------------------------------------------------- */
+
+/* One input, f32 or f64 (neg, abs, sign, square also i32). At a kink the
+ * derivative is the one named. */
+CT_API ct_tensor *ct_neg(ct_tensor *x);        /* -x */
+CT_API ct_tensor *ct_abs(ct_tensor *x);        /* |x|;                    derivative 0 at 0 */
+CT_API ct_tensor *ct_sign(ct_tensor *x);       /* -1, 0, 1; NaN stays;    derivative 0 */
+CT_API ct_tensor *ct_exp(ct_tensor *x);        /* e^x */
+CT_API ct_tensor *ct_expm1(ct_tensor *x);      /* e^x - 1, exact near 0 */
+CT_API ct_tensor *ct_log(ct_tensor *x);        /* ln x */
+CT_API ct_tensor *ct_log1p(ct_tensor *x);      /* ln(1 + x), exact near 0 */
+CT_API ct_tensor *ct_sqrt(ct_tensor *x);       /* x^(1/2);                derivative 0 at 0 */
+CT_API ct_tensor *ct_rsqrt(ct_tensor *x);      /* x^(-1/2) */
+CT_API ct_tensor *ct_square(ct_tensor *x);     /* x^2 */
+CT_API ct_tensor *ct_reciprocal(ct_tensor *x); /* 1 / x */
+CT_API ct_tensor *ct_sin(ct_tensor *x);        /* sin x */
+CT_API ct_tensor *ct_cos(ct_tensor *x);        /* cos x */
+CT_API ct_tensor *ct_tanh(ct_tensor *x); /* tanh x;   dy/dx = 4 s(2x) s(-2x), right in the tails */
+CT_API ct_tensor *ct_sigmoid(ct_tensor *x);  /* s(x) = 1 / (1 + e^-x);       dy/dx = s(x) s(-x) */
+CT_API ct_tensor *ct_softplus(ct_tensor *x); /* ln(1 + e^x), no overflow;    dy/dx = s(x) */
+CT_API ct_tensor *ct_relu(ct_tensor *x);     /* max(x, 0);              derivative 0 at 0 */
+
+/* Two inputs that broadcast; f32, f64 and, where the result is exact, i32. */
+CT_API ct_tensor *ct_add(ct_tensor *a, ct_tensor *b); /* a + b */
+CT_API ct_tensor *ct_sub(ct_tensor *a, ct_tensor *b); /* a - b */
+CT_API ct_tensor *ct_mul(ct_tensor *a, ct_tensor *b); /* a b */
+CT_API ct_tensor *ct_div(ct_tensor *a, ct_tensor *b); /* a / b */
+CT_API ct_tensor *ct_pow(ct_tensor *a, ct_tensor *b); /* a^b; dy/db is 0 at a = 0 */
+/* a b, but exactly 0 where a is 0, even if b is NaN or infinite: what derivatives are made with. */
+CT_API ct_tensor *ct_mul0(ct_tensor *a, ct_tensor *b);
+/* The larger one, the smaller one; NaN wins; ties share the cotangent evenly. */
+CT_API ct_tensor *ct_maximum(ct_tensor *a, ct_tensor *b);
+CT_API ct_tensor *ct_minimum(ct_tensor *a, ct_tensor *b);
+
+/* Comparisons give bool and have no derivative. */
+CT_API ct_tensor *ct_eq(ct_tensor *a, ct_tensor *b);
+CT_API ct_tensor *ct_ne(ct_tensor *a, ct_tensor *b);
+CT_API ct_tensor *ct_lt(ct_tensor *a, ct_tensor *b);
+CT_API ct_tensor *ct_le(ct_tensor *a, ct_tensor *b);
+CT_API ct_tensor *ct_gt(ct_tensor *a, ct_tensor *b);
+CT_API ct_tensor *ct_ge(ct_tensor *a, ct_tensor *b);
+
+/* a where condition (bool), b elsewhere. The branch not taken gets exactly 0, never its NaN. */
+CT_API ct_tensor *ct_where(ct_tensor *condition, ct_tensor *a, ct_tensor *b);
+/* min(max(x, lo), hi); NaN stays; derivative 1 for lo <= x <= hi, else 0. CT_EARG unless
+ * lo <= hi. */
+CT_API ct_tensor *ct_clamp(ct_tensor *x, double lo, double hi);
+CT_API ct_tensor *ct_scale(ct_tensor *x, double c); /* c x; c takes x's dtype */
+CT_API ct_tensor *ct_shift(ct_tensor *x, double c); /* x + c */
+/* To another dtype; float to integer truncates and saturates, NaN gives 0, to bool is x != 0.
+ * Between floats gx = cast of gy; otherwise there is no derivative. */
+CT_API ct_tensor *ct_cast(ct_tensor *x, ct_dtype dtype);
+/* x itself, constant to both modes. */
+CT_API ct_tensor *ct_stop_gradient(ct_tensor *x);
+
+/* ---- reductions ------------------------------------------------------------------------------ */
+
+/* Axes to reduce, negative ones from the end; n == 0 means all of them. */
+typedef struct ct_axes {
+  int n;
+  int at[CT_MAX_DIMS];
+} ct_axes;
+CT_API ct_axes ct_axes_make(size_t n, const int *at);
+#ifdef __cplusplus
+#define CT_ALL (ct_axes())
+#else
+#define CT_ALL ((ct_axes){0, {0}})
+#define CT_AXES(...)                                                                               \
+  ct_axes_make(sizeof((int[]){__VA_ARGS__}) / sizeof(int), (const int[]){__VA_ARGS__})
+#endif
+
+/* Reduced axes disappear, or stay with extent 1 (keepdims). They run in f64 (integers: 64 bits),
+ * whatever the dtype; sums and products of bool and u8 give i32.
+ * Sum: gx = gy spread back; of nothing 0. Mean: sum / n, floats only. Product: its derivative is
+ * right at zeros too; of nothing 1. */
+CT_API ct_tensor *ct_sum(ct_tensor *x, ct_axes axes, bool keepdims);
+CT_API ct_tensor *ct_mean(ct_tensor *x, ct_axes axes, bool keepdims);
+CT_API ct_tensor *ct_prod(ct_tensor *x, ct_axes axes, bool keepdims);
+/* Largest, smallest: NaN wins; ties share the cotangent evenly; no elements is CT_ESHAPE. */
+CT_API ct_tensor *ct_max(ct_tensor *x, ct_axes axes, bool keepdims);
+CT_API ct_tensor *ct_min(ct_tensor *x, ct_axes axes, bool keepdims);
+/* ln sum e^x without overflow; gx = gy softmax(x). */
+CT_API ct_tensor *ct_logsumexp(ct_tensor *x, ct_axes axes, bool keepdims);
+/* Position of the first largest (smallest) element along an axis, NaN first of all; i32. */
+CT_API ct_tensor *ct_argmax(ct_tensor *x, int axis, bool keepdims);
+CT_API ct_tensor *ct_argmin(ct_tensor *x, int axis, bool keepdims);
+/* Sorted along an axis, stable, NaN last; *indices (may be NULL) gets the i32 positions. */
+CT_API ct_tensor *ct_sort(ct_tensor *x, int axis, bool descending, ct_tensor **indices);
+CT_API ct_tensor *ct_argsort(ct_tensor *x, int axis, bool descending);
+
+/* ---- shape: views where strides allow, all linear -------------------------------------------- */
+
+CT_API ct_tensor *ct_reshape(ct_tensor *x, ct_shape shape); /* one extent may be -1: what remains */
+CT_API ct_tensor *ct_permute(ct_tensor *x, ct_axes axes);   /* y's axis i is x's axis axes[i] */
+CT_API ct_tensor *ct_transpose(ct_tensor *x, int a, int b); /* swaps two axes */
+CT_API ct_tensor *ct_broadcast_to(ct_tensor *x, ct_shape shape);
+/* Elements start, start + step, ... before stop along an axis, as Python's x[start:stop:step]:
+ * negative positions count from the end, out-of-range ones are clipped, CT_END stands for a missing
+ * bound. step != 0. */
+CT_API ct_tensor *ct_slice(ct_tensor *x, int axis, int64_t start, int64_t stop, int64_t step);
+#define CT_END INT64_MAX
+CT_API ct_tensor *ct_flip(ct_tensor *x, ct_axes axes);
+CT_API ct_tensor *ct_concat(ct_list parts, int axis);
+CT_API ct_tensor *ct_stack(ct_list parts, int axis); /* along a new axis */
+/* n parts of x.dim[axis] / n, which must divide; out has room for n. */
+CT_API ct_status ct_split(ct_tensor *x, int axis, int n, ct_tensor **out);
+CT_API ct_tensor *ct_pad(ct_tensor *x, int axis, int64_t before, int64_t after); /* with zeros */
+CT_API ct_tensor *ct_squeeze(ct_tensor *x, ct_axes axes);   /* extents of 1 leave; n == 0: all */
+CT_API ct_tensor *ct_expand_dims(ct_tensor *x, int axis);   /* a new extent of 1 at axis */
+CT_API ct_tensor *ct_flatten(ct_tensor *x, int first_axis); /* axes from first_axis on become one */
+CT_API ct_tensor *ct_contiguous(ct_tensor *x);              /* a row-major copy */
+
+/* ---- products and indexing ------------------------------------------------------------------- */
+
+/* (..., m, k) (..., k, n) -> (..., m, n), f32 or f64; leading axes broadcast; a vector on the left
+ * is one row, on the right one column, and that axis leaves the result. ga = gy b^T,
+ * gb = a^T gy. */
+CT_API ct_tensor *ct_matmul(ct_tensor *a, ct_tensor *b);
+/* Rows of x along an axis: y = x[..., indices, ...]; indices i32 of any shape takes the axis's
+ * place. gx = scatter_add of gy. CT_EINDEX outside 0 <= i < x.dim[axis]. */
+CT_API ct_tensor *ct_gather(ct_tensor *x, ct_tensor *indices, int axis);
+/* x with updates added at the places that ct_gather would read; equal indices add up in order. */
+CT_API ct_tensor *ct_scatter_add(ct_tensor *x, ct_tensor *indices, ct_tensor *updates, int axis);
+/* 1 at the index, 0 elsewhere, along a new last axis of extent depth. No derivative. */
+CT_API ct_tensor *ct_one_hot(ct_tensor *indices, int64_t depth, ct_dtype dtype);
+
+/* ---- softmax and losses ---------------------------------------------------------------------- */
+
+CT_API ct_tensor *ct_softmax(ct_tensor *x, int axis);     /* e^x / sum e^x, no overflow */
+CT_API ct_tensor *ct_log_softmax(ct_tensor *x, int axis); /* x - logsumexp x */
+
+typedef enum ct_reduction { CT_MEAN, CT_SUM, CT_EACH } ct_reduction;
+
+typedef struct ct_cross_entropy_opts {
+  double smoothing; /* e: targets become (1 - e) t + e / classes */
+  ct_reduction reduction;
+} ct_cross_entropy_opts;
+
+/* -sum_j t_j log_softmax(logits)_j for each row: logits (n, classes); targets i32 (n) or
+ * probabilities (n, classes) of the same dtype. Mean over rows by default. gx = (softmax - t) gy /
+ * n. CT_EINDEX for a label out of range. */
+CT_API ct_tensor *ct_cross_entropy(ct_tensor *logits, ct_tensor *targets);
+CT_API ct_tensor *ct_cross_entropy_with(ct_tensor *logits, ct_tensor *targets,
+                                        ct_cross_entropy_opts opts);
+
+/* ---- random numbers: a function of the key, no hidden state ---------------------------------- */
+
+CT_API ct_tensor *ct_key(uint64_t seed);                  /* i32 (4): a fresh key */
+CT_API ct_tensor *ct_key_fold(ct_tensor *key, int64_t n); /* the n-th child of a key */
+CT_API ct_tensor *ct_uniform(ct_tensor *key, ct_dtype dtype, ct_shape shape, double lo, double hi);
+CT_API ct_tensor *ct_normal(ct_tensor *key, ct_dtype dtype, ct_shape shape, double mean, double sd);
+/* Mean 0, deviation 1. */
+CT_API ct_tensor *ct_randn(ct_tensor *key, ct_dtype dtype, ct_shape shape);
+CT_API ct_tensor *ct_permutation(ct_tensor *key, int64_t n); /* 0 .. n-1 shuffled, i32 */
+
+/* ---- checking and drawing -------------------------------------------------------------------- */
+
+/* y = f(x): a function for ct_gradcheck. Returns a tensor made from x by operations. */
+typedef ct_tensor *ct_fn(ct_list x, void *payload);
+
+typedef struct ct_gradcheck_opts {
+  double step;      /* of the central differences; 0 means 1e-6 scaled by max(1, |x|) */
+  double tolerance; /* relative to the largest element; 0 means 1e-6 */
+  int order;        /* 1 or 2; 0 means 2 */
+  uint64_t seed;    /* of the random directions */
+} ct_gradcheck_opts;
+
+typedef struct ct_gradcheck_report {
+  const char *check; /* the worst check: "vjp", "jvp", "inner product", "second order ..." */
+  int input;         /* its input */
+  int64_t element;   /* its element, row-major; -1 if the check is not about one */
+  double got, want, error;
+} ct_gradcheck_report;
+
+/* Compares vjp and jvp of f at x (f64 values) with central differences, <u, J v> with <J^T u, v>,
+ * and second derivatives both ways (vjp of vjp, jvp of vjp). Values of x are used as they are; x
+ * need not be recorded. CT_ECHECK and an error text that names the worst element if any check
+ * fails. */
+CT_API ct_status ct_gradcheck(ct_fn *f, void *payload, ct_list x, ct_gradcheck_opts opts,
+                              ct_gradcheck_report *report);
+
+/* The recipe of the tensors as Graphviz text: operations, shapes, small values. With gradients (one
+ * per tensor of `marked`, may be CT_NONE both) they are shown beside the value. */
+CT_API ct_status ct_graph_dot(FILE *out, ct_list tensors, ct_list marked, ct_list gradients);
+
+#ifdef __cplusplus
+}
+static inline ct_axes ct_axes_init(std::initializer_list<int> at) {
+  return ct_axes_make(at.size(), at.begin());
+}
+#define CT_AXES(...) ct_axes_init({__VA_ARGS__})
+#endif
+#endif

@@ -1,0 +1,127 @@
+/* autograd_internal.h - the engine's side of a call, and what operations share. */
+#ifndef COTANGENT_AUTOGRAD_INTERNAL_H
+#define COTANGENT_AUTOGRAD_INTERNAL_H
+
+#include "../tensor/tensor_internal.h"
+#include "autograd.h"
+
+/* A cotangent or tangent under way. */
+typedef struct ct__slot {
+  ct_tensor *t; /* one reference, NULL for zero */
+  bool own;     /* a sum that the engine itself allocated: it may be added to in place */
+} ct__slot;
+
+/* A recorded use of a primitive. One block; the arrays lie behind it. extra[o] of the recipe is the
+ * recorded fallback's output o once the call has been expanded; extra[n_out + o], for calls with
+ * several outputs, keeps the numbers of output o for rules. */
+typedef struct ct__node {
+  ct_recipe recipe; /* first: a recipe is its node */
+  ct_call call;
+  size_t bytes;  /* of the whole block */
+  bool symbolic; /* made without values */
+  bool cut;      /* made symbolically while recording was off: evaluated, not differentiated */
+  bool expanded;
+  uint64_t *stamp;       /* versions of the inputs when they were used */
+  bool *want;            /* scratch of a walk: input i leads to a target */
+  ct__slot *slot;        /* scratch of a walk: one per output */
+  uint64_t epoch;        /* the walk that last came here */
+  struct ct__node *link; /* parent during a walk, then the next in order */
+  int cursor;
+  bool reaches; /* leads to a target */
+} ct__node;
+
+static inline ct__node *ct__node_of(const ct_tensor *t) { return (ct__node *)(void *)t->recipe; }
+static inline ct__node *ct__node_of_call(const ct_call *c) {
+  return (ct__node *)(void *)((char *)(uintptr_t)c - offsetof(ct__node, call));
+}
+
+/* ---- apply.c --------------------------------------------------------------------------------- */
+
+/* Applies op; out gets one tensor per output, all nil on failure. */
+ct_status ct__apply(const ct_op *op, const void *attr, int n_in, ct_tensor *const *in,
+                    ct_tensor **out);
+/* One output. */
+ct_tensor *ct__apply1(const ct_op *op, const void *attr, int n_in, ct_tensor *const *in);
+#define CT__APPLY(op, attr, ...)                                                                   \
+  ct__apply1(op, attr, (int)(sizeof((ct_tensor *[]){__VA_ARGS__}) / sizeof(ct_tensor *)),          \
+             (ct_tensor *[]){__VA_ARGS__})
+/* A node that references its inputs; no outputs yet. NULL on failure. */
+ct__node *ct__node_new(const ct_op *op, const void *attr, int n_in, ct_tensor *const *in,
+                       int n_out);
+void ct__node_free(ct__node *n);
+/* Makes t output o of the node: it owns the node from now on. */
+void ct__node_adopt(ct__node *n, int o, ct_tensor *t);
+
+/* ---- walk.c: the part of a recipe between y and x -------------------------------------------- */
+
+/* What the walk is for: a derivative, or running the recipe again (every recorded call of any
+ * dtype). */
+typedef enum ct__mode { CT__VJP, CT__JVP, CT__REPLAY } ct__mode;
+
+/* Flag of records without a kernel, the derivatives themselves: a replay runs their fallback. */
+#define CT__TRANSFORM 0x80000000u
+
+/* False if a walk in this mode must go through the call's fallback. */
+bool ct__has_rule(const ct_op *op, ct__mode mode);
+
+typedef struct ct__walk {
+  ct__mode mode;
+  ct_list x; /* targets: cut points */
+  uint64_t epoch;
+  ct__node *order; /* nodes that lead to a target, outputs first; through link */
+  int *table;      /* hash of x, NULL while it is short */
+  int table_size;
+} ct__walk;
+
+/* Fails with CT_ENORULE or CT_ESTALE. Expands fallbacks as the mode needs. */
+ct_status ct__walk_begin(ct__walk *w, const char *who, ct__mode mode, ct_list y, ct_list x);
+void ct__walk_end(ct__walk *w);
+int ct__walk_target(const ct__walk *w, const ct_tensor *t); /* index in x, or -1 */
+/* The node behind t if the walk goes there and leads on to a target. */
+ct__node *ct__walk_node(const ct__walk *w, const ct_tensor *t);
+void ct__walk_reverse(ct__walk *w); /* inputs first */
+/* Makes sure a call without rule is expanded into its recorded fallback. */
+ct_status ct__expand(ct__node *n);
+
+/* ---- rules.c: the derivation order of the design --------------------------------------------- */
+
+void ct__vjp_rule(ct__node *n, ct_tensor *const *gy, ct_tensor **gx);
+void ct__jvp_rule(ct__node *n, ct_tensor *const *dx, ct_tensor **dy);
+/* g summed to the shape of t, for what broadcasting repeated. */
+ct_tensor *ct__sum_to(ct_tensor *g, const ct_view *like);
+
+/* ---- for operations -------------------------------------------------------------------------- */
+
+/* The families, each a table that ends with NULL (registry.c lists them). */
+extern const ct_op *const ct__unary_ops[],
+    *const ct__binary_ops[], *const ct__reduce_ops[],
+                                 *const ct__sort_ops[],
+                                     *const ct__shape_ops[],
+                                         *const ct__index_ops[],
+                                             *const ct__matmul_ops[],
+                                                 *const ct__softmax_ops[],
+                                                     *const ct__random_ops[],
+                                                         *const ct__misc_ops[],
+                                                             *const ct__cross_entropy_ops[],
+                                                                 *const ct__function_ops[];
+
+static inline const ct_view *ct__in(const ct_call *c, int i) { return &c->in[i]->v; }
+static inline void ct__spec_set(ct_spec *s, ct_dtype dtype, int ndim, const int64_t *dim) {
+  s->dtype = dtype;
+  s->shape.n = ndim;
+  memcpy(s->shape.dim, dim, (size_t)ndim * sizeof dim[0]);
+}
+/* Ready-made infer for one input: same shape and dtype. */
+ct_status ct__infer_like(const ct_call *c, ct_spec *out);
+/* Bit mask of axes; fails as c's infer would with CT_EARG for a bad or repeated one. 0 axes: all.
+ */
+ct_status ct__axes_mask(const char *who, ct_axes axes, int ndim, unsigned *mask);
+/* A 0-d constant of x's dtype. */
+ct_tensor *ct__constant_like(const ct_tensor *x, double value);
+/* Ready-made jvp for operations linear in all float inputs together: the operation on the tangents.
+ */
+void ct__jvp_joint(const ct_call *c, ct_tensor *const *dx, ct_tensor **dy);
+ct_shape ct__shape_of_view(const ct_view *v);
+ct_tensor *ct__zeros_like(const ct_tensor *x);
+
+#endif

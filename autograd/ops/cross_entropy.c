@@ -1,0 +1,244 @@
+/* cross_entropy.c - softmax and cross entropy in one pass over the logits, and its derivative. */
+#include "lines.h"
+
+typedef struct loss_attr {
+  double smoothing;
+  int64_t reduction; /* a ct_reduction; 64 bits leave no gap to compare */
+} loss_attr;
+
+/* ---- rows ------------------------------------------------------------------------------------ */
+
+/* The targets of a row: t_j = keep * (the label is j, or the given probability of j) + floor. */
+typedef struct row_target {
+  double keep, floor;
+  int64_t label; /* -1 for probabilities */
+  const char *probability;
+  int64_t step;
+} row_target;
+
+/* The loss of a row, and its derivative (softmax sum t - t) gy; gx is contiguous. */
+typedef double loss_row(int64_t n, const char *logits, int64_t step, const row_target *t);
+typedef void grad_row(int64_t n, const char *logits, int64_t step, const row_target *t, double gy,
+                      char *gx);
+
+#define ROWS(T)                                                                                    \
+  static inline double weight_##T(const row_target *t, int64_t j) {                                \
+    const T *probability = (const T *)(const void *)t->probability;                                \
+    return t->keep * (double)probability[j * t->step] + t->floor;                                  \
+  }                                                                                                \
+  static double loss_##T(int64_t n, const char *logits, int64_t step, const row_target *t) {       \
+    const T *x = (const T *)(const void *)logits;                                                  \
+    T max = max_##T(n, x, step);                                                                   \
+    double loss = 0, log_sum = log(sum_exp_##T(n, x, step, max));                                  \
+    if (t->label >= 0) loss = t->keep * (log_sum - ((double)x[t->label * step] - (double)max));    \
+    if (t->label >= 0 && t->floor == 0) return loss;                                               \
+    for (int64_t j = 0; j < n; j++) {                                                              \
+      double weight = t->label >= 0 ? t->floor : weight_##T(t, j);                                 \
+      if (weight != 0) loss += weight * (log_sum - ((double)x[j * step] - (double)max));           \
+    }                                                                                              \
+    return loss;                                                                                   \
+  }                                                                                                \
+  static void grad_##T(int64_t n, const char *logits, int64_t step, const row_target *t,           \
+                       double gy, char *to) {                                                      \
+    const T *x = (const T *)(const void *)logits;                                                  \
+    T *gx = (T *)(void *)to;                                                                       \
+    double scale = gy / store_exp_##T(n, x, step, max_##T(n, x, step), gx, 1);                     \
+    if (t->label >= 0) {                                                                           \
+      for (int64_t j = 0; j < n; j++) gx[j] = (T)((double)gx[j] * scale - t->floor * gy);          \
+      gx[t->label] = (T)((double)gx[t->label] - t->keep * gy);                                     \
+      return;                                                                                      \
+    }                                                                                              \
+    double total = 0;                                                                              \
+    for (int64_t j = 0; j < n; j++) total += weight_##T(t, j);                                     \
+    for (int64_t j = 0; j < n; j++)                                                                \
+      gx[j] = (T)((double)gx[j] * scale * total - weight_##T(t, j) * gy);                          \
+  }
+ROWS(float)
+ROWS(double)
+
+/* The targets of row i; CT_EINDEX for a label out of range. */
+static ct_status find_target(const ct_eval *e, int64_t i, row_target *t) {
+  const ct_view *targets = e->in[1];
+  int64_t classes = e->in[0]->dim[1];
+  double smoothing = ((const loss_attr *)e->attr)->smoothing;
+  const char *row =
+      targets->data + i * targets->stride[0] * (int64_t)ct_dtype_size(targets->dtype);
+  *t = (row_target){1 - smoothing, smoothing / (double)classes, -1, row, targets->stride[1]};
+  if (targets->dtype != CT_I32) return CT_OK;
+  t->label = *(const int32_t *)(const void *)row;
+  if (t->label >= 0 && t->label < classes) return CT_OK;
+  return ct_error_set(CT_EINDEX, "cross_entropy: label %d of row %lld is outside 0 <= label < %lld",
+                      (int)t->label, (long long)i, (long long)classes);
+}
+
+static const char *logits_row(const ct_eval *e, int64_t i) {
+  const ct_view *x = e->in[0];
+  return x->data + i * x->stride[0] * (int64_t)ct_dtype_size(x->dtype);
+}
+
+/* ---- the parts of the rules ------------------------------------------------------------------ */
+
+static double smoothing_of(const ct_call *c) { return ((const loss_attr *)c->attr)->smoothing; }
+
+static ct_reduction reduction_of(const ct_call *c) {
+  return (ct_reduction)((const loss_attr *)c->attr)->reduction;
+}
+
+static ct_status check_operands(const ct_call *c) {
+  const ct_view *x = ct__in(c, 0), *t = ct__in(c, 1);
+  if (!ct_dtype_is_float(x->dtype) || (t->dtype != CT_I32 && t->dtype != x->dtype))
+    return ct_fail(c, CT_EDTYPE, "want logits f32 or f64 and targets i32 or of the same dtype");
+  bool fits = x->ndim == 2 && (t->dtype == CT_I32 ? t->ndim == 1 && t->dim[0] == x->dim[0]
+                                                  : ct__same_shape(t, x));
+  if (!fits || (x->dim[0] > 0 && x->dim[1] == 0))
+    return ct_fail(c, CT_ESHAPE, "want logits (n,classes) and %s",
+                   t->dtype == CT_I32 ? "labels (n)" : "probabilities (n,classes)");
+  return CT_OK;
+}
+
+/* (n, classes): the smoothed targets as probabilities. */
+static ct_tensor *smoothed(const ct_call *c) {
+  const ct_view *x = ct__in(c, 0);
+  ct_tensor *t = c->in[1];
+  double smoothing = smoothing_of(c);
+  if (t->v.dtype == CT_I32) t = ct_one_hot(t, x->dim[1], x->dtype);
+  if (smoothing == 0 || x->size == 0) return t;
+  return ct_shift(ct_scale(t, 1 - smoothing), smoothing / (double)x->dim[1]);
+}
+
+/* The cotangent of the result as the one of each row's loss: a scalar or (n, 1). */
+static ct_tensor *row_cotangent(const ct_call *c, ct_tensor *gy) {
+  int64_t n = ct__in(c, 0)->dim[0];
+  if (reduction_of(c) == CT_EACH) return ct_reshape(gy, CT_SHAPE(n, 1));
+  return reduction_of(c) == CT_MEAN && n > 0 ? ct_scale(gy, 1 / (double)n) : gy;
+}
+
+/* ---- cross_entropy_grad: the derivative in one pass ------------------------------------------ */
+
+/* gx = (softmax(logits) sum_j t_j - t) gy, gy / n for the mean; 0 where gy is 0. */
+static ct_status grad_infer(const ct_call *c, ct_spec *out) {
+  ct_status status = check_operands(c);
+  if (status != CT_OK) return status;
+  const ct_view *x = ct__in(c, 0), *gy = ct__in(c, 2);
+  bool each = reduction_of(c) == CT_EACH;
+  if (gy->dtype != x->dtype) return ct_fail(c, CT_EDTYPE, "want gy of the logits' dtype");
+  if (gy->ndim != each || (each && gy->dim[0] != x->dim[0]))
+    return ct_fail(c, CT_ESHAPE, "want gy as the loss");
+  return ct__infer_like(c, out);
+}
+
+static ct_status grad_eval(const ct_eval *e) {
+  const ct_view *x = e->in[0], *gy = e->in[2], *gx = e->out[0];
+  bool mean = ((const loss_attr *)e->attr)->reduction == CT_MEAN;
+  int64_t n = x->dim[0], classes = x->dim[1];
+  size_t row_bytes = (size_t)classes * ct_dtype_size(x->dtype);
+  grad_row *row = x->dtype == CT_F32 ? grad_float : grad_double;
+  for (int64_t i = 0; i < n; i++) {
+    row_target t;
+    ct_status status = find_target(e, i, &t);
+    if (status != CT_OK) return status;
+    double g = ct__get(gy, gy->ndim ? i * gy->stride[0] : 0) / (mean ? (double)n : 1);
+    char *to = gx->data + (size_t)i * row_bytes;
+    if (g == 0) memset(to, 0, row_bytes);
+    else row(classes, logits_row(e, i), x->stride[1], &t, g, to);
+  }
+  return CT_OK;
+}
+
+static void grad_fallback(const ct_call *c, ct_tensor **y) {
+  ct_tensor *t = smoothed(c), *p = ct_softmax(c->in[0], 1);
+  if (ct__in(c, 1)->dtype != CT_I32) p = ct_mul(p, ct_sum(t, CT_AXES(1), true));
+  y[0] = ct_mul0(row_cotangent(c, c->in[2]), ct_sub(p, t));
+}
+
+static const ct_op cross_entropy_grad_op = {
+    CT_OP,
+    .name = "cross_entropy_grad",
+    .doc = "y = (softmax(logits) - t) gy",
+    .n_in = 3,
+    .attr_size = sizeof(loss_attr),
+    .infer = grad_infer,
+    .eval = grad_eval,
+    .fallback = grad_fallback,
+    .lo = -3,
+    .hi = 3,
+};
+
+/* ---- cross_entropy --------------------------------------------------------------------------- */
+
+/* y = -sum_j t_j log_softmax(logits)_j of each row; their mean (NaN for no rows), sum or themselves.
+ * glogits = cross_entropy_grad;  gt = -(1 - smoothing) log_softmax(logits) gy. */
+static ct_status cross_entropy_infer(const ct_call *c, ct_spec *out) {
+  out->dtype = ct__in(c, 0)->dtype;
+  out->shape = reduction_of(c) == CT_EACH ? CT_SHAPE(ct__in(c, 0)->dim[0]) : CT_SCALAR;
+  return check_operands(c);
+}
+
+static void put(ct_view *v, int64_t i, double value) {
+  if (v->dtype == CT_F32) ((float *)(void *)v->data)[i] = (float)value;
+  else ((double *)(void *)v->data)[i] = value;
+}
+
+static ct_status cross_entropy_eval(const ct_eval *e) {
+  const ct_view *x = e->in[0];
+  int64_t n = x->dim[0], reduction = ((const loss_attr *)e->attr)->reduction;
+  loss_row *row = x->dtype == CT_F32 ? loss_float : loss_double;
+  double sum = 0;
+  for (int64_t i = 0; i < n; i++) {
+    row_target t;
+    ct_status status = find_target(e, i, &t);
+    if (status != CT_OK) return status;
+    double loss = row(x->dim[1], logits_row(e, i), x->stride[1], &t);
+    if (reduction == CT_EACH) put(e->out[0], i, loss);
+    else sum += loss;
+  }
+  if (reduction != CT_EACH) put(e->out[0], 0, reduction == CT_MEAN ? sum / (double)n : sum);
+  return CT_OK;
+}
+
+static void cross_entropy_vjp(const ct_call *c, ct_tensor *const *gy, ct_tensor **gx) {
+  ct_tensor *logits = c->in[0], *targets = c->in[1];
+  if (ct_wants(c, 0)) gx[0] = CT__APPLY(&cross_entropy_grad_op, c->attr, logits, targets, gy[0]);
+  if (ct_wants(c, 1) && targets->v.dtype != CT_I32)
+    gx[1] = ct_mul0(ct_scale(row_cotangent(c, gy[0]), smoothing_of(c) - 1),
+                    ct_log_softmax(logits, 1));
+}
+
+static void cross_entropy_fallback(const ct_call *c, ct_tensor **y) {
+  ct_tensor *terms = ct_mul0(smoothed(c), ct_log_softmax(c->in[0], 1));
+  ct_tensor *each = ct_neg(ct_sum(terms, CT_AXES(1), false));
+  ct_reduction reduction = reduction_of(c);
+  y[0] = reduction == CT_EACH   ? each
+         : reduction == CT_MEAN ? ct_mean(each, CT_ALL, false)
+                                : ct_sum(each, CT_ALL, false);
+}
+
+static const ct_op cross_entropy_op = {
+    CT_OP,
+    .name = "cross_entropy",
+    .doc = "y = -sum_j t_j log_softmax(logits)_j, mean over rows",
+    .n_in = 2,
+    .attr_size = sizeof(loss_attr),
+    .infer = cross_entropy_infer,
+    .eval = cross_entropy_eval,
+    .vjp = cross_entropy_vjp,
+    .fallback = cross_entropy_fallback,
+    .lo = -3,
+    .hi = 3,
+};
+
+ct_tensor *ct_cross_entropy(ct_tensor *logits, ct_tensor *targets) {
+  return ct_cross_entropy_with(logits, targets, (ct_cross_entropy_opts){0});
+}
+
+ct_tensor *ct_cross_entropy_with(ct_tensor *logits, ct_tensor *targets,
+                                 ct_cross_entropy_opts opts) {
+  loss_attr attr = {opts.smoothing, opts.reduction};
+  if (!(opts.smoothing >= 0 && opts.smoothing < 1))
+    return ct__nil(CT_EARG, "cross_entropy: want 0 <= smoothing < 1, got %g", opts.smoothing);
+  if (opts.reduction != CT_MEAN && opts.reduction != CT_SUM && opts.reduction != CT_EACH)
+    return ct__nil(CT_EARG, "cross_entropy: unknown reduction %d", (int)opts.reduction);
+  return CT__APPLY(&cross_entropy_op, &attr, logits, targets);
+}
+
+const ct_op *const ct__cross_entropy_ops[] = {&cross_entropy_op, &cross_entropy_grad_op, NULL};

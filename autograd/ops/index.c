@@ -1,0 +1,301 @@
+/* index.c - operations that read or write at positions given by an i32 tensor. */
+#include "../autograd_internal.h"
+
+/* ---- rows: what gather and scatter_add share ------------------------------------------------- */
+
+/* Both move rows between a table (x, with an axis of which rows are chosen) and a list (the
+ * indices' axes in place of that axis): gather fills the list, scatter_add adds to the table. */
+
+/* Workspace: the indices, row-major. */
+static size_t index_work(const ct_call *c) { return (size_t)ct__in(c, 1)->size * sizeof(int32_t); }
+
+/* Copies the indices to work and checks them. */
+static ct_status read_indices(const ct_eval *e, const ct_view *indices, int64_t extent) {
+  if (indices->size == 0) return CT_OK;
+  ct_view flat;
+  ct__view_set(&flat, CT_I32, indices->ndim, indices->dim);
+  flat.data = e->work;
+  ct__copy(indices, &flat);
+  const int32_t *index = e->work;
+  for (int64_t j = 0; j < indices->size; j++)
+    if (CT__UNLIKELY(index[j] < 0 || index[j] >= extent))
+      return ct_error_set(CT_EINDEX, "%s: index %d (number %lld) is outside 0 <= i < %lld",
+                          e->op->name, (int)index[j], (long long)j, (long long)extent);
+  return CT_OK;
+}
+
+/* A table or list: n_mid axes from `axis` on are the rows. */
+typedef struct rows {
+  const ct_view *v;
+  int axis, n_mid;
+} rows;
+
+/* n neighbouring dimensions as one; false if their strides do not allow it. */
+static bool join(const int64_t *dim, const int64_t *stride, int n, int64_t *size, int64_t *step) {
+  *size = 1;
+  *step = 0;
+  for (int i = n - 1; i >= 0; i--) {
+    if (dim[i] == 1) continue;
+    if (*size == 1)
+      *step = stride[i];
+    else if (stride[i] != *step * *size)
+      return false;
+    *size *= dim[i];
+  }
+  return true;
+}
+
+/* As (outer, row, inner). */
+static bool join_rows(const rows *r, int64_t size[3], int64_t step[3]) {
+  const ct_view *v = r->v;
+  int inner = r->axis + r->n_mid;
+  return join(v->dim, v->stride, r->axis, &size[0], &step[0]) &&
+         join(v->dim + r->axis, v->stride + r->axis, r->n_mid, &size[1], &step[1]) &&
+         join(v->dim + inner, v->stride + inner, v->ndim - inner, &size[2], &step[2]);
+}
+
+/* Row number j (row-major over its axes) as a view without these axes. */
+static ct_view row_view(const rows *r, int64_t j) {
+  ct_view row = *r->v;
+  int64_t offset = 0;
+  for (int i = r->axis + r->n_mid - 1; i >= r->axis; i--) {
+    offset += j % row.dim[i] * row.stride[i];
+    j /= row.dim[i];
+  }
+  row.data += offset * (int64_t)ct_dtype_size(row.dtype);
+  size_t after = (size_t)(row.ndim - r->axis - r->n_mid) * sizeof row.dim[0];
+  memmove(row.dim + r->axis, row.dim + r->axis + r->n_mid, after);
+  memmove(row.stride + r->axis, row.stride + r->axis + r->n_mid, after);
+  row.ndim -= r->n_mid;
+  ct__view_refresh(&row);
+  return row;
+}
+
+/* loop(from, to) for each row of the list and its partner in the table, the list in order. */
+static void each_row(const rows *from, const rows *to, bool gather, const int32_t *index, int64_t n,
+                     ct_loop *loop) {
+  const rows *side[2] = {from, to};
+  const int table = gather ? 0 : 1;
+  int64_t size[2][3], step[2][3];
+  if (from->v->size == 0 || to->v->size == 0) return;
+  if (ct__reference() || !join_rows(from, size[0], step[0]) || !join_rows(to, size[1], step[1])) {
+    for (int64_t j = 0; j < n; j++) {
+      ct_view x = row_view(from, table == 0 ? index[j] : j);
+      ct_view y = row_view(to, table == 1 ? index[j] : j);
+      ct_map(1, (const ct_view *const[]){&x}, &y, loop, NULL);
+    }
+    return;
+  }
+  const int64_t item = (int64_t)ct_dtype_size(from->v->dtype);
+  const int64_t inner[2] = {step[0][2], step[1][2]};
+  for (int64_t o = 0; o < size[0][0]; o++)
+    for (int64_t j = 0; j < n; j++) {
+      char *p[2];
+      for (int k = 0; k < 2; k++)
+        p[k] =
+            side[k]->v->data + (o * step[k][0] + (k == table ? index[j] : j) * step[k][1]) * item;
+      loop(size[0][2], p, inner, NULL);
+    }
+}
+
+/* The shape of the list: x's with the indices' axes in place of `axis`. */
+static ct_status list_infer(const ct_call *c, int *axis, ct_spec *out) {
+  const ct_view *x = ct__in(c, 0), *indices = ct__in(c, 1);
+  unsigned mask;
+  if (ct__axes_mask(c->op->name, (ct_axes){1, {*axis}}, x->ndim, &mask) != CT_OK) return CT_EARG;
+  *axis = ct__axis(*axis, x->ndim);
+  if (indices->dtype != CT_I32) return ct_fail(c, CT_EDTYPE, "want i32 indices (ct_cast converts)");
+  if (x->ndim - 1 + indices->ndim > CT_MAX_DIMS)
+    return ct_fail(c, CT_ESHAPE, "want at most %d dimensions in the result", CT_MAX_DIMS);
+  int64_t *dim = out->shape.dim;
+  size_t after = (size_t)(x->ndim - *axis - 1);
+  memcpy(dim, x->dim, (size_t)*axis * sizeof *dim);
+  memcpy(dim + *axis, indices->dim, (size_t)indices->ndim * sizeof *dim);
+  memcpy(dim + *axis + indices->ndim, x->dim + *axis + 1, after * sizeof *dim);
+  out->dtype = x->dtype;
+  out->shape.n = x->ndim - 1 + indices->ndim;
+  return CT_OK;
+}
+
+/* ---- gather: y[o, j, i] = x[o, index[j], i]; gx = scatter_add(0, index, gy). Linear in x ----- */
+
+#define COPY_ROW(name, T)                                                                          \
+  static void name(int64_t n, char *const *p, const int64_t *s, const void *attr) {                \
+    (void)attr;                                                                                    \
+    const T *x = (const T *)(const void *)p[0];                                                    \
+    T *y = (T *)(void *)p[1];                                                                      \
+    if (n > 1 && s[0] == 1 && s[1] == 1)                                                           \
+      memcpy(y, x, (size_t)n * sizeof(T));                                                         \
+    else                                                                                           \
+      for (int64_t i = 0; i < n; i++) y[i * s[1]] = x[i * s[0]];                                   \
+  }
+COPY_ROW(copy_row_1, uint8_t)
+COPY_ROW(copy_row_4, uint32_t)
+COPY_ROW(copy_row_8, uint64_t)
+
+static ct_status gather_infer(const ct_call *c, ct_spec *out) {
+  int axis = *(const int *)c->attr;
+  return list_infer(c, &axis, out);
+}
+
+static ct_status gather_eval(const ct_eval *e) {
+  const ct_view *x = e->in[0], *indices = e->in[1];
+  int axis = ct__axis(*(const int *)e->attr, x->ndim);
+  ct_status status = read_indices(e, indices, x->dim[axis]);
+  if (status != CT_OK) return status;
+  size_t item = ct_dtype_size(x->dtype);
+  each_row(&(rows){x, axis, 1}, &(rows){e->out[0], axis, indices->ndim}, true, e->work,
+           indices->size,
+           item == 1   ? copy_row_1
+           : item == 4 ? copy_row_4
+                       : copy_row_8);
+  return CT_OK;
+}
+
+static void gather_vjp(const ct_call *c, ct_tensor *const *gy, ct_tensor **gx) {
+  gx[0] = ct_scatter_add(ct__zeros_like(c->in[0]), c->in[1], gy[0], *(const int *)c->attr);
+}
+
+static const ct_op gather_op = {CT_OP,
+                                .name = "gather",
+                                .doc = "y = x[..., indices, ...]",
+                                .n_in = 2,
+                                .linear = 1,
+                                .attr_size = sizeof(int),
+                                .infer = gather_infer,
+                                .work = index_work,
+                                .eval = gather_eval,
+                                .vjp = gather_vjp,
+                                .lo = -2,
+                                .hi = 2};
+
+ct_tensor *ct_gather(ct_tensor *x, ct_tensor *indices, int axis) {
+  return CT__APPLY(&gather_op, &axis, x, indices);
+}
+
+/* ---- scatter_add: y = x, then y[o, index[j], i] += u[o, j, i] in the order of j. Linear in x and u
+ * together; gx = gy, gu = gather(gy, index)
+ * --------------------------------------------------------- */
+
+#define ADD_ROW(name, T, sum)                                                                      \
+  static void name(int64_t n, char *const *p, const int64_t *s, const void *attr) {                \
+    (void)attr;                                                                                    \
+    const T *u = (const T *)(const void *)p[0];                                                    \
+    T *y = (T *)(void *)p[1];                                                                      \
+    if (s[0] == 1 && s[1] == 1)                                                                    \
+      for (int64_t i = 0; i < n; i++) y[i] = sum(y[i], u[i]);                                      \
+    else                                                                                           \
+      for (int64_t i = 0; i < n; i++) y[i * s[1]] = sum(y[i * s[1]], u[i * s[0]]);                 \
+  }
+#define PLUS(a, b)      ((a) + (b))
+#define WRAP_PLUS(a, b) ((int32_t)((uint32_t)(a) + (uint32_t)(b))) /* no overflow in C */
+ADD_ROW(add_row_f32, float, PLUS)
+ADD_ROW(add_row_f64, double, PLUS)
+ADD_ROW(add_row_i32, int32_t, WRAP_PLUS)
+
+static ct_loop *const add_row[CT_DTYPES] = {
+    [CT_F32] = add_row_f32, [CT_F64] = add_row_f64, [CT_I32] = add_row_i32};
+
+static ct_status scatter_infer(const ct_call *c, ct_spec *out) {
+  const ct_view *x = ct__in(c, 0), *updates = ct__in(c, 2);
+  int axis = *(const int *)c->attr;
+  ct_status status = list_infer(c, &axis, out);
+  if (status != CT_OK) return status;
+  if (!add_row[x->dtype] || updates->dtype != x->dtype)
+    return ct_fail(c, CT_EDTYPE, "want x and updates of one dtype, f32, f64 or i32");
+  if (!ct_shape_equal(out->shape, ct__shape_of_view(updates))) {
+    char text[CT__SHAPE_TEXT];
+    return ct_fail(c, CT_ESHAPE, "want updates of shape %s",
+                   ct__shape_text(text, out->shape.n, out->shape.dim));
+  }
+  ct__spec_set(out, x->dtype, x->ndim, x->dim);
+  return CT_OK;
+}
+
+static ct_status scatter_eval(const ct_eval *e) {
+  const ct_view *x = e->in[0], *indices = e->in[1], *y = e->out[0];
+  int axis = ct__axis(*(const int *)e->attr, x->ndim);
+  ct_status status = read_indices(e, indices, x->dim[axis]);
+  if (status != CT_OK) return status;
+  ct__copy(x, e->out[0]);
+  each_row(&(rows){e->in[2], axis, indices->ndim}, &(rows){y, axis, 1}, false, e->work,
+           indices->size, add_row[x->dtype]);
+  return CT_OK;
+}
+
+static void scatter_vjp(const ct_call *c, ct_tensor *const *gy, ct_tensor **gx) {
+  gx[0] = gy[0];
+  if (ct_wants(c, 2)) gx[2] = ct_gather(gy[0], c->in[1], *(const int *)c->attr);
+}
+
+static const ct_op scatter_add_op = {CT_OP,
+                                     .name = "scatter_add",
+                                     .doc = "y = x with updates added at [..., indices, ...]",
+                                     .n_in = 3,
+                                     .attr_size = sizeof(int),
+                                     .infer = scatter_infer,
+                                     .work = index_work,
+                                     .eval = scatter_eval,
+                                     .vjp = scatter_vjp,
+                                     .jvp = ct__jvp_joint,
+                                     .lo = -2,
+                                     .hi = 2};
+
+ct_tensor *ct_scatter_add(ct_tensor *x, ct_tensor *indices, ct_tensor *updates, int axis) {
+  return CT__APPLY(&scatter_add_op, &axis, x, indices, updates);
+}
+
+/* ---- one_hot: y[j, i] = 1 where i == index[j], else 0 ---------------------------------------- */
+
+typedef struct one_hot {
+  int64_t depth, dtype;
+} one_hot;
+
+static size_t one_hot_work(const ct_call *c) {
+  return (size_t)ct__in(c, 0)->size * sizeof(int32_t);
+}
+
+static ct_status one_hot_infer(const ct_call *c, ct_spec *out) {
+  const one_hot *a = c->attr;
+  const ct_view *indices = ct__in(c, 0);
+  if (indices->dtype != CT_I32) return ct_fail(c, CT_EDTYPE, "want i32 indices (ct_cast converts)");
+  if (indices->ndim == CT_MAX_DIMS)
+    return ct_fail(c, CT_ESHAPE, "want at most %d dimensions", CT_MAX_DIMS - 1);
+  if (a->depth < 0) return ct_fail(c, CT_EARG, "want a depth of at least 0");
+  ct__spec_set(out, (ct_dtype)a->dtype, indices->ndim, indices->dim);
+  out->shape.dim[out->shape.n++] = a->depth;
+  return CT_OK;
+}
+
+static ct_status one_hot_eval(const ct_eval *e) {
+  ct_view *y = e->out[0];
+  int64_t depth = ((const one_hot *)e->attr)->depth, n = e->in[0]->size;
+  ct_status status = read_indices(e, e->in[0], depth);
+  if (status != CT_OK) return status;
+  const int32_t *index = e->work;
+  const size_t item = ct_dtype_size(y->dtype);
+  char one[sizeof(double)];
+  ct_view one_view = {.data = one, .dtype = y->dtype, .size = 1, .contiguous = true};
+  ct__fill(&one_view, 1);
+  ct__fill(y, 0);
+  for (int64_t j = 0; j < n; j++)
+    memcpy(y->data + (size_t)(j * depth + index[j]) * item, one, item);
+  return CT_OK;
+}
+
+static const ct_op one_hot_op = {CT_OP,
+                                 .name = "one_hot",
+                                 .doc = "y = 1 at the index along a new last axis, 0 elsewhere",
+                                 .n_in = 1,
+                                 .flags = CT_NONDIFF,
+                                 .attr_size = sizeof(one_hot),
+                                 .infer = one_hot_infer,
+                                 .work = one_hot_work,
+                                 .eval = one_hot_eval};
+
+ct_tensor *ct_one_hot(ct_tensor *indices, int64_t depth, ct_dtype dtype) {
+  one_hot a = {depth, dtype};
+  return CT__APPLY(&one_hot_op, &a, indices);
+}
+
+const ct_op *const ct__index_ops[] = {&gather_op, &scatter_add_op, &one_hot_op, NULL};

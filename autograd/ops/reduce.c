@@ -1,0 +1,498 @@
+/* reduce.c - sums, products and extrema over any axes, and positions of extrema. */
+#include "lines.h"
+
+/* ---- folds ----------------------------------------------------------------------------------- */
+
+/* Floats are accumulated in double, integers in 64 bits that wrap. A line that falls into one
+ * accumulator is dealt to LANES independent ones: no addition waits for the one before it, and the
+ * rounding is the same whether the compiler makes vectors of them or not. */
+enum { LANES = 8 };
+
+#define FOLD_LANES(Acc, COMBINE, step)                                                             \
+  for (i = LANES; i + LANES <= n; i += LANES)                                                      \
+    for (int64_t l = 0; l < LANES; l++) lane[l] = COMBINE(lane[l], (Acc)x[(i + l) * (step)]);
+
+#define FOLD(name, T, Acc, COMBINE)                                                                \
+  static void name(int64_t n, void *accumulators, int64_t acc_stride, const char *from,            \
+                   int64_t step) {                                                                 \
+    const T *restrict x = (const T *)(const void *)from;                                           \
+    Acc *restrict acc = accumulators, lane[LANES];                                                 \
+    int64_t i = 0;                                                                                 \
+    if (acc_stride == 0 && n >= LANES) {                                                           \
+      for (int64_t l = 0; l < LANES; l++) lane[l] = (Acc)x[l * step];                              \
+      if (step == 1) FOLD_LANES(Acc, COMBINE, 1)                                                   \
+      else FOLD_LANES(Acc, COMBINE, step)                                                          \
+      for (int64_t l = 0; l < LANES; l++) acc[0] = COMBINE(acc[0], lane[l]);                       \
+    }                                                                                              \
+    if (acc_stride == 0)                                                                           \
+      for (; i < n; i++) acc[0] = COMBINE(acc[0], (Acc)x[i * step]);                               \
+    else if (step == 1)                                                                            \
+      for (; i < n; i++) acc[i] = COMBINE(acc[i], (Acc)x[i]);                                      \
+    else                                                                                           \
+      for (; i < n; i++) acc[i] = COMBINE(acc[i], (Acc)x[i * step]);                               \
+  }
+
+#define FOLD_END(name, T, Acc, RESULT)                                                             \
+  static void name(int64_t count, const void *accumulators, char *to, int64_t step,                \
+                   int64_t n_reduced) {                                                            \
+    (void)n_reduced;                                                                               \
+    const Acc *acc = accumulators;                                                                 \
+    T *y = (T *)(void *)to;                                                                        \
+    for (int64_t i = 0; i < count; i++) y[i * step] = (T)(RESULT);                                 \
+  }
+FOLD_END(to_f32, float, double, acc[i])
+FOLD_END(to_f64, double, double, acc[i])
+FOLD_END(to_i32, int32_t, int64_t, acc[i])
+FOLD_END(to_u8, uint8_t, int64_t, acc[i])
+FOLD_END(mean_to_f32, float, double, acc[i] / (double)n_reduced)
+FOLD_END(mean_to_f64, double, double, acc[i] / (double)n_reduced)
+
+/* The folds of one operation and its reducers by dtype: results of u8 and bool go to `small`. */
+#define REDUCERS(name, FLOAT, INTEGER, Int, identity, i_identity, small)                           \
+  FOLD(name##_f32, float, double, FLOAT)                                                           \
+  FOLD(name##_f64, double, double, FLOAT)                                                          \
+  FOLD(name##_i32, int32_t, Int, INTEGER)                                                          \
+  FOLD(name##_u8, uint8_t, Int, INTEGER)                                                           \
+  static const ct__reducer name##_reducers[CT_DTYPES] = {                                          \
+      [CT_F32] = {name##_f32, to_f32, identity, 0, false},                                         \
+      [CT_F64] = {name##_f64, to_f64, identity, 0, false},                                         \
+      [CT_I32] = {name##_i32, to_i32, 0, i_identity, true},                                        \
+      [CT_U8] = {name##_u8, small, 0, i_identity, true},                                           \
+      [CT_BOOL] = {name##_u8, small, 0, i_identity, true},                                         \
+  };
+
+#define ADD(a, x) ((a) + (x))
+#define MUL(a, x) ((a) * (x))
+#define MAX(a, x) ((x) > (a) ? (x) : (a))
+#define MIN(a, x) ((x) < (a) ? (x) : (a))
+#define NAN_MAX(a, x) ((x) > (a) || (x) != (x) ? (x) : (a))
+#define NAN_MIN(a, x) ((x) < (a) || (x) != (x) ? (x) : (a))
+REDUCERS(sum, ADD, ADD, uint64_t, 0, 0, to_i32)
+REDUCERS(prod, MUL, MUL, uint64_t, 1, 1, to_i32)
+REDUCERS(max, NAN_MAX, MAX, int64_t, -INFINITY, INT64_MIN, to_u8)
+REDUCERS(min, NAN_MIN, MIN, int64_t, INFINITY, INT64_MAX, to_u8)
+
+static const ct__reducer mean_reducers[CT_DTYPES] = {
+    [CT_F32] = {sum_f32, mean_to_f32, 0, 0, false},
+    [CT_F64] = {sum_f64, mean_to_f64, 0, 0, false},
+};
+
+/* ---- what reductions share ------------------------------------------------------------------- */
+
+typedef struct reduce_attr {
+  unsigned axes; /* bit mask */
+  int keepdims;
+} reduce_attr;
+
+static const reduce_attr *attr_of(const ct_call *c) { return c->attr; }
+
+static ct_shape kept_shape(const ct_view *x, unsigned axes) {
+  ct_view starts = line_starts(x, axes);
+  return ct__shape_of_view(&starts);
+}
+
+/* The shape of the result of a reduction of x. */
+static ct_status infer_reduced(const ct_call *c, ct_dtype dtype, ct_spec *out) {
+  const ct_view *x = ct__in(c, 0);
+  const reduce_attr *attr = c->attr;
+  out->dtype = dtype;
+  out->shape = kept_shape(x, attr->axes);
+  if (attr->keepdims) return CT_OK;
+  out->shape.n = 0;
+  for (int d = 0; d < x->ndim; d++)
+    if (!(attr->axes >> d & 1)) out->shape.dim[out->shape.n++] = x->dim[d];
+  return CT_OK;
+}
+
+static ct_status infer_sum(const ct_call *c, ct_spec *out) {
+  ct_dtype dtype = ct__in(c, 0)->dtype;
+  return infer_reduced(c, dtype == CT_U8 || dtype == CT_BOOL ? CT_I32 : dtype, out);
+}
+
+static ct_status infer_float(const ct_call *c, ct_spec *out) {
+  if (!ct_dtype_is_float(ct__in(c, 0)->dtype))
+    return ct_fail(c, CT_EDTYPE, "want f32 or f64 (ct_cast converts)");
+  return infer_reduced(c, ct__in(c, 0)->dtype, out);
+}
+
+static ct_status infer_extremum(const ct_call *c, ct_spec *out) {
+  const ct_view *x = ct__in(c, 0);
+  bool no_results = false;
+  infer_reduced(c, x->dtype, out);
+  for (int i = 0; i < out->shape.n; i++) no_results |= out->shape.dim[i] == 0;
+  if (x->size == 0 && !no_results) return ct_fail(c, CT_ESHAPE, "want at least one element");
+  return CT_OK;
+}
+
+static ct_status reduce_eval(const ct_eval *e, const ct__reducer *reducers) {
+  const reduce_attr *attr = e->attr;
+  ct__reduce(e->in[0], attr->axes, e->out[0], &reducers[e->in[0]->dtype]);
+  return CT_OK;
+}
+
+/* A tensor shaped as the result, with the reduced axes back as extents of 1. */
+static ct_tensor *kept(const ct_call *c, ct_tensor *t) {
+  if (attr_of(c)->keepdims) return t;
+  return ct_reshape(t, kept_shape(ct__in(c, 0), attr_of(c)->axes));
+}
+
+/* The same, repeated over the reduced axes. */
+static ct_tensor *spread(const ct_call *c, ct_tensor *t) {
+  return ct_broadcast_to(kept(c, t), ct__shape_of_view(ct__in(c, 0)));
+}
+
+static ct_axes axes_of(const ct_call *c) {
+  ct_axes axes = {0};
+  for (int d = 0; d < ct__in(c, 0)->ndim; d++)
+    if (attr_of(c)->axes >> d & 1) axes.at[axes.n++] = d;
+  return axes;
+}
+
+/* Sums t, shaped as x, as the call reduced x. */
+static ct_tensor *sum_again(const ct_call *c, ct_tensor *t) {
+  return ct_sum(t, axes_of(c), attr_of(c)->keepdims);
+}
+
+static ct_tensor *reduce(const ct_op *op, ct_tensor *x, ct_axes axes, bool keepdims) {
+  reduce_attr attr = {.keepdims = keepdims};
+  if (!ct_is_nil(x) && ct__axes_mask(op->name, axes, x->v.ndim, &attr.axes) != CT_OK)
+    return ct_nil();
+  return CT__APPLY(op, &attr, x);
+}
+
+#define REDUCE_OP .size = sizeof(ct_op), .n_in = 1, .attr_size = sizeof(reduce_attr)
+
+/* ---- sum and mean ---------------------------------------------------------------------------- */
+
+/* y = sum x.   gx = gy, spread over the reduced axes. */
+static ct_status sum_eval(const ct_eval *e) { return reduce_eval(e, sum_reducers); }
+
+static void sum_vjp(const ct_call *c, ct_tensor *const *gy, ct_tensor **gx) {
+  gx[0] = spread(c, gy[0]);
+}
+
+static const ct_op sum_op = {
+    REDUCE_OP,
+    .name = "sum",
+    .doc = "y = sum x over the axes",
+    .linear = 1,
+    .infer = infer_sum,
+    .eval = sum_eval,
+    .vjp = sum_vjp,
+    .lo = -2,
+    .hi = 2,
+};
+
+ct_tensor *ct_sum(ct_tensor *x, ct_axes axes, bool keepdims) {
+  return reduce(&sum_op, x, axes, keepdims);
+}
+
+/* y = sum x / n, NaN for n = 0.   gx = gy / n, spread. */
+static ct_status mean_eval(const ct_eval *e) { return reduce_eval(e, mean_reducers); }
+
+static void mean_vjp(const ct_call *c, ct_tensor *const *gy, ct_tensor **gx) {
+  const ct_view *x = ct__in(c, 0);
+  if (x->size == 0) return;
+  gx[0] = spread(c, ct_scale(gy[0], (double)gy[0]->v.size / (double)x->size));
+}
+
+static const ct_op mean_op = {
+    REDUCE_OP,
+    .name = "mean",
+    .doc = "y = sum x / n over the axes",
+    .linear = 1,
+    .infer = infer_float,
+    .eval = mean_eval,
+    .vjp = mean_vjp,
+    .lo = -2,
+    .hi = 2,
+};
+
+ct_tensor *ct_mean(ct_tensor *x, ct_axes axes, bool keepdims) {
+  return reduce(&mean_op, x, axes, keepdims);
+}
+
+/* ---- prod ------------------------------------------------------------------------------------ */
+
+/* y = prod x.   gx = gy times the product of the other elements. */
+static ct_status prod_eval(const ct_eval *e) { return reduce_eval(e, prod_reducers); }
+
+/* (rows, n): for each element the product of the others in its row. No division, so it is right at
+ * zeros, as are its derivatives: pairs are multiplied, the others of each pair are found the same
+ * way, and each element takes its partner in. */
+static ct_tensor *others(ct_tensor *x) {
+  int64_t rows = ct_dim(x, 0), n = ct_dim(x, 1), pairs = (n + 1) / 2;
+  if (ct_is_nil(x)) return x;
+  if (n == 1) return ct_ones(ct_dtype_of(x), CT_SHAPE(rows, 1));
+  if (n % 2) x = ct_concat(CT_LIST(x, ct_ones(ct_dtype_of(x), CT_SHAPE(rows, 1))), 1);
+  x = ct_reshape(x, CT_SHAPE(rows, pairs, 2));
+  ct_tensor *pair = ct_mul(ct_slice(x, 2, 0, 1, 1), ct_slice(x, 2, 1, 2, 1));
+  ct_tensor *rest = others(ct_reshape(pair, CT_SHAPE(rows, pairs)));
+  ct_tensor *y = ct_mul(ct_reshape(rest, CT_SHAPE(rows, pairs, 1)), ct_flip(x, CT_AXES(2)));
+  y = ct_reshape(y, CT_SHAPE(rows, 2 * pairs));
+  return n % 2 ? ct_slice(y, 1, 0, n, 1) : y;
+}
+
+/* dy/dx, shaped as x: the reduced axes are brought to the end, and back. */
+static ct_tensor *prod_partial(const ct_call *c) {
+  const ct_view *x = ct__in(c, 0);
+  unsigned axes = attr_of(c)->axes;
+  int64_t n = 1;
+  ct_axes order = {.n = x->ndim}, back = {.n = x->ndim};
+  ct_shape moved = {.n = x->ndim};
+  for (int reduced = 0, at = 0; reduced < 2; reduced++)
+    for (int d = 0; d < x->ndim; d++) {
+      if ((int)(axes >> d & 1) != reduced) continue;
+      if (reduced) n *= x->dim[d];
+      moved.dim[at] = x->dim[d];
+      back.at[d] = at;
+      order.at[at++] = d;
+    }
+  if (x->ndim == 0) return ct__constant_like(c->in[0], 1);
+  ct_tensor *rows = ct_reshape(ct_permute(c->in[0], order), CT_SHAPE(x->size / n, n));
+  return ct_permute(ct_reshape(others(rows), moved), back);
+}
+
+static void prod_vjp(const ct_call *c, ct_tensor *const *gy, ct_tensor **gx) {
+  if (ct__in(c, 0)->size > 0) gx[0] = ct_mul0(spread(c, gy[0]), prod_partial(c));
+}
+
+static void prod_jvp(const ct_call *c, ct_tensor *const *dx, ct_tensor **dy) {
+  if (ct__in(c, 0)->size > 0) dy[0] = sum_again(c, ct_mul0(dx[0], prod_partial(c)));
+}
+
+static const ct_op prod_op = {
+    REDUCE_OP,
+    .name = "prod",
+    .doc = "y = prod x over the axes",
+    .infer = infer_sum,
+    .eval = prod_eval,
+    .vjp = prod_vjp,
+    .jvp = prod_jvp,
+    .lo = -2,
+    .hi = 2,
+};
+
+ct_tensor *ct_prod(ct_tensor *x, ct_axes axes, bool keepdims) {
+  return reduce(&prod_op, x, axes, keepdims);
+}
+
+/* ---- max and min ----------------------------------------------------------------------------- */
+
+/* y = max x.   gx = gy where x is y, shared evenly by ties; NaN for all of x where y is NaN, as no
+ * element equals it. */
+static ct_status max_eval(const ct_eval *e) { return reduce_eval(e, max_reducers); }
+static ct_status min_eval(const ct_eval *e) { return reduce_eval(e, min_reducers); }
+
+/* 1 / ties where x is y, else 0. */
+static ct_tensor *share(const ct_call *c) {
+  ct_tensor *x = c->in[0];
+  ct_tensor *is_y = ct_cast(ct_eq(x, kept(c, ct_out(c, 0))), x->v.dtype);
+  return ct_div(is_y, ct_sum(is_y, axes_of(c), true));
+}
+
+static void extremum_vjp(const ct_call *c, ct_tensor *const *gy, ct_tensor **gx) {
+  gx[0] = ct_mul0(spread(c, gy[0]), share(c));
+}
+
+static void extremum_jvp(const ct_call *c, ct_tensor *const *dx, ct_tensor **dy) {
+  dy[0] = sum_again(c, ct_mul0(dx[0], share(c)));
+}
+
+static const ct_op max_op = {
+    REDUCE_OP,
+    .name = "max",
+    .doc = "y = max x over the axes",
+    .infer = infer_extremum,
+    .eval = max_eval,
+    .vjp = extremum_vjp,
+    .jvp = extremum_jvp,
+    .lo = -2,
+    .hi = 2,
+};
+static const ct_op min_op = {
+    REDUCE_OP,
+    .name = "min",
+    .doc = "y = min x over the axes",
+    .infer = infer_extremum,
+    .eval = min_eval,
+    .vjp = extremum_vjp,
+    .jvp = extremum_jvp,
+    .lo = -2,
+    .hi = 2,
+};
+
+ct_tensor *ct_max(ct_tensor *x, ct_axes axes, bool keepdims) {
+  return reduce(&max_op, x, axes, keepdims);
+}
+ct_tensor *ct_min(ct_tensor *x, ct_axes axes, bool keepdims) {
+  return reduce(&min_op, x, axes, keepdims);
+}
+
+/* ---- logsumexp ------------------------------------------------------------------------------- */
+
+/* y = ln sum e^x, -inf for no elements.   gx = gy e^(x - y). The largest element is taken out first,
+ * so that nothing overflows; an infinite one stays in, as inf - inf is NaN. */
+typedef struct exp_sum {
+  double shift, *sum;
+} exp_sum;
+
+#define LOGSUMEXP(T, EXP)                                                                          \
+  static void add_exp_##T(int64_t n, char *const *p, const int64_t *s, const void *attr) {         \
+    const exp_sum *to = attr;                                                                      \
+    *to->sum += sum_exp_##T(n, (const T *)(const void *)p[0], s[0], (T)to->shift);                 \
+  }                                                                                                \
+  /* n results: y holds the largest element, attr is the reduced part of x as a view. */           \
+  static void logsumexp_##T(int64_t n, char *const *p, const int64_t *s, const void *attr) {       \
+    const T *x = (const T *)(const void *)p[0];                                                    \
+    T *y = (T *)(void *)p[1];                                                                      \
+    ct_view part = *(const ct_view *)attr;                                                         \
+    for (int64_t i = 0; i < n; i++, x += s[0], y += s[1]) {                                        \
+      double sum = 0, shift = isfinite(*y) ? (double)*y : 0;                                       \
+      part.data = (char *)(uintptr_t)x;                                                            \
+      ct_map(0, NULL, &part, add_exp_##T, &(exp_sum){shift, &sum});                                \
+      *y = (T)(shift + log(sum));                                                                  \
+    }                                                                                              \
+  }
+LOGSUMEXP(float, expf)
+LOGSUMEXP(double, exp)
+
+static ct_status logsumexp_eval(const ct_eval *e) {
+  const ct_view *x = e->in[0];
+  const reduce_attr *attr = e->attr;
+  ct__reduce(x, attr->axes, e->out[0], &max_reducers[x->dtype]);
+  ct_view starts = line_starts(x, attr->axes), part = line_starts(x, ~attr->axes), y = {0};
+  ct__view_set(&y, x->dtype, x->ndim, starts.dim);
+  y.data = e->out[0]->data;
+  ct_map(1, (const ct_view *[]){&starts}, &y, x->dtype == CT_F32 ? logsumexp_float : logsumexp_double,
+         &part);
+  return CT_OK;
+}
+
+/* e^(x - y). Where y is -inf so is all of x: the weights are 0, not NaN. */
+static ct_tensor *weights(const ct_call *c) {
+  ct_tensor *y = kept(c, ct_out(c, 0)), *none = ct__constant_like(y, -INFINITY);
+  return ct_exp(ct_sub(c->in[0], ct_where(ct_eq(y, none), ct__constant_like(y, 0), y)));
+}
+
+static void logsumexp_vjp(const ct_call *c, ct_tensor *const *gy, ct_tensor **gx) {
+  gx[0] = ct_mul0(kept(c, gy[0]), weights(c));
+}
+
+static void logsumexp_jvp(const ct_call *c, ct_tensor *const *dx, ct_tensor **dy) {
+  dy[0] = sum_again(c, ct_mul0(dx[0], weights(c)));
+}
+
+static const ct_op logsumexp_op = {
+    REDUCE_OP,
+    .name = "logsumexp",
+    .doc = "y = ln sum e^x over the axes",
+    .infer = infer_float,
+    .eval = logsumexp_eval,
+    .vjp = logsumexp_vjp,
+    .jvp = logsumexp_jvp,
+    .lo = -2,
+    .hi = 2,
+};
+
+ct_tensor *ct_logsumexp(ct_tensor *x, ct_axes axes, bool keepdims) {
+  return reduce(&logsumexp_op, x, axes, keepdims);
+}
+
+/* ---- argmax and argmin ----------------------------------------------------------------------- */
+
+/* y = position of the first largest element along an axis, NaN first of all. No derivative. */
+typedef struct line_shape {
+  int64_t n, step;
+} line_shape;
+
+#define POSITION(name, T, COMES_FIRST)                                                             \
+  static void name(int64_t lines, char *const *p, const int64_t *s, const void *attr) {            \
+    const line_shape *line = attr;                                                                 \
+    const T *x = (const T *)(const void *)p[0];                                                    \
+    int32_t *y = (int32_t *)(void *)p[1];                                                          \
+    for (int64_t i = 0; i < lines; i++, x += s[0], y += s[1]) {                                    \
+      int64_t best = 0;                                                                            \
+      for (int64_t j = 1; j < line->n; j++)                                                        \
+        if (COMES_FIRST(x[j * line->step], x[best * line->step])) best = j;                        \
+      *y = (int32_t)best;                                                                          \
+    }                                                                                              \
+  }
+#define LARGER(a, b) ((a) > (b))
+#define SMALLER(a, b) ((a) < (b))
+#define NAN_LARGER(a, b) ((a) > (b) || ((a) != (a) && (b) == (b)))
+#define NAN_SMALLER(a, b) ((a) < (b) || ((a) != (a) && (b) == (b)))
+#define POSITIONS(name, FLOAT, INTEGER)                                                            \
+  POSITION(name##_f32, float, FLOAT)                                                               \
+  POSITION(name##_f64, double, FLOAT)                                                              \
+  POSITION(name##_i32, int32_t, INTEGER)                                                           \
+  POSITION(name##_u8, uint8_t, INTEGER)                                                            \
+  static ct_loop *const name##_loops[CT_DTYPES] = {name##_f32, name##_f64, name##_i32, name##_u8,  \
+                                                   name##_u8};
+POSITIONS(argmax, NAN_LARGER, LARGER)
+POSITIONS(argmin, NAN_SMALLER, SMALLER)
+
+static ct_status infer_position(const ct_call *c, ct_spec *out) {
+  ct_status status = infer_extremum(c, out);
+  out->dtype = CT_I32;
+  if (status == CT_OK && ct__in(c, 0)->size > 0) {
+    int axis = axes_of(c).at[0];
+    if (ct__in(c, 0)->dim[axis] > INT32_MAX)
+      return ct_fail(c, CT_ESIZE, "positions along axis %d do not fit i32", axis);
+  }
+  return status;
+}
+
+static ct_status position_eval(const ct_eval *e, ct_loop *const *loops) {
+  const ct_view *x = e->in[0];
+  const reduce_attr *attr = e->attr;
+  if (e->out[0]->size == 0) return CT_OK;
+  int axis = 0;
+  while (!(attr->axes >> axis & 1)) axis++;
+  ct_view starts = line_starts(x, attr->axes), y = {0};
+  ct__view_set(&y, CT_I32, x->ndim, starts.dim);
+  y.data = e->out[0]->data;
+  ct_map(1, (const ct_view *[]){&starts}, &y, loops[x->dtype],
+         &(line_shape){x->dim[axis], x->stride[axis]});
+  return CT_OK;
+}
+
+static ct_status argmax_eval(const ct_eval *e) { return position_eval(e, argmax_loops); }
+static ct_status argmin_eval(const ct_eval *e) { return position_eval(e, argmin_loops); }
+
+static const ct_op argmax_op = {
+    REDUCE_OP,
+    .name = "argmax",
+    .doc = "y = position of the first largest element along the axis",
+    .flags = CT_NONDIFF,
+    .infer = infer_position,
+    .eval = argmax_eval,
+    .lo = -2,
+    .hi = 2,
+};
+static const ct_op argmin_op = {
+    REDUCE_OP,
+    .name = "argmin",
+    .doc = "y = position of the first smallest element along the axis",
+    .flags = CT_NONDIFF,
+    .infer = infer_position,
+    .eval = argmin_eval,
+    .lo = -2,
+    .hi = 2,
+};
+
+static ct_tensor *position(const ct_op *op, ct_tensor *x, int axis, bool keepdims) {
+  if (!ct_is_nil(x) && x->v.ndim == 0)
+    return ct__nil(CT_EARG, "%s: axis %d of a tensor without axes", op->name, axis);
+  return reduce(op, x, CT_AXES(axis), keepdims);
+}
+
+ct_tensor *ct_argmax(ct_tensor *x, int axis, bool keepdims) {
+  return position(&argmax_op, x, axis, keepdims);
+}
+ct_tensor *ct_argmin(ct_tensor *x, int axis, bool keepdims) {
+  return position(&argmin_op, x, axis, keepdims);
+}
+
+const ct_op *const ct__reduce_ops[] = {&sum_op, &mean_op,      &prod_op,   &max_op,
+                                       &min_op, &logsumexp_op, &argmax_op, &argmin_op, NULL};

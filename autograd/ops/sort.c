@@ -1,0 +1,199 @@
+/* sort.c - ordering along an axis: two outputs, the values and where they came from. */
+#include "../autograd_internal.h"
+
+/* ---- keys ------------------------------------------------------------------------------------ */
+
+/* Every dtype fits a double, and doubles are ordered as the integers made of their bits: so one
+ * sort serves all. */
+typedef struct entry {
+  uint64_t key;
+  int32_t index;
+} entry;
+
+/* Smaller keys come first; NaN last in both directions, -0 equal to 0. */
+static uint64_t key_of(double x, bool descending) {
+  const uint64_t sign = UINT64_C(1) << 63;
+  uint64_t bits;
+  if (x != x) return UINT64_MAX;
+  if (x == 0) x = 0;
+  memcpy(&bits, &x, sizeof bits);
+  bits = bits & sign ? ~bits : bits | sign;
+  return descending ? ~bits : bits;
+}
+
+static void insertion_sort(entry *a, int64_t n) {
+  for (int64_t i = 1; i < n; i++) {
+    entry e = a[i];
+    int64_t j = i;
+    for (; j > 0 && a[j - 1].key > e.key; j--) a[j] = a[j - 1];
+    a[j] = e;
+  }
+}
+
+/* Merges the sorted a[0..m) and a[m..n) into b; equal keys keep their order. */
+static void merge(const entry *a, int64_t m, int64_t n, entry *b) {
+  int64_t i = 0, j = m;
+  for (int64_t k = 0; k < n; k++)
+    b[k] = j == n || (i < m && a[i].key <= a[j].key) ? a[i++] : a[j++];
+}
+
+enum { RUN = 16 };
+
+/* Stable; returns the buffer that holds the result. The plain way is insertion alone. */
+static const entry *sort_entries(entry *a, entry *b, int64_t n) {
+  int64_t run = ct__reference() ? n : RUN;
+  for (int64_t at = 0; at < n; at += run) insertion_sort(a + at, n - at < run ? n - at : run);
+  for (; run < n; run *= 2) {
+    for (int64_t at = 0; at < n; at += 2 * run) {
+      int64_t left = n - at;
+      merge(a + at, left < run ? left : run, left < 2 * run ? left : 2 * run, b + at);
+    }
+    entry *swap = a;
+    a = b;
+    b = swap;
+  }
+  return a;
+}
+
+/* ---- along an axis --------------------------------------------------------------------------- */
+
+/* y = x sorted, i = the positions: y[k] = x[i[k]] along the axis.
+ * Both are x seen through a permutation: gx = gy put back at i, dy = dx taken at i. */
+typedef struct order {
+  int axis, descending;
+} order;
+
+static ct_status sort_infer(const ct_call *c, ct_spec *out) {
+  const ct_view *x = ct__in(c, 0);
+  int axis = ((const order *)c->attr)->axis;
+  unsigned mask;
+  if (ct__axes_mask(c->op->name, (ct_axes){1, {axis}}, x->ndim, &mask) != CT_OK) return CT_EARG;
+  if (x->dim[ct__axis(axis, x->ndim)] > INT32_MAX)
+    return ct_fail(c, CT_ESIZE, "want positions that fit i32");
+  ct__spec_set(&out[0], x->dtype, x->ndim, x->dim);
+  ct__spec_set(&out[1], CT_I32, x->ndim, x->dim);
+  return CT_OK;
+}
+
+static size_t sort_work(const ct_call *c) {
+  const ct_view *x = ct__in(c, 0);
+  return 2 * sizeof(entry) * (size_t)x->dim[ct__axis(((const order *)c->attr)->axis, x->ndim)];
+}
+
+/* Offsets of line l, row-major over all axes but one. */
+static void find_line(const ct_view *x, const ct_view *y, int axis, int64_t l, int64_t *x_at,
+                      int64_t *y_at) {
+  *x_at = *y_at = 0;
+  for (int d = x->ndim - 1; d >= 0; d--) {
+    if (d == axis) continue;
+    int64_t i = l % x->dim[d];
+    l /= x->dim[d];
+    *x_at += i * x->stride[d];
+    *y_at += i * y->stride[d];
+  }
+}
+
+static ct_status sort_eval(const ct_eval *e) {
+  const order *o = e->attr;
+  const ct_view *x = e->in[0], *y = e->out[0];
+  if (x->size == 0) return CT_OK;
+  const int axis = ct__axis(o->axis, x->ndim);
+  const int64_t n = x->dim[axis], step = y->stride[axis];
+  const size_t item = ct_dtype_size(x->dtype);
+  ct_view line = {.dtype = x->dtype, .size = n, .ndim = 1, .dim = {n}, .stride = {x->stride[axis]}};
+  ct_view as_double = {
+      .dtype = CT_F64, .size = n, .ndim = 1, .contiguous = true, .dim = {n}, .stride = {1}};
+  ct__view_refresh(&line);
+  entry *a = e->work, *b = a + n;
+  const double *value = (const double *)(const void *)b; /* read before b is written */
+  as_double.data = (char *)b;
+  for (int64_t l = 0; l < x->size / n; l++) {
+    int64_t x_at, y_at;
+    find_line(x, y, axis, l, &x_at, &y_at);
+    line.data = x->data + x_at * (int64_t)item;
+    ct__cast(&line, &as_double);
+    for (int64_t k = 0; k < n; k++) a[k] = (entry){key_of(value[k], o->descending), (int32_t)k};
+    const entry *sorted = sort_entries(a, b, n);
+    char *to = y->data + y_at * (int64_t)item;
+    int32_t *index = (int32_t *)(void *)e->out[1]->data + y_at;
+    for (int64_t k = 0; k < n; k++) {
+      index[k * step] = sorted[k].index;
+      memcpy(to + k * step * (int64_t)item,
+             line.data + sorted[k].index * line.stride[0] * (int64_t)item, item);
+    }
+  }
+  return CT_OK;
+}
+
+/* x seen as (outer, n, inner) around the axis. */
+typedef struct blocks {
+  int64_t outer, n, inner, size;
+} blocks;
+
+static blocks blocks_of(const ct_call *c) {
+  const ct_view *x = ct__in(c, 0);
+  int axis = ct__axis(((const order *)c->attr)->axis, x->ndim);
+  blocks b = {1, x->dim[axis], 1, x->size};
+  for (int d = 0; d < axis; d++) b.outer *= x->dim[d];
+  for (int d = axis + 1; d < x->ndim; d++) b.inner *= x->dim[d];
+  return b;
+}
+
+/* Places of y's elements in x flattened: (outer, n, inner), i32. */
+static ct_tensor *flat_places(const ct_call *c, blocks b) {
+  if (b.size > INT32_MAX)
+    return ct__nil(CT_ESIZE, "sort: derivatives want at most 2^31 - 1 elements, got %lld",
+                   (long long)b.size);
+  double block = (double)(b.n * b.inner);
+  ct_tensor *outer = ct_arange(CT_I32, 0, (double)b.size, block);
+  ct_tensor *inner = ct_arange(CT_I32, 0, (double)b.inner, 1);
+  ct_tensor *along = ct_reshape(ct_out(c, 1), CT_SHAPE(b.outer, b.n, b.inner));
+  ct_tensor *base = ct_add(ct_reshape(outer, CT_SHAPE(b.outer, 1, 1)), inner);
+  return ct_add(ct_scale(along, (double)b.inner), base);
+}
+
+static void sort_vjp(const ct_call *c, ct_tensor *const *gy, ct_tensor **gx) {
+  blocks b = blocks_of(c);
+  if (!gy[0] || b.size == 0) return;
+  ct_tensor *zeros = ct_zeros(gy[0]->v.dtype, CT_SHAPE(b.size));
+  ct_tensor *updates = ct_reshape(gy[0], CT_SHAPE(b.outer, b.n, b.inner));
+  ct_tensor *flat = ct_scatter_add(zeros, flat_places(c, b), updates, 0);
+  gx[0] = ct_reshape(flat, ct_shape_of(c->in[0]));
+}
+
+static void sort_jvp(const ct_call *c, ct_tensor *const *dx, ct_tensor **dy) {
+  blocks b = blocks_of(c);
+  if (!dx[0] || b.size == 0) return;
+  ct_tensor *flat = ct_reshape(dx[0], CT_SHAPE(b.size));
+  dy[0] = ct_reshape(ct_gather(flat, flat_places(c, b), 0), ct_shape_of(c->in[0]));
+}
+
+static const ct_op sort_op = {CT_OP,
+                              .name = "sort",
+                              .doc = "y = x sorted along an axis, i = the positions",
+                              .n_in = 1,
+                              .n_out = 2,
+                              .attr_size = sizeof(order),
+                              .infer = sort_infer,
+                              .work = sort_work,
+                              .eval = sort_eval,
+                              .vjp = sort_vjp,
+                              .jvp = sort_jvp,
+                              .lo = -2,
+                              .hi = 2};
+
+ct_tensor *ct_sort(ct_tensor *x, int axis, bool descending, ct_tensor **indices) {
+  order o = {axis, descending};
+  ct_tensor *out[2];
+  ct__apply(&sort_op, &o, 1, &x, out);
+  if (indices) *indices = out[1];
+  return out[0];
+}
+
+ct_tensor *ct_argsort(ct_tensor *x, int axis, bool descending) {
+  ct_tensor *indices;
+  ct_sort(x, axis, descending, &indices);
+  return indices;
+}
+
+const ct_op *const ct__sort_ops[] = {&sort_op, NULL};

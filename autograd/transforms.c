@@ -1,0 +1,404 @@
+/* transforms.c - vjp and jvp: from recipes to recipes.
+ *
+ * Rules run with recording off when everything has a value; the results are then outputs of one
+ * call, `vjp` or `jvp`, whose fallback is the same rules recorded. So a first derivative costs no
+ * second graph, and every order still works: the fallback is expanded when somebody differentiates
+ * the derivative.
+ */
+#include "autograd_internal.h"
+
+/* ---- cotangents under way -------------------------------------------------------------------- */
+
+static void slot_clear(ct__slot *s) {
+  if (s->t) ct__unref(s->t);
+  *s = (ct__slot){NULL, false};
+}
+
+static void slot_set(ct__slot *s, ct_tensor *t, bool own) {
+  ct__ref(t);
+  if (s->t) ct__unref(s->t);
+  *s = (ct__slot){t, own};
+}
+
+#define ADD_LOOP(name, T)                                                                          \
+  static void name(int64_t n, char *const *p, const int64_t *s, const void *attr) {                \
+    (void)attr;                                                                                    \
+    const T *x = (const T *)(const void *)p[0], *g = (const T *)(const void *)p[1];                \
+    T *y = (T *)(void *)p[2];                                                                      \
+    if (s[0] == 1 && s[1] == 1 && s[2] == 1)                                                       \
+      for (int64_t i = 0; i < n; i++) y[i] = x[i] + g[i];                                          \
+    else                                                                                           \
+      for (int64_t i = 0; i < n; i++) y[i * s[2]] = x[i * s[0]] + g[i * s[1]];                     \
+  }
+ADD_LOOP(add_f32, float)
+ADD_LOOP(add_f64, double)
+
+/* slot += g. In place only into a sum that was allocated here, which nobody else can hold. */
+static ct_status accumulate(ct__slot *s, ct_tensor *g) {
+  if (ct__is_nil(g)) return ct__pending("derivative");
+  if (!s->t) {
+    slot_set(s, g, false);
+    return CT_OK;
+  }
+  if (s->own && g->buffer) {
+    const ct_view *in[2] = {&s->t->v, &g->v};
+    ct_map(2, in, &s->t->v, g->v.dtype == CT_F32 ? add_f32 : add_f64, NULL);
+    return CT_OK;
+  }
+  ct_tensor *sum = ct_add(s->t, g);
+  if (ct__is_nil(sum)) return ct__pending("derivative");
+  slot_set(s, sum, !ct__recording() && sum->buffer != NULL);
+  return CT_OK;
+}
+
+/* ---- reverse --------------------------------------------------------------------------------- */
+
+typedef struct reverse {
+  ct__walk walk;
+  ct__slot *target; /* one per x */
+} reverse;
+
+/* A contribution to the cotangent of t, summed over what broadcasting repeated. */
+static ct_status contribute(reverse *r, const ct_tensor *t, ct_tensor *g, const char *from) {
+  int k = ct__walk_target(&r->walk, t);
+  ct__node *n = k < 0 ? ct__walk_node(&r->walk, t) : NULL;
+  if (k < 0 && !n) return CT_OK;
+  if (ct__is_nil(g)) return ct__pending(from);
+  if (g->v.dtype != t->v.dtype)
+    return ct__fail(CT_EDTYPE, "%s: a rule gave a derivative of dtype %s for a value of dtype %s",
+                    from, ct_dtype_name(g->v.dtype), ct_dtype_name(t->v.dtype));
+  return accumulate(k >= 0 ? &r->target[k] : &n->slot[t->out_index], ct__sum_to(g, &t->v));
+}
+
+static ct_status pull_rule(reverse *r, ct__node *n, ct_tensor *const *gy) {
+  int n_in = n->call.n_in;
+  ct_tensor *few[8], **gx = few;
+  if (n_in > 8) gx = ct__alloc((size_t)n_in * sizeof *gx);
+  if (!gx) return CT_ENOMEM;
+  memset(gx, 0, (size_t)n_in * sizeof *gx);
+  ct__vjp_rule(n, gy, gx);
+  ct_status status = CT_OK;
+  for (int i = 0; i < n_in && status == CT_OK; i++)
+    if (n->want[i] && gx[i]) status = contribute(r, n->recipe.in[i], gx[i], n->call.op->name);
+  if (gx != few) ct__free(gx, (size_t)n_in * sizeof *gx);
+  return status;
+}
+
+/* Pulls the cotangents of one call back to its inputs; temporaries die with the scope. */
+static ct_status pull(reverse *r, ct__node *n) {
+  int n_out = n->call.n_out, present = 0;
+  for (int o = 0; o < n_out; o++) present += n->slot[o].t != NULL;
+  if (present == 0) return CT_OK;
+  ct_tensor *few[4], **gy = few;
+  if (n_out > 4) gy = ct__alloc((size_t)n_out * sizeof *gy);
+  if (!gy) return CT_ENOMEM;
+  for (int o = 0; o < n_out; o++) gy[o] = n->slot[o].t;
+  ct_scope scope = ct_scope_begin();
+  ct_status status = CT_OK;
+  if (!ct__has_rule(n->call.op, CT__VJP)) {
+    for (int o = 0; o < n_out && status == CT_OK; o++)
+      if (gy[o]) status = contribute(r, n->recipe.extra[o], gy[o], n->call.op->name);
+  } else {
+    status = pull_rule(r, n, gy);
+  }
+  ct_status end = ct_scope_end(scope);
+  for (int o = 0; o < n_out; o++) slot_clear(&n->slot[o]);
+  if (gy != few) ct__free(gy, (size_t)n_out * sizeof *gy);
+  return status == CT_OK ? end : status;
+}
+
+/* A result as a tensor of its own: never somebody's input. */
+static ct_tensor *fresh(ct_tensor *t) { return ct_reshape(t, ct__shape_of_view(&t->v)); }
+
+/* The rules, recorded or not as the current scope says. gx: fresh tensors of the current scope. */
+static ct_status run_vjp(const char *who, ct_list y, ct_list gy, ct_list x, ct_tensor **gx) {
+  reverse r;
+  ct_status status = ct__walk_begin(&r.walk, who, CT__VJP, y, x);
+  if (status != CT_OK) return status;
+  size_t bytes = (size_t)x.n * sizeof *r.target;
+  r.target = ct__alloc(bytes);
+  if (!r.target)
+    status = CT_ENOMEM;
+  else
+    memset(r.target, 0, bytes);
+  for (int i = 0; i < y.n && status == CT_OK; i++)
+    if (gy.at[i]) status = contribute(&r, y.at[i], gy.at[i], who);
+  for (ct__node *n = r.walk.order; n && status == CT_OK; n = n->link) status = pull(&r, n);
+  for (ct__node *n = status == CT_OK ? NULL : r.walk.order; n; n = n->link)
+    for (int o = 0; o < n->call.n_out; o++) slot_clear(&n->slot[o]);
+  for (int k = 0; k < x.n && status == CT_OK; k++) {
+    int first = ct__walk_target(&r.walk, x.at[k]);
+    ct_tensor *g = r.target[first].t;
+    gx[k] = g ? fresh(g) : ct__zeros_like(x.at[k]);
+    if (ct__is_nil(gx[k])) status = ct__pending(who);
+  }
+  for (int k = 0; r.target && k < x.n; k++) slot_clear(&r.target[k]);
+  if (r.target) ct__free(r.target, bytes);
+  ct__walk_end(&r.walk);
+  return status;
+}
+
+/* ---- forward --------------------------------------------------------------------------------- */
+
+typedef struct forward {
+  ct__walk walk;
+  ct_list dx;
+} forward;
+
+static ct_tensor *tangent_of(const forward *f, const ct_tensor *t) {
+  int k = ct__walk_target(&f->walk, t);
+  if (k >= 0) return f->dx.at[k];
+  ct__node *n = ct__walk_node(&f->walk, t);
+  return n ? n->slot[t->out_index].t : NULL;
+}
+
+/* Pushes the tangents of one call's inputs forward; they are kept until all is done. */
+static ct_status push(forward *f, ct__node *n) {
+  int n_in = n->call.n_in, n_out = n->call.n_out, present = 0;
+  if (!ct__has_rule(n->call.op, CT__JVP)) {
+    for (int o = 0; o < n_out; o++) {
+      ct_tensor *t = tangent_of(f, n->recipe.extra[o]);
+      if (t) slot_set(&n->slot[o], t, false);
+    }
+    return CT_OK;
+  }
+  ct_tensor *few[8], **dx = few, **dy;
+  if (n_in + n_out > 8) dx = ct__alloc((size_t)(n_in + n_out) * sizeof *dx);
+  if (!dx) return CT_ENOMEM;
+  memset(dx, 0, (size_t)(n_in + n_out) * sizeof *dx);
+  dy = dx + n_in;
+  for (int i = 0; i < n_in; i++) {
+    if (n->want[i]) dx[i] = tangent_of(f, n->recipe.in[i]);
+    present += dx[i] != NULL;
+  }
+  ct_scope scope = ct_scope_begin();
+  ct_status status = CT_OK;
+  if (present > 0) ct__jvp_rule(n, dx, dy);
+  for (int o = 0; o < n_out && status == CT_OK; o++) {
+    if (!dy[o]) continue;
+    const ct_tensor *y = ct_out(&n->call, o);
+    ct_tensor *t = dy[o];
+    if (!ct__same_shape(&t->v, &y->v)) t = ct_broadcast_to(t, ct__shape_of_view(&y->v));
+    if (ct__is_nil(t))
+      status = ct__pending(n->call.op->name);
+    else if (t->v.dtype != y->v.dtype)
+      status =
+          ct__fail(CT_EDTYPE, "%s: a rule gave a derivative of dtype %s for a value of dtype %s",
+                   n->call.op->name, ct_dtype_name(t->v.dtype), ct_dtype_name(y->v.dtype));
+    else
+      slot_set(&n->slot[o], t, false);
+  }
+  ct_status end = ct_scope_end(scope);
+  if (dx != few) ct__free(dx, (size_t)(n_in + n_out) * sizeof *dx);
+  return status == CT_OK ? end : status;
+}
+
+static ct_status run_jvp(const char *who, ct_list y, ct_list x, ct_list dx, ct_tensor **dy) {
+  forward f = {.dx = dx};
+  ct_status status = ct__walk_begin(&f.walk, who, CT__JVP, y, x);
+  if (status != CT_OK) return status;
+  ct__walk_reverse(&f.walk);
+  for (ct__node *n = f.walk.order; n && status == CT_OK; n = n->link) status = push(&f, n);
+  for (int i = 0; i < y.n && status == CT_OK; i++) {
+    ct_tensor *t = tangent_of(&f, y.at[i]);
+    dy[i] = t ? fresh(t) : ct__zeros_like(y.at[i]);
+    if (ct__is_nil(dy[i])) status = ct__pending(who);
+  }
+  for (ct__node *n = f.walk.order; n; n = n->link)
+    for (int o = 0; o < n->call.n_out; o++) slot_clear(&n->slot[o]);
+  ct__walk_end(&f.walk);
+  return status;
+}
+
+/* ---- one call that stands for the derivative ------------------------------------------------- */
+
+/* Inputs: y, then seeds (cotangents of y, or tangents of x), then x. */
+typedef struct derivative {
+  int n_out;
+  ct__mode mode;
+  int n_y, n_x;
+} derivative;
+
+static void derivative_again(const ct_call *c, ct_tensor **out) {
+  const derivative *d = c->attr;
+  ct_list y = {d->n_y, c->in}, x = {d->n_x, c->in + c->n_in - d->n_x};
+  ct_list seed = {c->n_in - d->n_y - d->n_x, c->in + d->n_y};
+  ct_status status =
+      d->mode == CT__VJP ? run_vjp("ct_vjp", y, seed, x, out) : run_jvp("ct_jvp", y, x, seed, out);
+  if (status != CT_OK)
+    for (int o = 0; o < c->n_out; o++) out[o] = ct_nil();
+}
+
+/* clang-format off */
+#define TRANSFORM(NAME, DOC)                                                                       \
+  static const ct_op NAME##_op = {CT_OP, .name = #NAME, .doc = DOC, .n_in = CT_VARIADIC,           \
+      .n_out = CT_VARIADIC, .flags = CT__TRANSFORM, .attr_size = sizeof(derivative),               \
+      .fallback = derivative_again};
+TRANSFORM(vjp, "gx = J^T gy, computed; its recipe is made on demand")
+TRANSFORM(jvp, "dy = J dx, computed; its recipe is made on demand")
+/* clang-format on */
+
+/* Turns computed results into outputs of one recorded call. */
+static ct_status attach(ct__mode mode, ct_list y, ct_list seed, ct_list x, int n_out,
+                        ct_tensor **out) {
+  int n_in = y.n + seed.n + x.n;
+  ct_tensor *few[16], **in = few;
+  if (n_in > 16) in = ct__alloc((size_t)n_in * sizeof *in);
+  if (!in) return CT_ENOMEM;
+  ct_scope scope = ct_scope_begin();
+  memcpy(in, y.at, (size_t)y.n * sizeof *in);
+  for (int i = 0; i < seed.n; i++) {
+    ct_tensor *like = mode == CT__VJP ? y.at[i] : x.at[i];
+    in[y.n + i] = seed.at[i] ? seed.at[i] : ct__zeros_like(like);
+  }
+  memcpy(in + y.n + seed.n, x.at, (size_t)x.n * sizeof *in);
+  derivative d = {n_out, mode, y.n, x.n};
+  ct__node *n = ct__node_new(mode == CT__VJP ? &vjp_op : &jvp_op, &d, n_in, in, n_out);
+  for (int o = 0; n && o < n_out; o++) {
+    ct__node_adopt(n, o, out[o]);
+    out[o]->flags &= ~(unsigned)CT__CUT;
+  }
+  if (n) ct__node_free(n);
+  ct_status end = ct_scope_end(scope);
+  if (in != few) ct__free(in, (size_t)n_in * sizeof *in);
+  return n ? end : CT_ENOMEM;
+}
+
+static bool all_valued(ct_list l) {
+  for (int i = 0; i < l.n; i++)
+    if (l.at[i] && !l.at[i]->buffer) return false;
+  return true;
+}
+
+static ct_status run(const char *who, ct__mode mode, ct_list y, ct_list seed, ct_list x,
+                     ct_tensor **out) {
+  return mode == CT__VJP ? run_vjp(who, y, seed, x, out) : run_jvp(who, y, x, seed, out);
+}
+
+/* Eager derivatives are computed unrecorded and attached; symbolic ones are recorded as they are
+ * built. */
+static ct_status differentiate(const char *who, ct__mode mode, ct_list y, ct_list seed, ct_list x,
+                               ct_tensor **out) {
+  int n_out = mode == CT__VJP ? x.n : y.n;
+  if (n_out == 0) return CT_OK;
+  for (int o = 0; o < n_out; o++) out[o] = NULL;
+  ct_status status;
+  if (!ct__recording() || !all_valued(y) || !all_valued(seed)) {
+    status = run(who, mode, y, seed, x, out);
+  } else {
+    ct__set_recording(false);
+    status = run(who, mode, y, seed, x, out);
+    ct__set_recording(true);
+    if (status == CT_OK) status = attach(mode, y, seed, x, n_out, out);
+  }
+  for (int o = 0; status != CT_OK && o < n_out; o++) out[o] = ct_nil();
+  return status;
+}
+
+/* ---- the public face ------------------------------------------------------------------------- */
+
+static ct_status check_list(const char *who, const char *name, ct_list l) {
+  if (l.n < 0 || (l.n > 0 && !l.at)) return ct__fail(CT_EARG, "%s: %s is no list", who, name);
+  for (int i = 0; i < l.n; i++) {
+    if (!l.at[i]) return ct__fail(CT_EARG, "%s: %s[%d] is NULL", who, name, i);
+    if (ct__is_nil(l.at[i])) return ct__pending(who);
+    if (!ct_dtype_is_float(l.at[i]->v.dtype))
+      return ct__fail(CT_EDTYPE, "%s: %s[%d] is %s; only f32 and f64 have derivatives", who, name,
+                      i, ct_dtype_name(l.at[i]->v.dtype));
+  }
+  return CT_OK;
+}
+
+static ct_status check_recorded(const char *who, const char *name, ct_list l) {
+  for (int i = 0; i < l.n; i++) {
+    if (l.at[i]->flags & CT__RECORDED) continue;
+    char text[CT__SHAPE_TEXT];
+    const char *why = l.at[i]->flags & CT__CUT ? "it was made while recording was off"
+                                               : "it does not depend on a variable or placeholder";
+    return ct__fail(CT_ERECORD, "%s: %s[%d], %s %s, is not recorded: %s", who, name, i,
+                    ct_dtype_name(l.at[i]->v.dtype),
+                    ct__shape_text(text, l.at[i]->v.ndim, l.at[i]->v.dim), why);
+  }
+  return CT_OK;
+}
+
+/* Seeds: one per tensor of `like`, of its shape and dtype, or NULL for zero. */
+static ct_status check_seed(const char *who, const char *name, ct_list seed, ct_list like) {
+  if (seed.n != like.n || (seed.n > 0 && !seed.at))
+    return ct__fail(CT_EARG, "%s: want %d of %s, got %d", who, like.n, name, seed.n);
+  for (int i = 0; i < seed.n; i++) {
+    const ct_tensor *s = seed.at[i], *l = like.at[i];
+    if (!s) continue;
+    if (ct__is_nil(s)) return ct__pending(who);
+    char want[CT__SHAPE_TEXT], got[CT__SHAPE_TEXT];
+    if (s->v.dtype != l->v.dtype || !ct__same_shape(&s->v, &l->v))
+      return ct__fail(s->v.dtype != l->v.dtype ? CT_EDTYPE : CT_ESHAPE,
+                      "%s: want %s[%d] as %s %s, got %s %s", who, name, i,
+                      ct_dtype_name(l->v.dtype), ct__shape_text(want, l->v.ndim, l->v.dim),
+                      ct_dtype_name(s->v.dtype), ct__shape_text(got, s->v.ndim, s->v.dim));
+    if (ct__stale(s)) return ct__check_value(who, s);
+  }
+  return CT_OK;
+}
+
+static ct_status transform(const char *who, ct__mode mode, ct_list y, ct_list seed, ct_list x,
+                           ct_tensor **out) {
+  int n_out = mode == CT__VJP ? x.n : y.n;
+  if (!out && n_out > 0) return ct__fail(CT_EARG, "%s: there is no room for results", who);
+  for (int o = 0; o < n_out; o++) out[o] = ct_nil();
+  ct_status status = check_list(who, "y", y);
+  if (status == CT_OK) status = check_list(who, "x", x);
+  if (status == CT_OK) status = check_recorded(who, "y", y);
+  if (status == CT_OK) status = check_recorded(who, "x", x);
+  if (status == CT_OK)
+    status = mode == CT__VJP ? check_seed(who, "gy", seed, y) : check_seed(who, "dx", seed, x);
+  return status == CT_OK ? differentiate(who, mode, y, seed, x, out) : status;
+}
+
+ct_status ct_vjp_all(ct_list y, ct_list gy, ct_list x, ct_tensor **gx) {
+  return transform("ct_vjp", CT__VJP, y, gy, x, gx);
+}
+
+ct_status ct_jvp_all(ct_list y, ct_list x, ct_list dx, ct_tensor **dy) {
+  return transform("ct_jvp", CT__JVP, y, dx, x, dy);
+}
+
+/* One of each: NULL is a mistake here, not a zero. */
+static ct_tensor *transform_one(const char *who, ct__mode mode, ct_tensor *y, ct_tensor *x,
+                                ct_tensor *seed) {
+  if (!seed) return ct__nil(CT_EARG, "%s: %s is NULL", who, mode == CT__VJP ? "gy" : "dx");
+  ct_tensor *out;
+  transform(who, mode, CT_LIST(y), CT_LIST(seed), CT_LIST(x), &out);
+  return out;
+}
+
+ct_tensor *ct_vjp(ct_tensor *y, ct_tensor *x, ct_tensor *gy) {
+  return transform_one("ct_vjp", CT__VJP, y, x, gy);
+}
+
+ct_tensor *ct_jvp(ct_tensor *y, ct_tensor *x, ct_tensor *dx) {
+  return transform_one("ct_jvp", CT__JVP, y, x, dx);
+}
+
+ct_status ct_grad(ct_tensor *loss, ct_list x, ct_tensor **gx) {
+  char text[CT__SHAPE_TEXT];
+  ct_tensor *one = NULL;
+  ct_status status = CT_OK;
+  if (loss && !ct__is_nil(loss) && loss->v.size != 1)
+    status = ct__fail(
+        CT_ESHAPE, "ct_grad: want a loss with one element, got shape %s; ct_vjp takes a cotangent",
+        ct__shape_text(text, loss->v.ndim, loss->v.dim));
+  else if (loss && !ct__is_nil(loss) && ct_dtype_is_float(loss->v.dtype)) {
+    one = ct_ones(loss->v.dtype, ct__shape_of_view(&loss->v));
+    if (ct__is_nil(one)) status = CT_ENOMEM;
+  }
+  if (status == CT_OK) return transform("ct_grad", CT__VJP, CT_LIST(loss), CT_LIST(one), x, gx);
+  for (int k = 0; gx && k < x.n; k++) gx[k] = ct_nil();
+  return status;
+}
+
+ct_status ct_value_and_grad(ct_tensor *loss, ct_list x, double *value, ct_tensor **gx) {
+  for (int k = 0; gx && k < x.n; k++) gx[k] = ct_nil();
+  ct_status status = ct_item(loss, value);
+  return status == CT_OK ? ct_grad(loss, x, gx) : status;
+}

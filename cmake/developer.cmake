@@ -1,0 +1,76 @@
+# Tests, examples and benchmarks: every C file in tests/ (test_*.c), examples/ and bench/ is a
+# program of its own. They see the private headers and link with the static library.
+
+pkg_check_modules(cmocka REQUIRED IMPORTED_TARGET cmocka)
+
+# Labels. unit: every test; asan: those that CI also runs under the sanitizers, which is all but the
+# ones named here and the long ones; long: names ending in _long, the asan subset under valgrind and
+# under tsan. `./run test` leaves the long ones out, `ctest --preset long` runs them.
+set(tests_without_asan)
+find_program(VALGRIND valgrind)
+
+cmake_path(ABSOLUTE_PATH PROJECT_SOURCE_DIR NORMALIZE OUTPUT_VARIABLE mnist)
+cmake_path(APPEND mnist ../shared/mnist)
+cmake_path(NORMAL_PATH mnist)
+
+function(add_program target source folder)
+  cmake_path(GET source STEM name)
+  add_executable(${target} ${source})
+  target_link_libraries(${target} PRIVATE 
+    cotangent_build cotangent::static ${cotangent_dependencies} ${ARGN})
+  target_include_directories(${target} PRIVATE ${private_includes})
+  target_include_directories(${target} SYSTEM PRIVATE ${STB_INCLUDE_DIR})
+  target_compile_definitions(${target} PRIVATE _XOPEN_SOURCE=700)
+  set_target_properties(${target} PROPERTIES
+    C_EXTENSIONS OFF OUTPUT_NAME ${name} RUNTIME_OUTPUT_DIRECTORY ${PROJECT_BINARY_DIR}/${folder})
+endfunction()
+
+file(GLOB test_sources CONFIGURE_DEPENDS tests/test_*.c)
+foreach(source IN LISTS test_sources)
+  cmake_path(GET source STEM name)
+  add_program(${name} ${source} tests PkgConfig::cmocka)
+  add_test(NAME ${name} COMMAND ${name})
+  set(labels unit)
+  if(name MATCHES "_long$")
+    list(APPEND labels long)
+  elseif(NOT name IN_LIST tests_without_asan)
+    list(APPEND labels asan)
+    if(VALGRIND AND NOT COTANGENT_SANITIZE)
+      add_test(NAME valgrind_${name} COMMAND ${VALGRIND} --quiet --error-exitcode=1
+        --leak-check=full --errors-for-leak-kinds=definite,indirect $<TARGET_FILE:${name}>)
+      set_tests_properties(valgrind_${name} PROPERTIES
+        LABELS long ENVIRONMENT "CT_MNIST=${mnist}" TIMEOUT 3600)
+    endif()
+  endif()
+  set_tests_properties(${name} PROPERTIES
+    LABELS "${labels}" ENVIRONMENT "CT_MNIST=${mnist}" TIMEOUT 3600)
+endforeach()
+
+file(GLOB example_sources CONFIGURE_DEPENDS examples/*.c)
+foreach(source IN LISTS example_sources)
+  cmake_path(GET source STEM name)
+  add_program(example_${name} ${source} examples)
+endforeach()
+
+add_custom_target(bench)
+file(GLOB bench_sources CONFIGURE_DEPENDS bench/*.c)
+foreach(source IN LISTS bench_sources)
+  cmake_path(GET source STEM name)
+  add_program(bench_${name} ${source} bench)
+  set_target_properties(bench_${name} PROPERTIES EXCLUDE_FROM_ALL ON)
+  add_dependencies(bench bench_${name})
+endforeach()
+
+# What users get is tested as it leaves the build, so not under a sanitizer.
+if(NOT COTANGENT_SANITIZE)
+  set(scripts ${PROJECT_SOURCE_DIR}/tests)
+  add_test(NAME symbols COMMAND ${scripts}/check_symbols.sh
+    $<TARGET_FILE:cotangent> $<TARGET_FILE:cotangent_static>)
+  add_test(NAME headers COMMAND ${scripts}/check_headers.sh ${include_tree})
+  add_test(NAME package COMMAND ${scripts}/check_package.sh ${CMAKE_COMMAND} ${PROJECT_BINARY_DIR})
+  set_tests_properties(symbols headers package PROPERTIES LABELS package)
+
+  add_test(NAME tsan WORKING_DIRECTORY ${PROJECT_SOURCE_DIR} COMMAND
+    sh -c "cmake --preset tsan && cmake --build --preset tsan && ctest --preset tsan")
+  set_tests_properties(tsan PROPERTIES LABELS long TIMEOUT 3600)
+endif()

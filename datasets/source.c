@@ -1,0 +1,149 @@
+/* source.c - reading files whole or piece by piece, and listing folders. */
+#define _POSIX_C_SOURCE 200809L
+#include "datasets_internal.h"
+
+#include <dirent.h>
+#include <errno.h>
+#include <limits.h>
+#include <stdlib.h>
+#include <sys/stat.h>
+
+/* ---- files ----------------------------------------------------------------------------------- */
+
+/* A byte is read first: only that tells a folder from a file in plain C. */
+static ct_status find_size(ct__source *s) {
+  if (getc(s->file) == EOF) {
+    if (ferror(s->file))
+      return ct__fail_status(CT_EIO, "%s: %s: %s", s->who, s->name, strerror(errno));
+    return ct__fail_status(CT_EFORMAT, "%s: %s: the file is empty", s->who, s->name);
+  }
+  long size = fseek(s->file, 0, SEEK_END) == 0 ? ftell(s->file) : -1;
+  if (size <= 0 || size == LONG_MAX || fseek(s->file, 0, SEEK_SET) != 0)
+    return ct__fail_status(CT_EIO, "%s: %s: not a regular file", s->who, s->name);
+  s->size = size;
+  return CT_OK;
+}
+
+ct_status ct__source_open(ct__source *s, const char *who, const char *path) {
+  *s = (ct__source){.who = who, .name = path};
+  if (!path || !*path) return ct__fail_status(CT_EARG, "%s: no path given", who);
+  s->file = fopen(path, "rb");
+  if (!s->file)
+    return ct__fail_status(CT_EIO, "%s: cannot open %s: %s", who, path, strerror(errno));
+  ct_status status = find_size(s);
+  if (status != CT_OK) ct__source_close(s);
+  return status;
+}
+
+void ct__source_memory(ct__source *s, const char *who, const char *name, const void *data,
+                       size_t size) {
+  *s = (ct__source){.who = who, .name = name, .memory = data, .size = (int64_t)size};
+}
+
+void ct__source_close(ct__source *s) {
+  if (s->file) fclose(s->file);
+  s->file = NULL;
+}
+
+ct_status ct__source_read(ct__source *s, void *dst, size_t n) {
+  size_t left = (size_t)(s->size - s->at), got = n < left ? n : left;
+  if (s->file)
+    got = fread(dst, 1, got, s->file);
+  else if (got > 0)
+    memcpy(dst, s->memory + s->at, got);
+  s->at += (int64_t)got;
+  if (got == n) return CT_OK;
+  if (s->file && ferror(s->file))
+    return ct__fail_status(CT_EIO, "%s: %s: %s", s->who, s->name, strerror(errno));
+  return ct__fail_status(CT_EFORMAT, "%s: %s: the file ends after %lld bytes, want %zu more",
+                         s->who, s->name, (long long)s->at, n - got);
+}
+
+ct_status ct__source_all(ct__source *s, char **data, size_t *size) {
+  *size = (size_t)s->size;
+  *data = ct__alloc(*size + 1);
+  if (!*data)
+    return ct__fail_status(CT_ENOMEM, "%s: %s: out of memory (%zu bytes)", s->who, s->name, *size);
+  ct_status status = ct__source_read(s, *data, *size);
+  if (status != CT_OK) {
+    ct__free(*data, *size + 1);
+    *data = NULL;
+    return status;
+  }
+  (*data)[*size] = '\0';
+  return CT_OK;
+}
+
+bool ct__file_exists(const char *path) {
+  FILE *f = fopen(path, "rb");
+  if (f) fclose(f);
+  return f != NULL;
+}
+
+/* ---- folders --------------------------------------------------------------------------------- */
+
+bool ct__is_folder(const char *path) {
+  struct stat info;
+  return stat(path, &info) == 0 && S_ISDIR(info.st_mode);
+}
+
+/* Zero-terminated texts one after the other. */
+typedef struct texts {
+  char *at;
+  size_t used, room;
+  int n;
+} texts;
+
+static bool texts_add(texts *t, const char *text) {
+  size_t length = strlen(text) + 1;
+  if (length > t->room - t->used) {
+    size_t room = 2 * t->room + length;
+    char *grown = t->n < INT_MAX ? ct__alloc(room) : NULL;
+    if (!grown) return false;
+    if (t->used > 0) memcpy(grown, t->at, t->used);
+    ct__free(t->at, t->room);
+    t->at = grown;
+    t->room = room;
+  }
+  memcpy(t->at + t->used, text, length);
+  t->used += length;
+  t->n++;
+  return true;
+}
+
+static int by_text(const void *a, const void *b) {
+  return strcmp(*(const char *const *)a, *(const char *const *)b);
+}
+
+static ct_status texts_sorted(const texts *t, ct_names *out) {
+  size_t bytes = (size_t)t->n * sizeof(char *);
+  const char **at = ct__alloc(bytes), *text = t->at;
+  if (!at) return CT_ENOMEM;
+  for (int i = 0; i < t->n; i++, text += strlen(text) + 1) at[i] = text;
+  if (t->n > 0) qsort(at, (size_t)t->n, sizeof *at, by_text);
+  ct_status status = ct__names_copy(out, t->n, at);
+  ct__free(at, bytes);
+  return status;
+}
+
+ct_status ct__folder_list(ct_names *out, const char *who, const char *dir) {
+  *out = (ct_names){0};
+  DIR *d = opendir(dir);
+  if (!d)
+    return ct__fail_status(CT_EIO, "%s: cannot open folder %s: %s", who, dir, strerror(errno));
+  texts t = {0};
+  bool ok = true;
+  errno = 0;
+  for (struct dirent *e = readdir(d); ok && e; e = readdir(d)) {
+    if (e->d_name[0] != '.') ok = texts_add(&t, e->d_name);
+    errno = 0;
+  }
+  int error = errno;
+  closedir(d);
+  ct_status status = ok ? texts_sorted(&t, out) : CT_ENOMEM;
+  ct__free(t.at, t.room);
+  if (status != CT_OK) return ct__fail_status(status, "%s: %s: out of memory", who, dir);
+  if (error == 0) return CT_OK;
+  ct__names_free(out);
+  return ct__fail_status(CT_EIO, "%s: cannot read folder %s: %s", who, dir, strerror(error));
+}

@@ -1,0 +1,52 @@
+/* optim_internal.h - an optimizer, and the rules that it can follow. */
+#ifndef COTANGENT_OPTIM_INTERNAL_H
+#define COTANGENT_OPTIM_INTERNAL_H
+
+#include "optim.h"
+#include "../nn/nn_internal.h"
+#include "../tensor/tensor_internal.h"
+
+#define CT__MAX_STATE 2
+
+/* The numbers of one step for one parameter. */
+typedef struct ct__step {
+  double lr, decay;
+  double momentum;      /* sgd */
+  bool nesterov;        /* sgd */
+  double beta1, beta2, eps;
+  double rate, root;    /* adam: lr / (1 - beta1^t), sqrt(1 - beta2^t) */
+  double shrink;        /* adamw: 1 - lr decay; else 1 */
+} ct__step;
+
+/* An optimizer as a record. The loops read gradient and states and write states and parameter: operands
+ * are gradient, states, parameter. They cannot fail. */
+typedef struct ct__rule {
+  const char *name;
+  int n_state;
+  const char *state[CT__MAX_STATE];
+  ct_loop *loop[2]; /* f32, f64 */
+  /* fills in what depends on the number t of the step; lr and decay are set */
+  void (*prepare)(ct__step *s, int64_t t);
+} ct__rule;
+
+extern const ct__rule ct__sgd_rule, ct__momentum_rule, ct__adam_rule, ct__adamw_rule;
+
+typedef struct ct__param {
+  ct_tensor *tensor;               /* one reference, as the states */
+  ct_tensor *state[CT__MAX_STATE]; /* in the parameter's layout */
+  double lr_scale, decay_scale;
+} ct__param;
+
+struct ct_optim {
+  const ct__rule *rule;
+  ct__step step; /* the options */
+  int64_t steps;
+  int n;
+  ct__param *param;
+  /* n of each, in one block: */
+  ct_tensor **tensor;       /* the parameters again, as a list */
+  ct_tensor **grad;         /* scratch of a step */
+  const ct_buffer **buffer; /* of the parameters, sorted */
+};
+
+#endif

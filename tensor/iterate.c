@@ -1,0 +1,240 @@
+/* iterate.c - the drivers: how kernels are led over strided operands. */
+#include "tensor_internal.h"
+
+static _Thread_local bool reference;
+
+bool ct__use_reference(bool on) {
+  bool was = reference;
+  reference = on;
+  return was;
+}
+
+bool ct__reference(void) { return reference; }
+
+/* ---- map ------------------------------------------------------------------------------------- */
+
+/* The shape walked and, per operand, the stride along each of its dimensions. */
+typedef struct walk {
+  int n_op, ndim;
+  int64_t dim[CT_MAX_DIMS];
+  int64_t stride[CT_MAX_DIMS][CT__MAX_OPERANDS];
+  char *p[CT__MAX_OPERANDS];
+  size_t item[CT__MAX_OPERANDS];
+} walk;
+
+static int64_t magnitude(int64_t x) { return x < 0 ? -x : x; }
+
+/* Orders dimensions by the output's stride, so that a transposed output is walked as it lies. */
+static void sort_dims(walk *w) {
+  int out = w->n_op - 1;
+  for (int i = 1; i < w->ndim; i++)
+    for (int j = i; j > 0 && magnitude(w->stride[j - 1][out]) < magnitude(w->stride[j][out]); j--) {
+      int64_t dim = w->dim[j], stride[CT__MAX_OPERANDS];
+      memcpy(stride, w->stride[j], sizeof stride);
+      w->dim[j] = w->dim[j - 1];
+      memcpy(w->stride[j], w->stride[j - 1], sizeof stride);
+      w->dim[j - 1] = dim;
+      memcpy(w->stride[j - 1], stride, sizeof stride);
+    }
+}
+
+/* Drops extents of 1 and joins neighbours that every operand walks as one. */
+static void collapse(walk *w) {
+  int n = 0;
+  for (int i = 0; i < w->ndim; i++) {
+    if (w->dim[i] == 1) continue;
+    bool joins = n > 0;
+    for (int k = 0; joins && k < w->n_op; k++)
+      joins = w->stride[n - 1][k] == w->stride[i][k] * w->dim[i];
+    if (joins) {
+      w->dim[n - 1] *= w->dim[i];
+    } else {
+      w->dim[n] = w->dim[i];
+      n++;
+    }
+    memcpy(w->stride[n - 1], w->stride[i], sizeof w->stride[i]);
+  }
+  w->ndim = n;
+}
+
+static void set_operand(walk *w, int k, const ct_view *v) {
+  int lead = w->ndim - v->ndim;
+  for (int i = 0; i < w->ndim; i++)
+    w->stride[i][k] = i < lead || v->dim[i - lead] == 1 ? 0 : v->stride[i - lead];
+  w->p[k] = v->data;
+  w->item[k] = ct_dtype_size(v->dtype);
+}
+
+static void run_walk(walk *w, int64_t inner, const int64_t *inner_stride, ct_loop *loop,
+                     const void *attr) {
+  int64_t at[CT_MAX_DIMS] = {0};
+  for (;;) {
+    loop(inner, w->p, inner_stride, attr);
+    int d = w->ndim - 1;
+    for (; d >= 0; d--) {
+      for (int k = 0; k < w->n_op; k++) w->p[k] += w->stride[d][k] * (int64_t)w->item[k];
+      if (++at[d] < w->dim[d]) break;
+      for (int k = 0; k < w->n_op; k++)
+        w->p[k] -= w->dim[d] * w->stride[d][k] * (int64_t)w->item[k];
+      at[d] = 0;
+    }
+    if (d < 0) return;
+  }
+}
+
+static bool flat(int n_in, const ct_view *const *in, const ct_view *out) {
+  if (!out->contiguous) return false;
+  for (int k = 0; k < n_in; k++)
+    if (in[k]->size != 1 && !(in[k]->contiguous && in[k]->size == out->size)) return false;
+  return true;
+}
+
+void ct_map(int n_in, const ct_view *const *in, ct_view *out, ct_loop *loop, const void *attr) {
+  static const int64_t no_stride[CT__MAX_OPERANDS] = {0};
+  if (out->size == 0) return;
+  if (CT__LIKELY(flat(n_in, in, out) && !reference)) {
+    char *p[CT__MAX_OPERANDS];
+    int64_t stride[CT__MAX_OPERANDS];
+    for (int k = 0; k < n_in; k++) {
+      p[k] = in[k]->data;
+      stride[k] = in[k]->size == out->size; /* an operand of one element is repeated */
+    }
+    p[n_in] = out->data;
+    stride[n_in] = 1;
+    loop(out->size, p, stride, attr);
+    return;
+  }
+  walk w = {.n_op = n_in + 1, .ndim = out->ndim};
+  memcpy(w.dim, out->dim, sizeof w.dim);
+  for (int k = 0; k < n_in; k++) set_operand(&w, k, in[k]);
+  set_operand(&w, n_in, out);
+  if (reference) {
+    run_walk(&w, 1, no_stride, loop, attr);
+    return;
+  }
+  sort_dims(&w);
+  collapse(&w);
+  if (w.ndim == 0) {
+    loop(1, w.p, no_stride, attr);
+    return;
+  }
+  int last = --w.ndim;
+  run_walk(&w, w.dim[last], w.stride[last], loop, attr);
+}
+
+/* ---- reduce ---------------------------------------------------------------------------------- */
+
+enum {
+  TILE = 256, /* accumulators at a time: 2 KB, in the first cache beside a row of x */
+  FEW = 4,    /* accumulators that are not worth a tile */
+};
+
+typedef union accumulators {
+  double f[TILE];
+  int64_t i[TILE];
+} accumulators;
+
+/* One group of x's dimensions, kept or reduced, collapsed. y strides are used by the kept ones
+ * only. */
+typedef struct group {
+  int ndim;
+  int64_t size, dim[CT_MAX_DIMS], x[CT_MAX_DIMS], y[CT_MAX_DIMS];
+} group;
+
+static void group_add(group *g, int64_t dim, int64_t x, int64_t y) {
+  g->size *= dim;
+  if (dim == 1) return;
+  int at = g->ndim++;
+  /* The order of dimensions is free: the one with the smallest step in x comes last. */
+  for (; at > 0 && !reference && magnitude(g->x[at - 1]) < magnitude(x); at--) {
+    g->dim[at] = g->dim[at - 1];
+    g->x[at] = g->x[at - 1];
+    g->y[at] = g->y[at - 1];
+  }
+  g->dim[at] = dim;
+  g->x[at] = x;
+  g->y[at] = y;
+}
+
+/* Joins neighbours that are walked as one. */
+static void group_collapse(group *g) {
+  int n = 0;
+  for (int i = 0; i < g->ndim; i++) {
+    bool joins = n > 0 && !reference && g->x[n - 1] == g->x[i] * g->dim[i] &&
+                 g->y[n - 1] == g->y[i] * g->dim[i];
+    if (joins) n--;
+    g->dim[n] = joins ? g->dim[n] * g->dim[i] : g->dim[i];
+    g->x[n] = g->x[i];
+    g->y[n++] = g->y[i];
+  }
+  g->ndim = n;
+}
+
+/* Advances an odometer over the outer dimensions of a group; false at the end. */
+static bool advance(const group *g, int ndim, int64_t *at, int64_t *x, int64_t *y) {
+  for (int d = ndim - 1; d >= 0; d--) {
+    *x += g->x[d];
+    *y += g->y[d];
+    if (++at[d] < g->dim[d]) return true;
+    *x -= g->dim[d] * g->x[d];
+    *y -= g->dim[d] * g->y[d];
+    at[d] = 0;
+  }
+  return false;
+}
+
+/* Folds all reduced positions into n accumulators that lie `step` apart in x. */
+static void fold_tile(const ct__reducer *r, const group *red, const char *x, size_t item, int64_t n,
+                      int64_t step, accumulators *acc) {
+  for (int64_t i = 0; i < n; i++) {
+    if (r->integer)
+      acc->i[i] = r->i_identity;
+    else
+      acc->f[i] = r->identity;
+  }
+  if (red->size == 0) return;
+  int64_t at[CT_MAX_DIMS] = {0}, x_at = 0, unused = 0;
+  /* One accumulator: the innermost reduced dimension in one call. */
+  bool along = n == 1 && red->ndim > 0 && !reference;
+  int outer = along ? red->ndim - 1 : red->ndim;
+  do {
+    const char *row = x + x_at * (int64_t)item;
+    if (along)
+      r->fold(red->dim[outer], acc, 0, row, red->x[outer]);
+    else
+      r->fold(n, acc, 1, row, step);
+  } while (advance(red, outer, at, &x_at, &unused));
+}
+
+void ct__reduce(const ct_view *x, unsigned axes, ct_view *y, const ct__reducer *r) {
+  if (y->size == 0) return;
+  group kept = {.size = 1}, red = {.size = 1};
+  bool keepdims = y->ndim == x->ndim;
+  for (int d = 0, out = 0; d < x->ndim; d++) {
+    bool reduced = axes >> d & 1;
+    if (reduced)
+      group_add(&red, x->dim[d], x->stride[d], 0);
+    else
+      group_add(&kept, x->dim[d], x->stride[d], y->stride[out]);
+    out += !reduced || keepdims;
+  }
+  group_collapse(&kept);
+  group_collapse(&red);
+  /* Columns: neighbours in x are different accumulators, so whole rows are folded into a tile of
+   * them, unless there are so few that calls would cost more than strides. */
+  bool columns = kept.ndim > 0 && !reference && red.ndim > 0 && kept.dim[kept.ndim - 1] >= FEW &&
+                 magnitude(kept.x[kept.ndim - 1]) < magnitude(red.x[red.ndim - 1]);
+  int outer = columns ? kept.ndim - 1 : kept.ndim;
+  int64_t width = columns ? kept.dim[outer] : 1, x_step = columns ? kept.x[outer] : 0,
+          y_step = columns ? kept.y[outer] : 0;
+  size_t x_item = ct_dtype_size(x->dtype), y_item = ct_dtype_size(y->dtype);
+  int64_t at[CT_MAX_DIMS] = {0}, x_at = 0, y_at = 0;
+  accumulators acc;
+  do {
+    for (int64_t i = 0; i < width; i += TILE) {
+      int64_t n = width - i < TILE ? width - i : TILE;
+      fold_tile(r, &red, x->data + (x_at + i * x_step) * (int64_t)x_item, x_item, n, x_step, &acc);
+      r->end(n, &acc, y->data + (y_at + i * y_step) * (int64_t)y_item, y_step, red.size);
+    }
+  } while (advance(&kept, outer, at, &x_at, &y_at));
+}

@@ -1,0 +1,111 @@
+/* os.c - the one file that calls the operating system: clocks, processors, threads, atomic file
+ * writes. */
+#define _GNU_SOURCE
+#include "tensor_internal.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <pthread.h>
+#include <sched.h>
+#include <stdlib.h>
+#include <sys/stat.h>
+#include <time.h>
+#include <unistd.h>
+
+double ct__clock(void) {
+  struct timespec now;
+  clock_gettime(CLOCK_MONOTONIC, &now);
+  return (double)now.tv_sec + 1e-9 * (double)now.tv_nsec;
+}
+
+int ct__cpu_count(void) {
+  cpu_set_t set;
+  if (sched_getaffinity(0, sizeof set, &set) == 0) return CPU_COUNT(&set);
+  long n = sysconf(_SC_NPROCESSORS_ONLN);
+  return n > 0 ? (int)n : 1;
+}
+
+void ct__once(atomic_int *state, void (*init)(void)) {
+  enum { NOT_YET, RUNNING, DONE };
+  if (CT__LIKELY(atomic_load_explicit(state, memory_order_acquire) == DONE)) return;
+  int expected = NOT_YET;
+  if (atomic_compare_exchange_strong(state, &expected, RUNNING)) {
+    init();
+    atomic_store_explicit(state, DONE, memory_order_release);
+  } else {
+    while (atomic_load_explicit(state, memory_order_acquire) != DONE) sched_yield();
+  }
+}
+
+/* ---- the end of a thread --------------------------------------------------------------------- */
+
+static pthread_key_t thread_key;
+static bool thread_key_made;
+static atomic_int thread_key_once;
+
+static void thread_key_end(void *unused) {
+  (void)unused;
+  ct__thread_end();
+}
+
+static void thread_key_make(void) {
+  thread_key_made = pthread_key_create(&thread_key, thread_key_end) == 0;
+}
+
+void ct__at_thread_exit(void) {
+  ct__once(&thread_key_once, thread_key_make);
+  if (thread_key_made) pthread_setspecific(thread_key, &thread_key);
+}
+
+/* At exit or dlclose, for the thread that runs it; the key must not outlive the code it points to.
+ */
+__attribute__((destructor)) static void library_end(void) {
+  ct__thread_end();
+  if (thread_key_made) pthread_key_delete(thread_key);
+}
+
+/* ---- files ----------------------------------------------------------------------------------- */
+
+static bool write_all(int fd, const char *data, size_t bytes) {
+  while (bytes > 0) {
+    ssize_t n = write(fd, data, bytes);
+    if (n < 0 && errno == EINTR) continue;
+    if (n <= 0) return false;
+    data += n;
+    bytes -= (size_t)n;
+  }
+  return true;
+}
+
+/* mkstemp makes files 0600; a saved file should be as readable as any other that the process
+ * creates. */
+static mode_t usual_mode(void) {
+  mode_t mask = umask(0);
+  umask(mask);
+  return 0666 & ~mask;
+}
+
+ct_status ct__write_file(const char *path, const void *const *part, const size_t *bytes, int n) {
+  if (!path || !*path) return ct__fail_status(CT_EARG, "write: no path given");
+  char temporary[4096];
+  int length = snprintf(temporary, sizeof temporary, "%s.XXXXXX", path);
+  if (length < 0 || (size_t)length >= sizeof temporary)
+    return ct__fail_status(CT_EARG, "write: the path is too long");
+  int fd = mkstemp(temporary);
+  if (fd < 0) return ct__fail_status(CT_EIO, "cannot create %s: %s", path, strerror(errno));
+  bool ok = fchmod(fd, usual_mode()) == 0;
+  for (int i = 0; ok && i < n; i++) ok = write_all(fd, part[i], bytes[i]);
+  ok = ok && fsync(fd) == 0;
+  int error = errno;
+  if (close(fd) != 0 && ok) {
+    error = errno;
+    ok = false;
+  }
+  if (ok && rename(temporary, path) != 0) {
+    error = errno;
+    ok = false;
+  }
+  if (ok) return CT_OK;
+  unlink(temporary);
+  return ct__fail_status(CT_EIO, "cannot write %s: %s", path, strerror(error));
+}

@@ -1,0 +1,113 @@
+/* scope.c - the stack of scopes of each thread, and the two verbs for what outlives them. */
+#include "tensor_internal.h"
+
+typedef struct scope {
+  struct scope *parent;
+  uint64_t serial;
+  int depth;
+  bool recording;
+  ct_tensor *first; /* the tensors it owns, one reference each */
+} scope;
+
+static _Thread_local scope base = {.recording = true}; /* owns what is made outside any scope */
+static _Thread_local scope *top;
+static _Thread_local uint64_t serials;
+static _Thread_local bool exit_registered;
+
+static scope *current(void) { return top ? top : &base; }
+
+bool ct__recording(void) { return current()->recording; }
+
+bool ct__set_recording(bool on) {
+  scope *s = current();
+  bool was = s->recording;
+  s->recording = on;
+  return was;
+}
+
+ct_tensor *ct__own(ct_tensor *t) {
+  if (CT__UNLIKELY(!t)) return ct_nil();
+  scope *s = current();
+  if (CT__UNLIKELY(s == &base && !exit_registered)) {
+    exit_registered = true;
+    ct__at_thread_exit();
+  }
+  t->next = s->first;
+  s->first = t;
+  t->flags |= CT__SCOPED;
+  return t;
+}
+
+static void release_all(scope *s) {
+  for (ct_tensor *t = s->first, *next; t; t = next) {
+    next = t->next;
+    t->next = NULL;
+    t->flags &= ~(unsigned)CT__SCOPED;
+    ct__unref(t);
+  }
+  s->first = NULL;
+}
+
+static void pop(void) {
+  scope *s = top;
+  top = s->parent == &base ? NULL : s->parent;
+  release_all(s);
+  ct__free(s, sizeof *s);
+}
+
+ct_scope ct_scope_begin_with(unsigned flags) {
+  scope *s = ct__alloc(sizeof *s);
+  if (!s) return (ct_scope){.serial = 0, .depth = -1}; /* ct_scope_end will say so */
+  scope *parent = current();
+  *s = (scope){.parent = parent,
+               .serial = ++serials,
+               .depth = parent->depth + 1,
+               .recording = parent->recording && !(flags & CT_NO_RECORD)};
+  top = s;
+  return (ct_scope){.serial = s->serial, .depth = s->depth};
+}
+
+ct_scope ct_scope_begin(void) { return ct_scope_begin_with(0); }
+
+ct_status ct_scope_end(ct_scope mark) {
+  if (mark.depth < 0) return ct__pending("ct_scope_end");
+  scope *s = current();
+  while (s->depth > mark.depth) s = s->parent;
+  if (s == &base || s->depth != mark.depth || s->serial != mark.serial)
+    return ct__fail_status(CT_ESCOPE, "ct_scope_end: this scope has ended already");
+  while (current() != s) pop();
+  pop();
+  return CT_OK;
+}
+
+ct_tensor *ct_scope_return(ct_scope mark, ct_tensor *t) {
+  if (!t) t = ct__nil(CT_EARG, "ct_scope_return: got NULL");
+  ct__ref(t);
+  ct_status status = ct_scope_end(mark);
+  if (ct__is_nil(t)) return t;
+  /* A tensor of an outer scope stays where it is; after a failed end it may still be owned as
+   * before. */
+  if (status != CT_OK || (t->flags & CT__SCOPED)) {
+    ct__unref(t);
+    return status == CT_OK ? t : ct_nil();
+  }
+  return ct__own(t);
+}
+
+ct_tensor *ct_keep(ct_tensor *t) {
+  if (!t) return ct__nil(CT_EARG, "ct_keep: got NULL");
+  ct__ref(t);
+  return t;
+}
+
+void ct_release(ct_tensor **t) {
+  if (!t || !*t) return;
+  ct__unref(*t);
+  *t = NULL;
+}
+
+void ct__thread_end(void) {
+  while (top) pop();
+  release_all(&base);
+  ct__alloc_end();
+}

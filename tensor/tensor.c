@@ -1,0 +1,216 @@
+/* tensor.c - buffers and nodes: counting, stamping, releasing, asking. */
+#include "tensor_internal.h"
+
+#include <stdlib.h>
+
+#define STRINGIZE(x) #x
+#define STRING(x)    STRINGIZE(x)
+
+const char *ct_version(void) {
+  return STRING(CT_VERSION_MAJOR) "." STRING(CT_VERSION_MINOR) "." STRING(CT_VERSION_PATCH);
+}
+
+/* ---- dtypes ---------------------------------------------------------------------------------- */
+
+static const struct {
+  const char *name;
+  size_t size;
+} dtype_table[CT_DTYPES] = {
+    [CT_F32] = {"f32", 4}, [CT_F64] = {"f64", 8},   [CT_I32] = {"i32", 4},
+    [CT_U8] = {"u8", 1},   [CT_BOOL] = {"bool", 1},
+};
+
+size_t ct_dtype_size(ct_dtype d) { return (unsigned)d < CT_DTYPES ? dtype_table[d].size : 0; }
+
+const char *ct_dtype_name(ct_dtype d) {
+  return (unsigned)d < CT_DTYPES ? dtype_table[d].name : "unknown dtype";
+}
+
+bool ct_dtype_is_float(ct_dtype d) { return d == CT_F32 || d == CT_F64; }
+
+/* ---- buffers --------------------------------------------------------------------------------- */
+
+enum { HEADER = 64 }; /* one block: the header, then the data, both aligned */
+_Static_assert(sizeof(ct_buffer) <= HEADER, "the buffer header has outgrown its place");
+
+ct_buffer *ct__buffer_new(size_t bytes) {
+  ct_buffer *b = bytes > PTRDIFF_MAX - HEADER ? NULL : ct__alloc(HEADER + bytes);
+  if (!b) return NULL;
+  *b = (ct_buffer){.bytes = bytes, .data = (char *)b + HEADER};
+  atomic_init(&b->refs, 1);
+  return b;
+}
+
+void ct__buffer_unref(ct_buffer *b) {
+  if (!b || atomic_fetch_sub_explicit(&b->refs, 1, memory_order_acq_rel) != 1) return;
+  if (b->release) b->release(b->payload);
+  ct__free(b, HEADER + (b->foreign ? 0 : b->bytes));
+}
+
+/* ---- nodes ----------------------------------------------------------------------------------- */
+
+ct_tensor ct__nil_tensor = {.v = {.contiguous = true}};
+
+ct_tensor *ct_nil(void) { return &ct__nil_tensor; }
+
+bool ct_is_nil(const ct_tensor *t) { return !t || ct__is_nil(t); }
+
+static ct_tensor *node(void) {
+  ct_tensor *t = ct__alloc(sizeof *t);
+  if (!t) return NULL;
+  atomic_init(&t->refs, 1);
+  t->flags = 0;
+  t->buffer = NULL;
+  t->stamp = 0;
+  t->recipe = NULL;
+  t->out_index = 0;
+  t->next = NULL;
+  return t;
+}
+
+ct_tensor *ct__tensor_new(ct_dtype dtype, int ndim, const int64_t *dim) {
+  ct_tensor *t = node();
+  if (!t) return NULL;
+  ct__view_set(&t->v, dtype, ndim, dim);
+  t->v.data = NULL;
+  return t;
+}
+
+ct_tensor *ct__tensor_alloc(ct_dtype dtype, int ndim, const int64_t *dim) {
+  ct_tensor *t = ct__tensor_new(dtype, ndim, dim);
+  if (!t) return NULL;
+  t->buffer = ct__buffer_new((size_t)t->v.size * ct_dtype_size(dtype));
+  if (!t->buffer) {
+    ct__unref(t);
+    return NULL;
+  }
+  t->v.data = t->buffer->data;
+  return t;
+}
+
+ct_tensor *ct__tensor_alias(const ct_tensor *t) {
+  ct_tensor *alias = node();
+  if (!alias) return NULL;
+  alias->v = t->v;
+  alias->stamp = t->stamp;
+  alias->buffer = t->buffer;
+  if (t->buffer) atomic_fetch_add_explicit(&t->buffer->refs, 1, memory_order_relaxed);
+  return alias;
+}
+
+void ct__ref(ct_tensor *t) {
+  if (!ct__is_nil(t)) atomic_fetch_add_explicit(&t->refs, 1, memory_order_relaxed);
+}
+
+static bool last(atomic_int *refs) {
+  return atomic_fetch_sub_explicit(refs, 1, memory_order_acq_rel) == 1;
+}
+
+static void drop(ct_tensor *t, ct_tensor **work) {
+  if (t && !ct__is_nil(t) && last(&t->refs)) {
+    t->next = *work;
+    *work = t;
+  }
+}
+
+static void drop_recipe(ct_recipe *r, ct_tensor **work) {
+  if (!last(&r->refs)) return;
+  for (int i = 0; i < r->n_in; i++) drop(r->in[i], work);
+  for (int i = 0; i < r->n_extra; i++) drop(r->extra[i], work);
+  r->destroy(r);
+}
+
+/* A dead tensor may be the last owner of its recipe, which may be the last owner of its inputs, and
+ * so on for a million nodes: so a work list, threaded through the dead, instead of recursion. */
+static void release_work(ct_tensor *work) {
+  while (work) {
+    ct_tensor *t = work;
+    work = t->next;
+    if (t->recipe) {
+      t->recipe->out[t->out_index] = NULL;
+      drop_recipe(t->recipe, &work);
+    }
+    ct__buffer_unref(t->buffer);
+    ct__free(t, sizeof *t);
+  }
+}
+
+void ct__unref(ct_tensor *t) {
+  ct_tensor *work = NULL;
+  drop(t, &work);
+  release_work(work);
+}
+
+void ct__recipe_unref(ct_recipe *r) {
+  ct_tensor *work = NULL;
+  drop_recipe(r, &work);
+  release_work(work);
+}
+
+/* ---- versions -------------------------------------------------------------------------------- */
+
+bool ct__stale(const ct_tensor *t) { return t->buffer && t->stamp != t->buffer->version; }
+
+ct_status ct__check_value(const char *who, const ct_tensor *t) {
+  if (!t) return ct__fail_status(CT_EARG, "%s: got NULL", who);
+  if (ct__is_nil(t)) return ct__pending(who);
+  char shape[CT__SHAPE_TEXT];
+  if (!t->buffer)
+    return ct__fail_status(CT_ENOVALUE,
+                           "%s: the %s tensor %s has no value before its function runs", who,
+                           ct_dtype_name(t->v.dtype), ct__shape_text(shape, t->v.ndim, t->v.dim));
+  if (ct__stale(t))
+    return ct__fail_status(CT_ESTALE, "%s: the value of the %s tensor %s was overwritten by %s",
+                           who, ct_dtype_name(t->v.dtype),
+                           ct__shape_text(shape, t->v.ndim, t->v.dim), t->buffer->written_by);
+  return CT_OK;
+}
+
+ct_status ct__check_writable(const char *who, const ct_tensor *t) {
+  if (!t) return ct__fail_status(CT_EARG, "%s: got NULL", who);
+  if (ct__is_nil(t)) return ct__pending(who);
+  if (!t->buffer)
+    return ct__fail_status(CT_ENOVALUE, "%s: a symbolic tensor has no memory to write", who);
+  if (t->buffer->read_only)
+    return ct__fail_status(CT_EARG, "%s: the memory is wrapped read-only", who);
+  for (int i = 0; i < t->v.ndim; i++)
+    if (t->v.stride[i] == 0 && t->v.dim[i] > 1)
+      return ct__fail_status(CT_EARG, "%s: axis %d has stride 0, its elements share memory", who,
+                             i);
+  return CT_OK;
+}
+
+void ct__written(ct_tensor *t, const char *who) {
+  t->stamp = ++t->buffer->version;
+  t->buffer->written_by = who;
+}
+
+ct_status ct_touch(ct_tensor *t) {
+  if (!t) return ct__fail_status(CT_EARG, "ct_touch: got NULL");
+  if (ct__is_nil(t)) return ct__pending("ct_touch");
+  if (!t->buffer) return ct__fail_status(CT_ENOVALUE, "ct_touch: a symbolic tensor has no memory");
+  ct__written(t, "ct_touch");
+  return CT_OK;
+}
+
+/* ---- queries --------------------------------------------------------------------------------- */
+
+ct_dtype ct_dtype_of(const ct_tensor *t) { return t ? t->v.dtype : CT_F32; }
+int ct_ndim(const ct_tensor *t) { return t ? t->v.ndim : 0; }
+int64_t ct_size(const ct_tensor *t) { return t ? t->v.size : 0; }
+bool ct_has_value(const ct_tensor *t) { return t && t->buffer; }
+bool ct_is_contiguous(const ct_tensor *t) { return t && t->v.contiguous; }
+
+int64_t ct_dim(const ct_tensor *t, int axis) {
+  int i = ct__axis(axis, ct_ndim(t));
+  return i < 0 ? -1 : t->v.dim[i];
+}
+
+int64_t ct_stride(const ct_tensor *t, int axis) {
+  int i = ct__axis(axis, ct_ndim(t));
+  return i < 0 ? 0 : t->v.stride[i];
+}
+
+ct_shape ct_shape_of(const ct_tensor *t) {
+  return t ? ct_shape_make((size_t)t->v.ndim, t->v.dim) : (ct_shape){0};
+}

@@ -1,0 +1,192 @@
+/* tensor_internal.h - what the other folders may know of the core. */
+#ifndef COTANGENT_TENSOR_INTERNAL_H
+#define COTANGENT_TENSOR_INTERNAL_H
+
+#include "tensor.h"
+
+#include <stdatomic.h>
+#include <string.h>
+
+#define CT__LIKELY(x)   __builtin_expect(!!(x), 1)
+#define CT__UNLIKELY(x) __builtin_expect(!!(x), 0)
+#define CT__COUNT(a)    ((int)(sizeof(a) / sizeof((a)[0])))
+
+/* ---- memory (alloc.c): sized blocks from capped per-thread lists, 64-byte aligned ------------ */
+
+void *ct__alloc(size_t size);            /* NULL and CT_ENOMEM on failure; size 0 is fine */
+void ct__free(void *block, size_t size); /* size as given to ct__alloc; never allocates */
+/* false on overflow or a negative factor */
+void ct__alloc_end(void); /* the lists of this thread are gone for good: for its exit */
+bool ct__mul_size(int64_t a, int64_t b, int64_t *product);
+
+/* ---- errors (error.c) ------------------------------------------------------------------------ */
+
+/* The funnel. Keeps the first error of the thread; ct__fail_status replaces it (for functions that
+ * return no tensor). */
+ct_status ct__fail(ct_status code, const char *format, ...) CT_PRINTF(2, 3);
+ct_status ct__fail_status(ct_status code, const char *format, ...) CT_PRINTF(2, 3);
+/* fails and returns nil */
+ct_tensor *ct__nil(ct_status code, const char *format, ...) CT_PRINTF(2, 3);
+/* the pending error, or CT_ENIL naming who; for functions given a nil */
+ct_status ct__pending(const char *who);
+
+/* ---- buffers --------------------------------------------------------------------------------- */
+
+typedef struct ct_buffer {
+  atomic_int refs;
+  bool read_only;
+  bool foreign; /* the user's memory */
+  size_t bytes;
+  char *data;
+  uint64_t version;       /* counts the writes since birth */
+  const char *written_by; /* who wrote last, for CT_ESTALE */
+  void (*release)(void *payload);
+  void *payload;
+} ct_buffer;
+
+ct_buffer *ct__buffer_new(size_t bytes);
+void ct__buffer_unref(ct_buffer *b);
+
+/* ---- tensors --------------------------------------------------------------------------------- */
+
+/* How a tensor was made. The core counts and releases it; autograd knows the rest. It owns `in` and
+ * `extra`, and points weakly to its outputs, each of which owns it: no cycle can exist. */
+typedef struct ct_recipe {
+  atomic_int refs;
+  int n_in, n_out, n_extra;
+  ct_tensor **in, **out, **extra;
+  void (*destroy)(struct ct_recipe *); /* frees the block once the tensors are gone */
+} ct_recipe;
+
+enum {
+  CT__RECORDED = 1,    /* depends on a variable or placeholder */
+  CT__VARIABLE = 2,    /* a leaf that ct_assign may write */
+  CT__PLACEHOLDER = 4, /* a leaf without a value */
+  CT__CUT = 8,         /* made from recorded tensors while recording was off */
+  CT__SCOPED = 16,     /* in the list of a scope */
+};
+
+struct ct_tensor {
+  ct_view v;
+  atomic_int refs;
+  unsigned flags;
+  ct_buffer *buffer; /* NULL while symbolic */
+  uint64_t stamp;    /* version of the buffer that this tensor stands for */
+  ct_recipe *recipe; /* NULL for leaves and constants */
+  int out_index;
+  ct_tensor *next; /* in its scope's list, or in the work list of a release */
+};
+
+extern ct_tensor ct__nil_tensor;
+static inline bool ct__is_nil(const ct_tensor *t) { return t == &ct__nil_tensor; }
+
+/* A node with its shape set and no buffer, one reference, owned by no scope. NULL on failure. */
+ct_tensor *ct__tensor_new(ct_dtype dtype, int ndim, const int64_t *dim);
+/* The same with a fresh buffer, contiguous. NULL on failure. */
+ct_tensor *ct__tensor_alloc(ct_dtype dtype, int ndim, const int64_t *dim);
+/* A node that shares t's buffer, version and layout: same numbers, no recipe, no flags. NULL on
+ * failure. */
+ct_tensor *ct__tensor_alias(const ct_tensor *t);
+/* Gives a fresh tensor to the current scope and returns it; NULL becomes nil. */
+ct_tensor *ct__own(ct_tensor *t);
+void ct__ref(ct_tensor *t);
+void ct__unref(ct_tensor *t); /* iterative; never allocates */
+void ct__recipe_unref(ct_recipe *r);
+/* CT_OK if t is a live value: not NULL, not nil, not symbolic, not stale. Fails as a status
+ * function named who. */
+ct_status ct__check_value(const char *who, const ct_tensor *t);
+/* CT_OK if a write to t is allowed at all. */
+ct_status ct__check_writable(const char *who, const ct_tensor *t);
+/* Notes a write to t's buffer: restamps t, makes every other user of the old values stale. */
+void ct__written(ct_tensor *t, const char *who);
+bool ct__stale(const ct_tensor *t);
+/* True while a no-record scope is open on this thread. */
+bool ct__recording(void);
+bool ct__set_recording(bool on); /* for the engine; returns what it was */
+
+/* ---- shapes (shape.c) ------------------------------------------------------------------------ */
+
+/* "(2,3)" into text, always terminated; returns text. */
+#define CT__SHAPE_TEXT 176
+const char *ct__shape_text(char text[CT__SHAPE_TEXT], int ndim, const int64_t *dim);
+/* Checks extents and their product (in elements and bytes). Fails with CT_EARG or CT_ESIZE. */
+ct_status ct__shape_check(const char *who, ct_dtype dtype, int ndim, const int64_t *dim);
+/* Sets dim, row-major strides, size, contiguous. The shape must have been checked. */
+void ct__view_set(ct_view *v, ct_dtype dtype, int ndim, const int64_t *dim);
+/* Recomputes size and contiguous from dim and stride. */
+void ct__view_refresh(ct_view *v);
+/* NumPy's rule; false if a and b do not broadcast together. */
+bool ct__broadcast(ct_shape a, ct_shape b, ct_shape *out);
+/* v seen with shape dim (same rank or higher), stride 0 where it is repeated; v must broadcast to
+ * it. */
+void ct__view_broadcast(const ct_view *v, int ndim, const int64_t *dim, ct_view *out);
+/* Non-negative axis, or -1. */
+int ct__axis(int axis, int ndim);
+static inline bool ct__same_shape(const ct_view *a, const ct_view *b) {
+  return a->ndim == b->ndim && memcmp(a->dim, b->dim, (size_t)a->ndim * sizeof(int64_t)) == 0;
+}
+
+/* ---- iteration (iterate.c) ------------------------------------------------------------------- */
+
+#define CT__MAX_OPERANDS 6
+
+/* Reduction: acc[i * acc_stride] = combine(acc[i * acc_stride], x[i * x_stride]) for i < n. */
+typedef void ct__fold(int64_t n, void *acc, int64_t acc_stride, const char *x, int64_t x_stride);
+/* Writes the results of `count` accumulators to y. */
+typedef void ct__fold_end(int64_t count, const void *acc, char *y, int64_t y_stride,
+                          int64_t n_reduced);
+typedef struct ct__reducer {
+  ct__fold *fold;
+  ct__fold_end *end;
+  double identity;    /* for floating accumulators (double) */
+  int64_t i_identity; /* for integer accumulators (int64_t) */
+  bool integer;
+} ct__reducer;
+/* Reduces x over the axes of the bit mask into y, whose shape is x's with those axes of extent 1 or
+ * left out. */
+void ct__reduce(const ct_view *x, unsigned axes, ct_view *y, const ct__reducer *r);
+
+/* Same dtype, src broadcasts to dst; they may overlap only if identical. */
+void ct__copy(const ct_view *src, ct_view *dst);
+/* Any dtype to any dtype: float to integer truncates and saturates, NaN to 0; to bool is x != 0. */
+void ct__cast(const ct_view *src, ct_view *dst);
+void ct__fill(ct_view *v, double value);
+/* element at an offset in elements, as a double */
+double ct__get(const ct_view *v, int64_t offset);
+
+/* While on, the drivers of this thread take the plain path: element by element, no collapsing, no
+ * BLAS. The oracle of every fast path. Returns what it was. */
+bool ct__use_reference(bool on);
+bool ct__reference(void);
+
+/* ---- products (gemm.c) ----------------------------------------------------------------------- */
+
+/* C = alpha A B + beta C for matrices of any stride (f32 or f64, checked by the caller: (m,k) (k,n)
+ * (m,n)). C is not read when beta is 0. CT_ENOMEM if a pattern that BLAS cannot read needs a packed
+ * copy. */
+ct_status ct__gemm(double alpha, const ct_view *a, const ct_view *b, double beta, ct_view *c);
+
+/* ---- random (random.c): value number i of a stream depends on key and i only ----------------- */
+
+/* A key is 4 words: the Philox key and the stream, the upper half of its counter. */
+/* out contiguous; [lo, hi) */
+void ct__random_uniform(const int32_t key[4], ct_view *out, double lo, double hi);
+/* out contiguous */
+void ct__random_normal(const int32_t key[4], ct_view *out, double mean, double sd);
+void ct__random_permutation(const int32_t key[4], int32_t *out, int64_t n);
+/* the n-th child key, statistically independent */
+void ct__key_fold(const int32_t key[4], int64_t n, int32_t out[4]);
+
+/* ---- the operating system (os.c): the one place that calls it -------------------------------- */
+
+double ct__clock(void);                               /* seconds, monotonic */
+int ct__cpu_count(void);                              /* processors this process may use */
+void ct__once(atomic_int *state, void (*init)(void)); /* runs init once per process, others wait */
+/* registers flush for this thread and for unloading */
+void ct__at_thread_exit(void); /* ct__thread_end will run when this thread or the process ends */
+void ct__thread_end(void);     /* releases the thread's scopes and lists (scope.c) */
+/* Writes bytes to path through a temporary file beside it, fsync and rename: the old file or the
+ * new one, never a mix. */
+ct_status ct__write_file(const char *path, const void *const *part, const size_t *bytes, int n);
+
+#endif

@@ -1,0 +1,19 @@
+/* consumer.c - a user's C11 program, outside the tree. */
+#include <cotangent.h>
+
+#include <string.h>
+
+static int count(ct_list list) { return list.n; }
+
+int main(void) {
+  ct_scope scope = ct_scope_begin();
+  ct_tensor *x = ct_full(CT_F32, CT_SHAPE(2, 3), 1.5);
+  ct_tensor *y = ct_eye(CT_F64, 2, 2);
+  char text[256];
+  int64_t length = ct_to_string(text, sizeof text, x, (ct_print_opts){.precision = 2});
+  int ok = strncmp(ct_version(), "0.1.", 4) == 0 && count(CT_LIST(x, y)) == 2 &&
+           count(CT_NONE) == 0 && ct_size(x) == 6 && ct_dim(y, -1) == 2 && length > 0 &&
+           strstr(text, "1.5") != NULL && ct_error_code() == CT_OK;
+  ct_error_print(stderr);
+  return ct_scope_end(scope) == CT_OK && ok ? 0 : 1;
+}

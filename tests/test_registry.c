@@ -1,0 +1,523 @@
+/* test_registry.c - everything that holds for every primitive, for each of them.
+ *
+ * The primitives come from the registry, their uses from registry_cases.inc, the layouts of inputs
+ * from here. A primitive without a rule, a sampling interval, a doc line or a case fails. */
+#include "testing.h"
+
+#include "autograd/autograd_internal.h"
+
+#include "registry_cases.inc"
+
+enum { MAX_IN = 3, MAX_RECIPE = 64 };
+
+/* ---- layouts: equal values in memory of another shape --------------------------------------------- */
+
+/* `store` gives a contiguous tensor, `see` the view of it that has the values. */
+typedef struct layout {
+  const char *name;
+  ct_tensor *(*store)(ct_tensor *x);
+  ct_tensor *(*see)(ct_tensor *stored, ct_shape shape);
+} layout;
+
+static ct_tensor *same(ct_tensor *x, ct_shape shape) {
+  (void)shape;
+  return x;
+}
+
+static ct_tensor *reversed_axes(ct_tensor *x) {
+  ct_axes axes = {.n = ct_ndim(x)};
+  for (int i = 0; i < axes.n; i++) axes.at[i] = axes.n - 1 - i;
+  return axes.n ? ct_permute(x, axes) : x;
+}
+
+static ct_tensor *store_transposed(ct_tensor *x) { return ct_contiguous(reversed_axes(x)); }
+
+static ct_tensor *see_transposed(ct_tensor *x, ct_shape shape) {
+  (void)shape;
+  return reversed_axes(x);
+}
+
+static ct_tensor *reversed_order(ct_tensor *x, ct_shape shape) {
+  for (int i = 0; i < shape.n; i++) x = ct_slice(x, i, CT_END, CT_END, -1);
+  return x;
+}
+
+static ct_tensor *store_reversed(ct_tensor *x) {
+  return ct_contiguous(reversed_order(x, ct_shape_of(x)));
+}
+
+/* Every second place of the memory, from the second on; the others hold what nobody may read. */
+static ct_tensor *store_stepped(ct_tensor *x) {
+  bool is_float = ct_dtype_is_float(ct_dtype_of(x));
+  ct_tensor *gap = ct_full(ct_dtype_of(x), ct_shape_of(x), is_float ? (double)NAN : 1);
+  return ct_stack(CT_LIST(gap, x), -1);
+}
+
+static ct_tensor *see_stepped(ct_tensor *x, ct_shape shape) {
+  return ct_squeeze(ct_slice(x, shape.n, 1, CT_END, 1), CT_AXES(-1));
+}
+
+/* One row repeated along the first axis that has several: stride 0. */
+static ct_tensor *store_repeated(ct_tensor *x) {
+  for (int i = 0; i < ct_ndim(x); i++)
+    if (ct_dim(x, i) > 1) return ct_contiguous(ct_slice(x, i, 0, 1, 1));
+  return x;
+}
+
+static const layout layouts[] = {
+    {"contiguous", ct_contiguous, same},
+    {"transposed", store_transposed, see_transposed},
+    {"negative strides", store_reversed, reversed_order},
+    {"stepped", store_stepped, see_stepped},
+    {"stride 0", store_repeated, ct_broadcast_to},
+};
+
+/* ---- situations: a case with a dtype and layouts of its inputs ------------------------------------- */
+
+typedef struct situation {
+  const ct_op *op;
+  const registry_case *use;
+  ct_dtype dtype;
+  int layout; /* of input i: layout, or rotated from there */
+  bool rotated;
+  int n;
+  ct_shape shape[MAX_IN];
+  ct_tensor *stored[MAX_IN];
+  ct_tensor *in[MAX_IN]; /* as seen */
+} situation;
+
+static char context[256];
+
+static void require_at(bool condition, const char *what, const char *file, int line) {
+  if (condition) return;
+  print_error("%s\n  %s\n  %s\n", context, what, ct_error_message());
+  ct_error_clear();
+  _fail(file, line);
+}
+#define require(condition, what) require_at((condition), (what), __FILE__, __LINE__)
+#define require_ok(status) require((status) == CT_OK, #status)
+
+static const layout *layout_of(const situation *s, int i) {
+  return &layouts[(s->layout + (s->rotated ? i : 0)) % CT__COUNT(layouts)];
+}
+
+/* Deterministic in [0, 1). */
+static double sample(uint32_t stream, int64_t i) {
+  uint32_t word[4] = {(uint32_t)i, stream, 0, 0};
+  ct_philox(word, (uint32_t[]){17, 4}, word);
+  return (double)word[0] * 0x1p-32;
+}
+
+static ct_tensor *random_values(ct_dtype dtype, ct_shape shape, uint32_t stream, double lo,
+                                double hi) {
+  ct_tensor *t = ct_empty(CT_F64, shape);
+  double *at = (double *)(void *)t->v.data;
+  for (int64_t i = 0; i < ct_size(t); i++) {
+    at[i] = lo + (hi - lo) * sample(stream, i);
+    if (dtype == CT_F32) at[i] = (double)(float)at[i]; /* one value for both dtypes */
+  }
+  return ct_cast(t, dtype);
+}
+
+/* Reads one word such as "i2x3<4" and makes the values it describes. */
+static const char *read_input(situation *s, const char *word) {
+  char kind = *word++;
+  char *end = (char *)(uintptr_t)word;
+  int64_t below = 0, dim[CT_MAX_DIMS];
+  size_t n = 0;
+  for (const char *at = word; *at >= '0' && *at <= '9'; at = *end == 'x' ? end + 1 : end)
+    dim[n++] = strtoll(at, &end, 10);
+  if (*end == '<') below = strtoll(end + 1, &end, 10);
+  int i = s->n++;
+  uint32_t stream = (uint32_t)i + 1;
+  ct_shape shape = s->shape[i] = ct_shape_make(n, dim);
+  ct_tensor *value = kind == 'f'   ? random_values(s->dtype, shape, stream, s->op->lo, s->op->hi)
+                     : kind == 'i' ? random_values(CT_I32, shape, stream, 0, (double)below)
+                     : kind == 'b' ? ct_cast(random_values(CT_I32, shape, stream, 0, 2), CT_BOOL)
+                                   : ct_key(11);
+  s->stored[i] = layout_of(s, i)->store(value);
+  s->in[i] = layout_of(s, i)->see(s->stored[i], shape);
+  return *end == ' ' ? end + 1 : NULL;
+}
+
+static bool is_generic(const ct_op *op) {
+  return (op->flags & CT_ELEMENTWISE) && op->attr_size == 0 && (op->n_in == 1 || op->n_in == 2);
+}
+
+static int inputs_of(const registry_case *c) {
+  int n = 1;
+  for (const char *at = c->inputs; *at; at++) n += *at == ' ';
+  return n;
+}
+
+static bool fits(const registry_case *c, const ct_op *op) {
+  return c->apply ? strcmp(c->op, op->name) == 0 : is_generic(op) && inputs_of(c) == op->n_in;
+}
+
+static ct_tensor *use(const situation *s, ct_tensor *const *in) {
+  return s->use->apply ? s->use->apply(in) : ct_apply(s->op, (ct_list){s->n, in});
+}
+
+static void situate(situation *s) {
+  s->n = 0;
+  for (const char *word = s->use->inputs; word; word = read_input(s, word)) {}
+  snprintf(context, sizeof context, "%s of %s, %s, %s%s", s->op->name, s->use->inputs,
+           ct_dtype_name(s->dtype), layouts[s->layout].name, s->rotated ? " and others" : "");
+  for (int i = 0; i < s->n; i++) require(!ct_is_nil(s->in[i]), "the input can be made");
+}
+
+typedef void trial(situation *s);
+
+static void try_layouts(situation *s, bool all_layouts, trial *todo) {
+  for (int k = 0; k < (all_layouts ? 2 * CT__COUNT(layouts) : 1); k++) {
+    s->layout = k % CT__COUNT(layouts);
+    s->rotated = k >= CT__COUNT(layouts);
+    if (s->rotated && s->n < 2) return;
+    ct_scope scope = ct_scope_begin();
+    situate(s);
+    todo(s);
+    assert_ok(ct_scope_end(scope));
+    require(ct_error_code() == CT_OK, "no error is left behind");
+  }
+}
+
+/* Runs todo for every case of op; gives how many there are. */
+static int try_op(const ct_op *op, const ct_dtype *dtypes, bool all_layouts, trial *todo) {
+  const registry_case *table[] = {generic, cases};
+  const int rows[] = {CT__COUNT(generic), CT__COUNT(cases)};
+  int n = 0;
+  for (int t = 0; t < 2; t++)
+    for (int r = 0; r < rows[t]; r++) {
+      if (!fits(&table[t][r], op)) continue;
+      n++;
+      for (int d = 0; todo && d < 2; d++) {
+        situation s = {.op = op, .use = &table[t][r], .dtype = dtypes[d]};
+        if (d == 0 || dtypes[d] != dtypes[0]) try_layouts(&s, all_layouts, todo);
+      }
+    }
+  return n;
+}
+
+static const ct_dtype both_dtypes[] = {CT_F32, CT_F64}, only_f64[] = {CT_F64, CT_F64};
+
+static void for_each(const ct_dtype *dtypes, bool all_layouts, trial *todo) {
+  for (int i = 0; i < ct_op_count(); i++) try_op(ct_op_at(i), dtypes, all_layouts, todo);
+}
+
+/* ---- comparing -------------------------------------------------------------------------------------- */
+
+static void require_same_bits(const ct_tensor *a, const ct_tensor *b, const char *what) {
+  require(!ct_is_nil(a) && !ct_is_nil(b), what);
+  require(ct_dtype_of(a) == ct_dtype_of(b), what);
+  require(ct_shape_equal(ct_shape_of(a), ct_shape_of(b)), what);
+  size_t bytes = (size_t)ct_size(a) * ct_dtype_size(ct_dtype_of(a));
+  char *pa = malloc(2 * bytes + 1), *pb = pa + bytes;
+  assert_non_null(pa);
+  bool read = ct_copy_out(a, pa, bytes) == CT_OK && ct_copy_out(b, pb, bytes) == CT_OK;
+  bool equal = read && memcmp(pa, pb, bytes) == 0;
+  free(pa);
+  require(equal, what);
+}
+
+/* Within the tolerance relative to the largest element; NaN equals NaN. */
+static void require_close(const ct_tensor *a, const ct_tensor *b, double tolerance,
+                          const char *what) {
+  require(!ct_is_nil(a) && !ct_is_nil(b), what);
+  require(ct_shape_equal(ct_shape_of(a), ct_shape_of(b)), what);
+  int64_t n = ct_size(a);
+  double *va = malloc((size_t)(2 * n + 1) * sizeof *va), *vb = va + n, largest = 0;
+  assert_non_null(va);
+  tensor_values(a, va, n);
+  tensor_values(b, vb, n);
+  bool close = true;
+  for (int64_t i = 0; i < n; i++) largest = fmax(largest, fabs(vb[i]));
+  for (int64_t i = 0; i < n; i++)
+    close &= va[i] == vb[i] || fabs(va[i] - vb[i]) <= tolerance * largest ||
+             (isnan(va[i]) && isnan(vb[i]));
+  free(va);
+  require(close, what);
+}
+
+/* ---- the records -------------------------------------------------------------------------------------- */
+
+static bool differentiable(const ct_op *op) { return !(op->flags & CT_NONDIFF); }
+
+static bool takes_floats(const ct_op *op) {
+  if (is_generic(op)) return true;
+  for (int r = 0; r < CT__COUNT(cases); r++)
+    if (fits(&cases[r], op) && strchr(cases[r].inputs, 'f')) return true;
+  return false;
+}
+
+/* What a record must have and this one has not; NULL if it is complete. */
+static const char *lacks(const ct_op *op) {
+  if (op->size != sizeof *op) return "CT_OP";
+  if (!op->name || !op->name[0]) return "a name";
+  if (!op->doc || !op->doc[0]) return "a doc line";
+  if (!op->infer) return "infer";
+  if (!op->eval && !op->kernel) return "a kernel";
+  if (takes_floats(op) && !(op->lo < op->hi)) return "a sampling interval";
+  if (differentiable(op) && !op->fallback && !ct__has_rule(op, CT__VJP)) return "a vjp";
+  if (differentiable(op) && !op->fallback && !ct__has_rule(op, CT__JVP)) return "a jvp";
+  if (try_op(op, only_f64, false, NULL) == 0) return "a case";
+  return NULL;
+}
+
+static void every_record_is_complete(void **state) {
+  (void)state;
+  int incomplete = 0;
+  assert_true(ct_op_count() > 50);
+  assert_null(ct_op_at(-1));
+  assert_null(ct_op_at(ct_op_count()));
+  for (int i = 0; i < ct_op_count(); i++) {
+    const ct_op *op = ct_op_at(i);
+    const char *missing = lacks(op);
+    if (missing) print_error("%s lacks %s\n", op->name ? op->name : "a primitive", missing);
+    incomplete += missing != NULL;
+  }
+  assert_int_equal(incomplete, 0);
+}
+
+static void names_are_unique(void **state) {
+  (void)state;
+  for (int i = 0; i < ct_op_count(); i++)
+    for (int j = 0; j < i; j++) assert_string_not_equal(ct_op_at(i)->name, ct_op_at(j)->name);
+}
+
+static void cases_name_primitives(void **state) {
+  (void)state;
+  for (int r = 0; r < CT__COUNT(cases); r++) {
+    int found = 0;
+    for (int i = 0; i < ct_op_count(); i++) found += strcmp(ct_op_at(i)->name, cases[r].op) == 0;
+    if (found != 1) print_error("no primitive is called %s\n", cases[r].op);
+    assert_int_equal(found, 1);
+  }
+}
+
+/* The test of the test: a complete record, and each way to be incomplete. */
+static void incomplete_records_are_noticed(void **state) {
+  (void)state;
+  const ct_op *whole = NULL;
+  for (int i = 0; i < ct_op_count(); i++)
+    if (strcmp(ct_op_at(i)->name, "tanh") == 0) whole = ct_op_at(i);
+  assert_non_null(whole);
+  assert_null(lacks(whole));
+  ct_op op = *whole;
+  op.doc = "";
+  assert_string_equal(lacks(&op), "a doc line");
+  op = *whole;
+  op.lo = op.hi;
+  assert_string_equal(lacks(&op), "a sampling interval");
+  op = *whole;
+  op.partial = NULL;
+  assert_string_equal(lacks(&op), "a vjp");
+  op.vjp = (void (*)(const ct_call *, ct_tensor *const *, ct_tensor **))1;
+  assert_string_equal(lacks(&op), "a jvp");
+  op.flags |= CT_NONDIFF;
+  assert_null(lacks(&op));
+  op.name = "unheard of";
+  op.flags = CT_NONDIFF;
+  assert_string_equal(lacks(&op), "a case");
+}
+
+/* ---- values -------------------------------------------------------------------------------------------- */
+
+static double tolerance_of(const situation *s) { return s->dtype == CT_F32 ? 2e-6 : 1e-14; }
+
+/* The kernel, the reference, and either on contiguous copies of the inputs agree. */
+static void values_agree(situation *s) {
+  ct_tensor *plain[MAX_IN], *y = use(s, s->in);
+  for (int i = 0; i < s->n; i++) plain[i] = ct_contiguous(s->in[i]);
+  bool was = ct__use_reference(true);
+  ct_tensor *reference = use(s, s->in);
+  ct__use_reference(was);
+  require_close(y, reference, tolerance_of(s), "the kernel agrees with the reference");
+  require_close(y, use(s, plain), tolerance_of(s), "any layout of equal inputs gives the same");
+}
+
+static void kernels_agree_with_the_reference(void **state) {
+  (void)state;
+  for_each(both_dtypes, true, values_agree);
+}
+
+/* Integers in small numbers give what f64 gives. */
+static void integers_agree(situation *s) {
+  ct_tensor *whole[MAX_IN], *real[MAX_IN];
+  for (int i = 0; i < s->n; i++) {
+    whole[i] = ct_cast(ct_scale(s->in[i], 3), CT_I32);
+    real[i] = ct_cast(whole[i], CT_F64);
+  }
+  ct_tensor *y = use(s, whole), *want = use(s, real);
+  require(ct_dtype_of(y) == CT_I32 || ct_dtype_of(y) == CT_BOOL, "integers stay integers");
+  require_close(y, want, 0, "integers agree with f64");
+}
+
+static void integer_kernels_agree_with_f64(void **state) {
+  (void)state;
+  for (int i = 0; i < ct_op_count(); i++)
+    if (is_generic(ct_op_at(i)) && ct_op_at(i)->kernel && ct_op_at(i)->kernel->loop[CT_I32])
+      try_op(ct_op_at(i), only_f64, true, integers_agree);
+}
+
+/* ---- symbolic results ------------------------------------------------------------------------------------ */
+
+static void placeholders_like(const situation *s, ct_tensor **holder) {
+  for (int i = 0; i < s->n; i++)
+    holder[i] = ct_placeholder(ct_dtype_of(s->in[i]), ct_shape_of(s->in[i]));
+}
+
+static bool recipe_contains(const ct_tensor *t, const ct_op *op, int depth) {
+  if (!t->recipe || depth > MAX_RECIPE) return false;
+  if (ct__node_of(t)->call.op == op) return true;
+  for (int i = 0; i < t->recipe->n_in; i++)
+    if (recipe_contains(t->recipe->in[i], op, depth + 1)) return true;
+  return false;
+}
+
+static void infers_and_runs(situation *s) {
+  ct_tensor *holder[MAX_IN], *y = use(s, s->in), *out = NULL;
+  placeholders_like(s, holder);
+  ct_tensor *symbolic = use(s, holder);
+  require(!ct_is_nil(symbolic) && !ct_has_value(symbolic), "on placeholders it stays symbolic");
+  require(recipe_contains(symbolic, s->op, 0), "the case uses the primitive");
+  require(ct_dtype_of(symbolic) == ct_dtype_of(y), "the dtype is inferred");
+  require(ct_shape_equal(ct_shape_of(symbolic), ct_shape_of(y)), "the shape is inferred");
+  ct_function *f = ct_function_new((ct_list){s->n, holder}, CT_LIST(symbolic));
+  require(f != NULL, "ct_function_new");
+  ct_status status = ct_run(f, (ct_list){s->n, s->in}, &out);
+  ct_function_release(&f);
+  require_ok(status);
+  require_same_bits(out, y, "a function gives the bits of eager evaluation");
+}
+
+static void functions_give_eager_bits(void **state) {
+  (void)state;
+  for_each(both_dtypes, true, infers_and_runs);
+}
+
+/* ---- derivatives ------------------------------------------------------------------------------------------ */
+
+static bool has_derivative(const situation *s) {
+  if (!differentiable(s->op)) return false;
+  bool from = false;
+  for (int i = 0; i < s->n; i++) from |= ct_dtype_is_float(ct_dtype_of(s->in[i]));
+  return from && ct_dtype_is_float(ct_dtype_of(use(s, s->in)));
+}
+
+static ct_tensor *seen_use(ct_list stored, void *payload) {
+  situation *s = payload;
+  ct_tensor *in[MAX_IN];
+  for (int i = 0; i < s->n; i++) in[i] = layout_of(s, i)->see(stored.at[i], s->shape[i]);
+  ct_tensor *y = use(s, in);
+  return ct_dtype_of(y) == CT_F32 ? ct_cast(y, CT_F64) : y;
+}
+
+static void passes_gradcheck(situation *s) {
+  if (!has_derivative(s)) return;
+  /* through f32 a difference needs longer steps and proves less */
+  bool coarse = ct_dtype_of(use(s, s->in)) == CT_F32;
+  ct_gradcheck_opts opts = coarse ? (ct_gradcheck_opts){.step = 1e-2, .tolerance = 1e-3}
+                                  : (ct_gradcheck_opts){.tolerance = 1e-6};
+  require_ok(ct_gradcheck(seen_use, s, (ct_list){s->n, s->stored}, opts, NULL));
+}
+
+static void derivatives_pass_gradcheck(void **state) {
+  (void)state;
+  for_each(only_f64, true, passes_gradcheck);
+}
+
+/* Recorded twins of the inputs: variables seen in their layout. Only floats are wanted. */
+typedef struct recorded {
+  ct_tensor *variable[MAX_IN], *in[MAX_IN], *wanted[MAX_IN], *direction[MAX_IN];
+  int n;
+} recorded;
+
+static void record(const situation *s, ct_dtype dtype, recorded *r) {
+  *r = (recorded){.n = 0};
+  for (int i = 0; i < s->n; i++) {
+    r->in[i] = s->in[i];
+    if (!ct_dtype_is_float(ct_dtype_of(s->in[i]))) continue;
+    ct_tensor *v = r->variable[i] = ct_variable(ct_cast(s->stored[i], dtype));
+    r->in[i] = ct_broadcast_to(layout_of(s, i)->see(v, s->shape[i]), s->shape[i]);
+    r->direction[r->n] = random_values(dtype, s->shape[i], 90 + (uint32_t)i, -1, 1);
+    r->wanted[r->n++] = r->in[i];
+  }
+}
+
+static void recorded_end(recorded *r) {
+  for (int i = 0; i < MAX_IN; i++) ct_release(&r->variable[i]);
+}
+
+/* First derivatives of y: a gradient for each wanted input, then the tangent. */
+static int derivatives(ct_tensor *y, ct_list x, ct_list dx, ct_tensor **out) {
+  ct_tensor *gy = random_values(ct_dtype_of(y), ct_shape_of(y), 99, -1, 1);
+  require_ok(ct_vjp_all(CT_LIST(y), CT_LIST(gy), x, out));
+  require_ok(ct_jvp_all(CT_LIST(y), x, dx, out + x.n));
+  return x.n + 1;
+}
+
+static int eager_derivatives(const situation *s, ct_dtype dtype, ct_tensor **out) {
+  recorded r;
+  record(s, dtype, &r);
+  int n = derivatives(use(s, r.in), (ct_list){r.n, r.wanted}, (ct_list){r.n, r.direction}, out);
+  recorded_end(&r);
+  return n;
+}
+
+static void f32_derivatives_are_close(situation *s) {
+  ct_tensor *wide[MAX_IN + 1], *narrow[MAX_IN + 1];
+  if (!has_derivative(s)) return;
+  int n = eager_derivatives(s, CT_F64, wide);
+  eager_derivatives(s, CT_F32, narrow);
+  for (int i = 0; i < n; i++)
+    require_close(ct_cast(narrow[i], CT_F64), ct_cast(wide[i], CT_F64), 2e-5,
+                  "f32 derivatives are those of f64");
+}
+
+static void derivatives_in_f32_are_those_of_f64(void **state) {
+  (void)state;
+  for_each((const ct_dtype[]){CT_F32, CT_F32}, true, f32_derivatives_are_close);
+}
+
+/* Derivatives built on placeholders and run give the bits of eager ones: the fused loops of partial
+ * derivatives and their compositions are the same. */
+static void symbolic_derivatives_agree(situation *s) {
+  ct_tensor *eager[MAX_IN + 1], *symbolic[MAX_IN + 1], *ran[MAX_IN + 1];
+  ct_tensor *holder[MAX_IN], *x[MAX_IN], *dx[MAX_IN];
+  if (!has_derivative(s)) return;
+  int n = eager_derivatives(s, s->dtype, eager), wanted = 0;
+  placeholders_like(s, holder);
+  for (int i = 0; i < s->n; i++)
+    if (ct_dtype_is_float(ct_dtype_of(holder[i]))) {
+      dx[wanted] = random_values(s->dtype, s->shape[i], 90 + (uint32_t)i, -1, 1);
+      x[wanted++] = holder[i];
+    }
+  derivatives(use(s, holder), (ct_list){wanted, x}, (ct_list){wanted, dx}, symbolic);
+  ct_function *f = ct_function_new((ct_list){s->n, holder}, (ct_list){n, symbolic});
+  require(f != NULL, "ct_function_new");
+  ct_status status = ct_run(f, (ct_list){s->n, s->in}, ran);
+  ct_function_release(&f);
+  require_ok(status);
+  for (int i = 0; i < n; i++) require_same_bits(ran[i], eager[i], "symbolic derivatives agree");
+}
+
+static void symbolic_derivatives_give_eager_bits(void **state) {
+  (void)state;
+  for_each(both_dtypes, true, symbolic_derivatives_agree);
+}
+
+int main(void) {
+  const struct CMUnitTest tests[] = {
+      cmocka_unit_test(every_record_is_complete),
+      cmocka_unit_test(names_are_unique),
+      cmocka_unit_test(cases_name_primitives),
+      cmocka_unit_test(incomplete_records_are_noticed),
+      cmocka_unit_test(kernels_agree_with_the_reference),
+      cmocka_unit_test(integer_kernels_agree_with_f64),
+      cmocka_unit_test(functions_give_eager_bits),
+      cmocka_unit_test(derivatives_pass_gradcheck),
+      cmocka_unit_test(derivatives_in_f32_are_those_of_f64),
+      cmocka_unit_test(symbolic_derivatives_give_eager_bits),
+  };
+  return cmocka_run_group_tests(tests, NULL, NULL);
+}
