@@ -55,9 +55,9 @@ static void node_discard(ct__node *n) {
 static void node_destroy(ct_recipe *r) { node_discard((ct__node *)(void *)r); }
 
 /* From here on the node is a recipe: it owns its inputs and remembers their versions. */
-static void node_commit(ct__node *n) {
+static void node_commit(ct__node *n, int refs) {
   n->recipe.destroy = node_destroy;
-  atomic_init(&n->recipe.refs, 1);
+  atomic_init(&n->recipe.refs, refs);
   for (int i = 0; i < n->call.n_in; i++) {
     ct__ref(n->recipe.in[i]);
     n->stamp[i] = n->recipe.in[i]->stamp;
@@ -67,18 +67,22 @@ static void node_commit(ct__node *n) {
 ct__node *ct__node_new(const ct_op *op, const void *attr, int n_in, ct_tensor *const *in,
                        int n_out) {
   ct__node *n = node_build(op, attr, n_in, in, n_out);
-  if (n) node_commit(n);
+  if (n) node_commit(n, 1);
   return n;
 }
 
 void ct__node_free(ct__node *n) { ct__recipe_unref(&n->recipe); }
 
-void ct__node_adopt(ct__node *n, int o, ct_tensor *t) {
-  atomic_fetch_add_explicit(&n->recipe.refs, 1, memory_order_relaxed);
+static void set_recipe(ct__node *n, int o, ct_tensor *t) {
   n->recipe.out[o] = t;
   t->recipe = &n->recipe;
   t->out_index = o;
   t->flags |= CT__RECORDED;
+}
+
+void ct__node_adopt(ct__node *n, int o, ct_tensor *t) {
+  atomic_fetch_add_explicit(&n->recipe.refs, 1, memory_order_relaxed);
+  set_recipe(n, o, t);
 }
 
 /* ---- checks ---------------------------------------------------------------------------------- */
@@ -207,17 +211,18 @@ static bool keep_outputs(ct__node *n, ct_tensor **out) {
 
 /* Gives the outputs their recipe, or forgets the call. False when memory ran out. */
 static bool record(ct__node *n, traits have, ct_tensor **out) {
+  int n_out = n->call.n_out;
   bool on = ct__recording();
   if (have.recorded && (on || have.symbolic)) {
     n->symbolic = have.symbolic;
     n->cut = !on;
-    node_commit(n);
-    bool ok = keep_outputs(n, out);
-    for (int o = 0; ok && o < n->call.n_out; o++) ct__node_adopt(n, o, out[o]);
-    ct__recipe_unref(&n->recipe); /* its outputs own it now */
-    return ok;
+    bool kept = keep_outputs(n, out);
+    node_commit(n, kept ? n_out : 1);
+    for (int o = 0; kept && o < n_out; o++) set_recipe(n, o, out[o]);
+    if (!kept) ct__recipe_unref(&n->recipe);
+    return kept;
   }
-  for (int o = 0; have.recorded && o < n->call.n_out; o++) out[o]->flags |= CT__CUT;
+  for (int o = 0; have.recorded && o < n_out; o++) out[o]->flags |= CT__CUT;
   node_discard(n);
   return true;
 }
@@ -268,8 +273,9 @@ static ct_status check_record(const ct_op *op, const void *attr, ct_list in) {
     return ct__fail(CT_EARG, "%s: bad list of inputs", op->name);
   if (op->kernel && (in.n < 1 || in.n >= CT__MAX_OPERANDS))
     return ct__fail(CT_EARG, "%s: a kernel takes 1 to %d inputs", op->name, CT__MAX_OPERANDS - 1);
-  int n_out = op->n_out == CT_VARIADIC && attr ? *(const int *)attr : op->n_out;
-  if (n_out < 0) return ct__fail(CT_EARG, "%s: negative number of outputs", op->name);
+  bool variadic = op->n_out == CT_VARIADIC && attr;
+  if ((variadic ? *(const int *)attr : op->n_out) < variadic)
+    return ct__fail(CT_EARG, "%s: bad number of outputs", op->name);
   return CT_OK;
 }
 
@@ -287,6 +293,15 @@ ct_status ct_apply_all(const ct_op *op, const void *attr, ct_list in, ct_tensor 
   if (status != CT_OK) return status;
   if (!out) return ct__fail(CT_EARG, "%s: out is NULL", op->name);
   return ct__apply(op, attr, in.n, in.at, out);
+}
+
+ct_status ct__check_list(const char *who, const char *name, ct_list l) {
+  if (l.n < 0 || (l.n > 0 && !l.at)) return ct__fail(CT_EARG, "%s: %s is no list", who, name);
+  for (int i = 0; i < l.n; i++) {
+    if (!l.at[i]) return ct__fail(CT_EARG, "%s: %s[%d] is NULL", who, name, i);
+    if (ct__is_nil(l.at[i])) return ct__pending(who);
+  }
+  return CT_OK;
 }
 
 /* ---- for rules and infer --------------------------------------------------------------------- */

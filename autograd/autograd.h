@@ -75,6 +75,46 @@ CT_API ct_status ct_run(const ct_function *f, ct_list inputs, ct_tensor **output
 /* f as one operation of a larger recipe: differentiable, eager or symbolic. */
 CT_API ct_status ct_call_function(ct_function *f, ct_list inputs, ct_tensor **outputs);
 
+/* ---- derivatives made of derivatives ------------------------------------------------------------- */
+
+/* All results are recorded like any other: these functions nest. */
+
+typedef enum ct_jacobian_mode {
+  CT_JACOBIAN_AUTO,
+  CT_JACOBIAN_REVERSE,
+  CT_JACOBIAN_FORWARD
+} ct_jacobian_mode;
+
+/* dy_i/dx_j in the shape of y followed by the shape of x. Reverse mode pulls back a batch of y.size
+ * cotangents, forward mode pushes x.size tangents, auto takes the smaller batch. */
+CT_API ct_tensor *ct_jacobian(ct_tensor *y, ct_tensor *x, ct_jacobian_mode mode);
+/* d^2 loss / dx_i dx_j in the shape of x twice: the Jacobian of the gradient. */
+CT_API ct_tensor *ct_hessian(ct_tensor *loss, ct_tensor *x);
+/* hv[j] = sum_k d^2 loss / dx_j dx_k v_k, forward over reverse, without the Hessian. */
+CT_API ct_status ct_hvp(ct_tensor *loss, ct_list x, ct_list v, ct_tensor **hv);
+/* J^T H J v for loss = l(y(x)), J = dy/dx and H the Hessian of l at y: the Gauss-Newton product. */
+CT_API ct_status ct_ggn_vp(ct_tensor *loss, ct_tensor *y, ct_list x, ct_list v, ct_tensor **gv);
+/* d^k/dt^k y(x + t v) at t = 0, k >= 0: k nested tangents. */
+CT_API ct_tensor *ct_directional(ct_tensor *y, ct_tensor *x, ct_tensor *v, int k);
+
+/* The linear map dx -> dy at the values that x has now, computed once and applied by ct_run, as
+ * often as wanted. y must have a value. NULL on failure. */
+CT_API ct_function *ct_linearize(ct_list y, ct_list x);
+/* The transpose of a linear function: cotangents of its outputs to cotangents of its inputs. */
+CT_API ct_function *ct_transpose_linear(ct_function *f);
+
+#define CT_NOT_BATCHED INT32_MIN
+
+typedef struct ct_vmap_opts {
+  const int *in_axes;  /* of each input: the axis to map over, or CT_NOT_BATCHED; NULL: all 0 */
+  const int *out_axes; /* of each result: where the new axis stands; NULL: all 0 */
+} ct_vmap_opts;
+
+/* The recipe from x to y for every element of a batch at once: batched[i] stands for x[i] and has
+ * one more axis. What does not depend on x is reused. Every operation has its batch rule or is
+ * looped. out has room for y.n tensors. */
+CT_API ct_status ct_vmap(ct_list y, ct_list x, ct_list batched, ct_vmap_opts opts, ct_tensor **out);
+
 /* ---- a primitive ----------------------------------------------------------------------------- */
 
 typedef struct ct_op ct_op;
@@ -143,6 +183,9 @@ struct ct_op {
   void (*vjp)(const ct_call *c, ct_tensor *const *gy, ct_tensor **gx);
   /* Tangents of the outputs; dx[i] is NULL for zero, and a dy left NULL is zero. */
   void (*jvp)(const ct_call *c, ct_tensor *const *dx, ct_tensor **dy);
+  /* The operation with one more leading axis, for ct_vmap: in[i] has a new axis 0 where batched[i],
+   * every out[o] gets one. Elementwise operations need none; without one the engine loops. */
+  void (*batch)(const ct_call *c, ct_tensor *const *in, const bool *batched, ct_tensor **out);
   void (*fallback)(const ct_call *c, ct_tensor **y); /* the same result from other primitives */
   double lo, hi;                                     /* where tests may sample inputs */
 };

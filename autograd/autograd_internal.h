@@ -45,6 +45,8 @@ ct_tensor *ct__apply1(const ct_op *op, const void *attr, int n_in, ct_tensor *co
 #define CT__APPLY(op, attr, ...)                                                                   \
   ct__apply1(op, attr, (int)(sizeof((ct_tensor *[]){__VA_ARGS__}) / sizeof(ct_tensor *)),          \
              (ct_tensor *[]){__VA_ARGS__})
+/* CT_OK if l is a list of tensors, none of them NULL or nil. */
+ct_status ct__check_list(const char *who, const char *name, ct_list l);
 /* A node that references its inputs; no outputs yet. NULL on failure. */
 ct__node *ct__node_new(const ct_op *op, const void *attr, int n_in, ct_tensor *const *in,
                        int n_out);
@@ -54,9 +56,9 @@ void ct__node_adopt(ct__node *n, int o, ct_tensor *t);
 
 /* ---- walk.c: the part of a recipe between y and x -------------------------------------------- */
 
-/* What the walk is for: a derivative, or running the recipe again (every recorded call of any
- * dtype). */
-typedef enum ct__mode { CT__VJP, CT__JVP, CT__REPLAY } ct__mode;
+/* What the walk is for: a derivative, or running the recipe again (every recorded call of any dtype),
+ * with what has a value already as constants or not. */
+typedef enum ct__mode { CT__VJP, CT__JVP, CT__REPLAY, CT__FROZEN } ct__mode;
 
 /* Flag of records without a kernel, the derivatives themselves: a replay runs their fallback. */
 #define CT__TRANSFORM 0x80000000u
@@ -89,6 +91,12 @@ void ct__vjp_rule(ct__node *n, ct_tensor *const *gy, ct_tensor **gx);
 void ct__jvp_rule(ct__node *n, ct_tensor *const *dx, ct_tensor **dy);
 /* g summed to the shape of t, for what broadcasting repeated. */
 ct_tensor *ct__sum_to(ct_tensor *g, const ct_view *like);
+
+/* As ct_function_new, but values that exist already are constants of the function. */
+ct_function *ct__function_frozen(ct_list inputs, ct_list outputs);
+
+ct_list ct__function_inputs(const ct_function *f); /* the cut points, without captured variables */
+int ct__function_outputs(const ct_function *f);
 
 /* ---- for operations -------------------------------------------------------------------------- */
 

@@ -48,18 +48,15 @@ static int input_index(const ct_function *f, const ct_tensor *t) {
 static void set_operand(const ct_function *f, const ct__walk *w, operand *o, const ct_tensor *t) {
   t = behind(w, t);
   ct__node *n = ct__walk_target(w, t) < 0 ? ct__walk_node(w, t) : NULL;
-  if (n)
-    o->slot = n->cursor + t->out_index; /* count leaves the first slot in the cursor */
-  else if (t->flags & CT__RECORDED)
-    o->slot = input_index(f, t);
-  else
-    o->constant = ct_keep((ct_tensor *)(uintptr_t)t);
+  o->slot = n ? n->cursor + t->out_index : input_index(f, t); /* see number() for the cursor */
+  if (o->slot < 0) o->constant = ct_keep((ct_tensor *)(uintptr_t)t);
 }
 
 /* A variable that the recipe refers to becomes one more input. */
 static ct_status capture(ct_function *f, const ct__walk *w, const ct_tensor *t) {
   t = behind(w, t);
   if (!(t->flags & CT__RECORDED) || ct__walk_node(w, t) || input_index(f, t) >= 0) return CT_OK;
+  if (w->mode == CT__FROZEN && t->buffer) return CT_OK;
   char text[CT__SHAPE_TEXT];
   if (t->flags & CT__PLACEHOLDER)
     return ct__fail_status(CT_EARG,
@@ -144,28 +141,24 @@ static ct_status build(ct_function *f, const ct__walk *w, ct_list inputs, ct_lis
   return status == CT_OK ? fill(f, w, outputs) : status;
 }
 
-static ct_status check_tensors(const char *who, ct_list l, bool recorded) {
-  if (l.n < 0 || (l.n > 0 && !l.at)) return ct__fail_status(CT_EARG, "%s: bad list", who);
-  for (int i = 0; i < l.n; i++) {
-    if (!l.at[i]) return ct__fail_status(CT_EARG, "%s: tensor %d of the list is NULL", who, i);
-    if (ct__is_nil(l.at[i])) return ct__pending(who);
-    if (recorded && !(l.at[i]->flags & CT__RECORDED))
-      return ct__fail_status(CT_ERECORD, "%s: input %d is neither a placeholder nor recorded", who,
-                             i);
-  }
-  return CT_OK;
+static ct_status check_inputs(const char *who, ct_list l) {
+  ct_status status = ct__check_list(who, "inputs", l);
+  for (int i = 0; i < l.n && status == CT_OK; i++)
+    if (!(l.at[i]->flags & CT__RECORDED))
+      status = ct__fail_status(CT_ERECORD, "%s: inputs[%d] is neither a placeholder nor recorded",
+                               who, i);
+  return status;
 }
 
-ct_function *ct_function_new(ct_list inputs, ct_list outputs) {
-  static const char who[] = "ct_function_new";
-  if (check_tensors(who, inputs, true) != CT_OK || check_tensors(who, outputs, false) != CT_OK)
-    return NULL;
+static ct_function *make(const char *who, ct__mode mode, ct_list inputs, ct_list outputs) {
+  if (check_inputs(who, inputs) != CT_OK) return NULL;
+  if (ct__check_list(who, "outputs", outputs) != CT_OK) return NULL;
   ct_function *f = ct__alloc(sizeof *f);
   if (!f) return NULL;
   *f = (ct_function){.n_args = inputs.n, .n_out = outputs.n};
   atomic_init(&f->refs, 1);
   ct__walk w;
-  ct_status status = ct__walk_begin(&w, who, CT__REPLAY, outputs, inputs);
+  ct_status status = ct__walk_begin(&w, who, mode, outputs, inputs);
   if (status == CT_OK) {
     ct__walk_reverse(&w);
     status = build(f, &w, inputs, outputs);
@@ -174,6 +167,18 @@ ct_function *ct_function_new(ct_list inputs, ct_list outputs) {
   if (status != CT_OK) ct_function_release(&f);
   return f;
 }
+
+ct_function *ct_function_new(ct_list inputs, ct_list outputs) {
+  return make("ct_function_new", CT__REPLAY, inputs, outputs);
+}
+
+ct_function *ct__function_frozen(ct_list inputs, ct_list outputs) {
+  return make("ct_linearize", CT__FROZEN, inputs, outputs);
+}
+
+ct_list ct__function_inputs(const ct_function *f) { return (ct_list){f->n_args, f->in}; }
+
+int ct__function_outputs(const ct_function *f) { return f->n_out; }
 
 ct_function *ct_function_keep(ct_function *f) {
   if (f) atomic_fetch_add_explicit(&f->refs, 1, memory_order_relaxed);
@@ -245,7 +250,7 @@ static ct_status check_arguments(const char *who, const ct_function *f, ct_list 
   if (!f) return ct__fail_status(CT_EARG, "%s: the function is NULL", who);
   if (inputs.n != f->n_args)
     return ct__fail_status(CT_EARG, "%s: want %d inputs, got %d", who, f->n_args, inputs.n);
-  ct_status status = check_tensors(who, inputs, false);
+  ct_status status = ct__check_list(who, "inputs", inputs);
   for (int i = 0; i < inputs.n && status == CT_OK; i++) {
     const ct_view *want = &f->in[i]->v, *got = &inputs.at[i]->v;
     char a[CT__SHAPE_TEXT], b[CT__SHAPE_TEXT];
@@ -360,7 +365,7 @@ ct_status ct_call_function(ct_function *f, ct_list inputs, ct_tensor **outputs) 
   ct_status status = check_arguments("ct_call_function", f, inputs);
   if (status == CT_OK && !outputs && f->n_out > 0)
     status = ct__fail_status(CT_EARG, "ct_call_function: there is no room for results");
-  if (status != CT_OK) return status;
+  if (status != CT_OK || f->n_out == 0) return status;
   call_attr attr;
   memset(&attr, 0, sizeof attr);
   attr.n_out = f->n_out;

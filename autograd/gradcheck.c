@@ -404,10 +404,14 @@ static ct_status set_up(check *c) {
   return status == CT_OK ? set_outputs(c) : status;
 }
 
+/* From the most telling checks to the least: a failure ends them, so that the report names an
+ * element where one can be named. */
 static ct_status run_checks(check *c, int order) {
   ct_status status = set_up(c);
   for (int i = 0; i < c->n && status == CT_OK; i++) status = check_input(c, i);
+  if (status == CT_OK) status = verdict(c);
   if (status == CT_OK) status = check_inner_product(c);
+  if (status == CT_OK) status = verdict(c);
   if (status == CT_OK && order != 1) status = check_second(c);
   return status == CT_OK ? verdict(c) : status;
 }

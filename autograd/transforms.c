@@ -297,28 +297,29 @@ static ct_status differentiate(const char *who, ct__mode mode, ct_list y, ct_lis
 
 /* ---- the public face ------------------------------------------------------------------------- */
 
-static ct_status check_list(const char *who, const char *name, ct_list l) {
-  if (l.n < 0 || (l.n > 0 && !l.at)) return ct__fail(CT_EARG, "%s: %s is no list", who, name);
-  for (int i = 0; i < l.n; i++) {
-    if (!l.at[i]) return ct__fail(CT_EARG, "%s: %s[%d] is NULL", who, name, i);
-    if (ct__is_nil(l.at[i])) return ct__pending(who);
+static ct_status check_float(const char *who, const char *name, ct_list l) {
+  ct_status status = ct__check_list(who, name, l);
+  for (int i = 0; i < l.n && status == CT_OK; i++)
     if (!ct_dtype_is_float(l.at[i]->v.dtype))
-      return ct__fail(CT_EDTYPE, "%s: %s[%d] is %s; only f32 and f64 have derivatives", who, name,
-                      i, ct_dtype_name(l.at[i]->v.dtype));
-  }
-  return CT_OK;
+      status = ct__fail(CT_EDTYPE, "%s: %s[%d] is %s; only f32 and f64 have derivatives", who, name,
+                        i, ct_dtype_name(l.at[i]->v.dtype));
+  return status;
 }
 
-static ct_status check_recorded(const char *who, const char *name, ct_list l) {
-  for (int i = 0; i < l.n; i++) {
-    if (l.at[i]->flags & CT__RECORDED) continue;
-    char text[CT__SHAPE_TEXT];
-    const char *why = l.at[i]->flags & CT__CUT ? "it was made while recording was off"
-                                               : "it does not depend on a variable or placeholder";
-    return ct__fail(CT_ERECORD, "%s: %s[%d], %s %s, is not recorded: %s", who, name, i,
-                    ct_dtype_name(l.at[i]->v.dtype),
-                    ct__shape_text(text, l.at[i]->v.ndim, l.at[i]->v.dim), why);
-  }
+static ct_status not_recorded(const char *who, const char *name, int i, const ct_tensor *t) {
+  char text[CT__SHAPE_TEXT];
+  return ct__fail(CT_ERECORD, "%s: %s[%d], %s %s, is not recorded: %s", who, name, i,
+                  ct_dtype_name(t->v.dtype), ct__shape_text(text, t->v.ndim, t->v.dim),
+                  t->flags & CT__CUT ? "it was made while recording was off"
+                                     : "it does not depend on a variable or placeholder");
+}
+
+/* A constant y has zero derivatives; one that lost its recipe has unknown ones. */
+static ct_status check_recorded(const char *who, ct_list y, ct_list x) {
+  for (int i = 0; i < y.n; i++)
+    if (y.at[i]->flags & CT__CUT) return not_recorded(who, "y", i, y.at[i]);
+  for (int i = 0; i < x.n; i++)
+    if (!(x.at[i]->flags & CT__RECORDED)) return not_recorded(who, "x", i, x.at[i]);
   return CT_OK;
 }
 
@@ -346,10 +347,9 @@ static ct_status transform(const char *who, ct__mode mode, ct_list y, ct_list se
   int n_out = mode == CT__VJP ? x.n : y.n;
   if (!out && n_out > 0) return ct__fail(CT_EARG, "%s: there is no room for results", who);
   for (int o = 0; o < n_out; o++) out[o] = ct_nil();
-  ct_status status = check_list(who, "y", y);
-  if (status == CT_OK) status = check_list(who, "x", x);
-  if (status == CT_OK) status = check_recorded(who, "y", y);
-  if (status == CT_OK) status = check_recorded(who, "x", x);
+  ct_status status = check_float(who, "y", y);
+  if (status == CT_OK) status = check_float(who, "x", x);
+  if (status == CT_OK) status = check_recorded(who, y, x);
   if (status == CT_OK)
     status = mode == CT__VJP ? check_seed(who, "gy", seed, y) : check_seed(who, "dx", seed, x);
   return status == CT_OK ? differentiate(who, mode, y, seed, x, out) : status;
@@ -399,6 +399,9 @@ ct_status ct_grad(ct_tensor *loss, ct_list x, ct_tensor **gx) {
 
 ct_status ct_value_and_grad(ct_tensor *loss, ct_list x, double *value, ct_tensor **gx) {
   for (int k = 0; gx && k < x.n; k++) gx[k] = ct_nil();
-  ct_status status = ct_item(loss, value);
-  return status == CT_OK ? ct_grad(loss, x, gx) : status;
+  ct_status status = ct__check_value("ct_value_and_grad", loss);
+  if (status == CT_OK && !value)
+    status = ct__fail_status(CT_EARG, "ct_value_and_grad: value is NULL");
+  if (status == CT_OK) status = ct_grad(loss, x, gx);
+  return status == CT_OK ? ct_item(loss, value) : status;
 }

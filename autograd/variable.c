@@ -72,7 +72,10 @@ ct_status ct_assign(ct_tensor *variable, ct_tensor *value) {
 
 ct_tensor *ct_detach(ct_tensor *t) {
   if (!t) return ct__nil(CT_EARG, "ct_detach: got NULL");
-  if (ct__is_nil(t)) return t;
+  if (ct__is_nil(t)) {
+    ct__pending("ct_detach");
+    return t;
+  }
   if (!t->buffer)
     return ct__nil(CT_ENOVALUE, "ct_detach: a symbolic tensor has no value; use ct_stop_gradient");
   return ct__own(ct__tensor_alias(t));

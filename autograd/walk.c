@@ -50,7 +50,8 @@ bool ct__has_rule(const ct_op *op, ct__mode mode) {
   switch (mode) {
   case CT__VJP: return op->vjp || op->partial;
   case CT__JVP: return op->jvp || op->partial || op->linear;
-  case CT__REPLAY: return !(op->flags & CT__TRANSFORM);
+  case CT__REPLAY:
+  case CT__FROZEN: return !(op->flags & CT__TRANSFORM);
   }
   return false;
 }
@@ -66,6 +67,7 @@ static ct__node *source(const ct__walk *w, const ct_tensor *t) {
   if (!t->recipe || !(t->flags & CT__RECORDED)) return NULL;
   ct__node *n = ct__node_of(t);
   if (w->mode == CT__REPLAY) return n;
+  if (w->mode == CT__FROZEN) return t->buffer ? NULL : n;
   if (!ct_dtype_is_float(t->v.dtype)) return NULL;
   return n->cut || (n->call.op->flags & CT_NONDIFF) ? NULL : n;
 }
@@ -89,7 +91,7 @@ static void enter(ct__walk *w, ct__node *n, ct__node *parent) {
   n->epoch = w->epoch;
   n->link = parent;
   n->cursor = 0;
-  n->reaches = w->mode == CT__REPLAY; /* all of it is needed */
+  n->reaches = w->mode >= CT__REPLAY; /* all of it is needed */
   for (int o = 0; o < n->call.n_out; o++) n->slot[o] = (ct__slot){NULL, false};
 }
 
@@ -125,7 +127,7 @@ static ct_status descend(ct__walk *w, const char *who, ct__node *root) {
     }
     ct__node *parent = n->link;
     if (n->reaches) {
-      ct_status status = w->mode == CT__REPLAY ? CT_OK : check_stale(who, n);
+      ct_status status = w->mode >= CT__REPLAY ? CT_OK : check_stale(who, n);
       if (status != CT_OK) return status;
       n->link = w->order;
       w->order = n;

@@ -24,6 +24,8 @@ void ct__source_close(ct__source *s);
 ct_status ct__source_read(ct__source *s, void *dst, size_t n);
 /* All bytes and a zero after them, in a block of *size + 1 for ct__free. */
 ct_status ct__source_all(ct__source *s, char **data, size_t *size);
+/* A tensor for what s holds, as ct__dataset_tensor makes it; the error names the file. */
+ct_tensor *ct__source_tensor(const ct__source *s, ct_dtype dtype, int ndim, const int64_t *dim);
 bool ct__file_exists(const char *path);
 bool ct__is_folder(const char *path);
 
@@ -69,11 +71,12 @@ ct_tensor *ct__image_read(ct__source *s, int channels);
 ct_status ct__resize_area(const uint8_t *src, int64_t sh, int64_t sw, uint8_t *dst, int64_t dh,
                           int64_t dw, int64_t c);
 
-/* stb_image: `channels` bytes a pixel, freed by ct__stb_free; NULL and a reason in *why on failure.
- */
-bool ct__stb_info(const unsigned char *data, int size, int *width, int *height);
-unsigned char *ct__stb_load(const unsigned char *data, int size, int *width, int *height,
-                            int channels, const char **why);
+/* stb_image. Info comes first: it refuses files that Load must not see. Load gives `channels` bytes
+ * a pixel, freed by ct__stb_free. Both give CT_EFORMAT or CT_ENOMEM and set no error; Load a reason
+ * in *why. */
+ct_status ct__stb_info(const unsigned char *data, int size, int *width, int *height);
+ct_status ct__stb_load(const unsigned char *data, int size, int channels, unsigned char **pixels,
+                       const char **why);
 void ct__stb_free(unsigned char *pixels);
 
 /* ---- the embedded digits, made by the build --------------------------------------------------- */

@@ -149,7 +149,7 @@ static ct_tensor *read_tensor(stream *s) {
   int ndim = 0;
   int64_t dim[CT_MAX_DIMS];
   if (read_header(s, &ndim, dim) != CT_OK || check_size(s, ndim, dim) != CT_OK) return NULL;
-  ct_tensor *t = ct__dataset_tensor(s->source->who, CT_U8, ndim, dim);
+  ct_tensor *t = ct__source_tensor(s->source, CT_U8, ndim, dim);
   if (t && (stream_read(s, t->v.data, t->v.size) != CT_OK || stream_end(s) != CT_OK))
     ct_release(&t);
   return t;

@@ -30,22 +30,24 @@ static void over_white(const unsigned char *pixel, int channels, int64_t n, char
 }
 
 static ct_tensor *decode(const ct__source *s, const unsigned char *data, int channels) {
-  const char *why = "unknown format";
+  const char *why = NULL;
+  unsigned char *pixels;
   int width, height;
-  if (!ct__stb_info(data, (int)s->size, &width, &height)) {
-    ct__fail_status(CT_EFORMAT, "%s: %s: neither PNG nor JPEG, or damaged", s->who, s->name);
+  ct_status status = ct__stb_info(data, (int)s->size, &width, &height);
+  if (status != CT_OK) {
+    ct__fail_status(status, "%s: %s: %s", s->who, s->name,
+                    status == CT_ENOMEM ? "out of memory" : "neither PNG nor JPEG, or damaged");
     return NULL;
   }
   if (check_claim(s, data, width, height) != CT_OK) return NULL;
-  unsigned char *pixels = ct__stb_load(data, (int)s->size, &width, &height, channels + 1, &why);
-  if (!pixels) {
-    const bool memory = why && strcmp(why, "outofmem") == 0;
-    ct__fail_status(memory ? CT_ENOMEM : CT_EFORMAT, "%s: %s: cannot decode the image (%s)", s->who,
-                    s->name, why ? why : "no reason given");
+  status = ct__stb_load(data, (int)s->size, channels + 1, &pixels, &why);
+  if (status != CT_OK) {
+    ct__fail_status(status, "%s: %s: cannot decode the image (%s)", s->who, s->name,
+                    why ? why : "no reason given");
     return NULL;
   }
-  ct_tensor *t = ct__dataset_tensor(s->who, CT_U8, channels == 1 ? 2 : 3,
-                                    (int64_t[]){height, width, channels});
+  ct_tensor *t =
+      ct__source_tensor(s, CT_U8, channels == 1 ? 2 : 3, (int64_t[]){height, width, channels});
   if (t) over_white(pixels, channels, (int64_t)width * height, t->v.data);
   ct__stb_free(pixels);
   return t;
@@ -54,7 +56,7 @@ static ct_tensor *decode(const ct__source *s, const unsigned char *data, int cha
 ct_tensor *ct__image_read(ct__source *s, int channels) {
   char *data;
   size_t size;
-  if (s->size > INT_MAX) {
+  if (s->size > INT_MAX / 2) {
     ct__fail_status(CT_ESIZE, "%s: %s: too large for an image file", s->who, s->name);
     return NULL;
   }

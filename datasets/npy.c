@@ -8,8 +8,6 @@
 
 #include <stdlib.h>
 
-static const char who_reads[] = "ct_npy_read";
-
 /* What the file calls a type, its bytes, and what it becomes here. */
 typedef struct type_row {
   const char *name; /* without the byte order */
@@ -202,12 +200,12 @@ static ct_status read_elements(ct__source *s, const header *h, ct_tensor *t) {
 }
 
 /* t's elements, stored first index fastest, as a new row-major tensor; takes t. */
-static ct_tensor *from_fortran(ct_tensor *t) {
+static ct_tensor *from_fortran(const ct__source *s, ct_tensor *t) {
   ct_view v = t->v;
   int64_t stride = 1;
   for (int i = 0; i < v.ndim; stride *= v.dim[i++]) v.stride[i] = stride;
   ct__view_refresh(&v);
-  ct_tensor *out = ct__dataset_tensor(who_reads, v.dtype, v.ndim, v.dim);
+  ct_tensor *out = ct__source_tensor(s, v.dtype, v.ndim, v.dim);
   if (out) ct__copy(&v, &out->v);
   ct_release(&t);
   return out;
@@ -216,14 +214,14 @@ static ct_tensor *from_fortran(ct_tensor *t) {
 static ct_tensor *read_npy(ct__source *s) {
   header h = {0};
   if (read_header(s, &h) != CT_OK || check_size(s, &h) != CT_OK) return NULL;
-  ct_tensor *t = ct__dataset_tensor(s->who, h.type->dtype, h.ndim, h.dim);
+  ct_tensor *t = ct__source_tensor(s, h.type->dtype, h.ndim, h.dim);
   if (t && read_elements(s, &h, t) != CT_OK) ct_release(&t);
-  return t && h.fortran && t->v.size > 0 ? from_fortran(t) : t;
+  return t && h.fortran && t->v.size > 0 ? from_fortran(s, t) : t;
 }
 
 ct_tensor *ct_npy_read(const char *path) {
   ct__source s;
-  if (ct__source_open(&s, who_reads, path) != CT_OK) return ct_nil();
+  if (ct__source_open(&s, "ct_npy_read", path) != CT_OK) return ct_nil();
   ct_tensor *t = read_npy(&s);
   ct__source_close(&s);
   return ct__own(t);

@@ -8,13 +8,19 @@
 #include <stdlib.h>
 #include <sys/stat.h>
 
+/* Reports errno: "who: what path: reason". */
+static ct_status fail_errno(const char *who, const char *what, const char *path) {
+  const int error = errno;
+  return ct__fail_status(error == ENOMEM ? CT_ENOMEM : CT_EIO, "%s: cannot %s %s: %s", who, what,
+                         path, strerror(error));
+}
+
 /* ---- files ----------------------------------------------------------------------------------- */
 
 /* A byte is read first: only that tells a folder from a file in plain C. */
 static ct_status find_size(ct__source *s) {
   if (getc(s->file) == EOF) {
-    if (ferror(s->file))
-      return ct__fail_status(CT_EIO, "%s: %s: %s", s->who, s->name, strerror(errno));
+    if (ferror(s->file)) return fail_errno(s->who, "read", s->name);
     return ct__fail_status(CT_EFORMAT, "%s: %s: the file is empty", s->who, s->name);
   }
   long size = fseek(s->file, 0, SEEK_END) == 0 ? ftell(s->file) : -1;
@@ -28,8 +34,7 @@ ct_status ct__source_open(ct__source *s, const char *who, const char *path) {
   *s = (ct__source){.who = who, .name = path};
   if (!path || !*path) return ct__fail_status(CT_EARG, "%s: no path given", who);
   s->file = fopen(path, "rb");
-  if (!s->file)
-    return ct__fail_status(CT_EIO, "%s: cannot open %s: %s", who, path, strerror(errno));
+  if (!s->file) return fail_errno(who, "open", path);
   ct_status status = find_size(s);
   if (status != CT_OK) ct__source_close(s);
   return status;
@@ -53,8 +58,7 @@ ct_status ct__source_read(ct__source *s, void *dst, size_t n) {
     memcpy(dst, s->memory + s->at, got);
   s->at += (int64_t)got;
   if (got == n) return CT_OK;
-  if (s->file && ferror(s->file))
-    return ct__fail_status(CT_EIO, "%s: %s: %s", s->who, s->name, strerror(errno));
+  if (s->file && ferror(s->file)) return fail_errno(s->who, "read", s->name);
   return ct__fail_status(CT_EFORMAT, "%s: %s: the file ends after %lld bytes, want %zu more",
                          s->who, s->name, (long long)s->at, n - got);
 }
@@ -72,6 +76,12 @@ ct_status ct__source_all(ct__source *s, char **data, size_t *size) {
   }
   (*data)[*size] = '\0';
   return CT_OK;
+}
+
+ct_tensor *ct__source_tensor(const ct__source *s, ct_dtype dtype, int ndim, const int64_t *dim) {
+  ct_tensor *t = ct__dataset_tensor(s->who, dtype, ndim, dim);
+  if (!t) ct__fail_status(ct_error_code(), "%s (reading %s)", ct_error_message(), s->name);
+  return t;
 }
 
 bool ct__file_exists(const char *path) {
@@ -129,8 +139,7 @@ static ct_status texts_sorted(const texts *t, ct_names *out) {
 ct_status ct__folder_list(ct_names *out, const char *who, const char *dir) {
   *out = (ct_names){0};
   DIR *d = opendir(dir);
-  if (!d)
-    return ct__fail_status(CT_EIO, "%s: cannot open folder %s: %s", who, dir, strerror(errno));
+  if (!d) return fail_errno(who, "open folder", dir);
   texts t = {0};
   bool ok = true;
   errno = 0;
@@ -145,5 +154,6 @@ ct_status ct__folder_list(ct_names *out, const char *who, const char *dir) {
   if (status != CT_OK) return ct__fail_status(status, "%s: %s: out of memory", who, dir);
   if (error == 0) return CT_OK;
   ct__names_free(out);
-  return ct__fail_status(CT_EIO, "%s: cannot read folder %s: %s", who, dir, strerror(error));
+  errno = error;
+  return fail_errno(who, "read folder", dir);
 }

@@ -1,6 +1,8 @@
 /* stb.c - stb_image, compiled here and seen nowhere else: PNG and JPEG, from memory. */
 #include "datasets_internal.h"
 
+#include <stdlib.h>
+
 #pragma GCC diagnostic ignored "-Wunused-function"
 #ifndef __clang__
 #pragma GCC diagnostic ignored "-Wmaybe-uninitialized"
@@ -13,11 +15,31 @@
 #define STBI_NO_STDIO
 #define STBI_NO_LINEAR
 #define STBI_NO_HDR
-#define STBI_MAX_DIMENSIONS (1 << 14)
-#define STBI_ASSERT(x)      ((void)(x)) /* the library never ends its host */
+#define STBI_MAX_DIMENSIONS       (1 << 14)
+#define STBI_ASSERT(x)            ((void)0) /* the library never ends its host */
+#define STBI_MALLOC(size)         allocate(size)
+#define STBI_REALLOC(block, size) reallocate(block, size)
+#define STBI_FREE(block)          free(block)
+
+/* stb_image forgets that memory ran out when it goes on to try the other format. */
+static _Thread_local bool starved;
+
+/* Zeroed, since a JPEG may use tables that it never defined, or end before its last pixel. */
+static void *allocate(size_t size) {
+  void *block = calloc(1, size);
+  if (!block) starved = true;
+  return block;
+}
+
+static void *reallocate(void *block, size_t size) {
+  void *grown = realloc(block, size);
+  if (!grown) starved = true;
+  return grown;
+}
+
 #include <stb_image.h>
 
-/* ---- a guard --------------------------------------------------------------------------------- */
+/* ---- guards ---------------------------------------------------------------------------------- */
 
 /* stb_image up to 2.27 writes past its Huffman tables if a file lists more codes than the 256 that
  * there can be. So the segments are walked first, as stb_image will walk them; where it would stop
@@ -65,26 +87,56 @@ static bool huffman_tables_fit(const unsigned char *data, int size) {
   return true;
 }
 
-static bool is_jpeg(const unsigned char *data, int size) { return size > 1 && data[0] == 0xff; }
+/* A pixel of a PNG may name a colour that its palette lacks; stb_image then shows what lay on the
+ * stack. So a short palette is filled up with black, in a copy of the file: NULL if it needs none,
+ * or if there is no memory (starved). */
+static unsigned char *fill_palette(const unsigned char *data, int size, int *new_size) {
+  enum { FULL = 3 * 256, FRAME = 12 }; /* a chunk: length, type, its bytes, a sum */
+  for (int at = 8; data[0] == 0x89 && size - at >= FRAME;) {
+    const unsigned char *p = data + at;
+    const uint32_t length =
+        (uint32_t)p[0] << 24 | (uint32_t)p[1] << 16 | (uint32_t)p[2] << 8 | p[3];
+    if (length > (uint32_t)(size - at - FRAME)) return NULL;
+    const int end = at + 8 + (int)length;
+    if (memcmp(p + 4, "PLTE", 4) == 0) {
+      if (length >= FULL || length % 3 != 0) return NULL; /* enough, or an error anyhow */
+      const int more = FULL - (int)length;
+      unsigned char *copy = allocate((size_t)(size + more));
+      if (!copy) return NULL;
+      memcpy(copy, data, (size_t)end);
+      copy[at + 2] = FULL >> 8;
+      copy[at + 3] = FULL & 255;
+      memcpy(copy + end + more, data + end, (size_t)(size - end));
+      *new_size = size + more;
+      return copy;
+    }
+    at = end + 4;
+  }
+  return NULL;
+}
 
 /* ---- the two calls --------------------------------------------------------------------------- */
 
-bool ct__stb_info(const unsigned char *data, int size, int *width, int *height) {
+ct_status ct__stb_info(const unsigned char *data, int size, int *width, int *height) {
   int channels;
-  if (is_jpeg(data, size) && !huffman_tables_fit(data, size)) return false;
-  return stbi_info_from_memory(data, size, width, height, &channels) != 0;
+  if (data[0] == 0xff && !huffman_tables_fit(data, size)) return CT_EFORMAT;
+  starved = false;
+  if (stbi_info_from_memory(data, size, width, height, &channels)) return CT_OK;
+  return starved ? CT_ENOMEM : CT_EFORMAT;
 }
 
-unsigned char *ct__stb_load(const unsigned char *data, int size, int *width, int *height,
-                            int channels, const char **why) {
-  int found;
-  if (is_jpeg(data, size) && !huffman_tables_fit(data, size)) {
-    *why = "bad Huffman tables";
-    return NULL;
-  }
-  unsigned char *pixels = stbi_load_from_memory(data, size, width, height, &found, channels);
-  if (!pixels) *why = stbi_failure_reason();
-  return pixels;
+ct_status ct__stb_load(const unsigned char *data, int size, int channels, unsigned char **pixels,
+                       const char **why) {
+  int width, height, found;
+  starved = false;
+  unsigned char *filled = fill_palette(data, size, &size);
+  *pixels = starved ? NULL
+                    : stbi_load_from_memory(filled ? filled : data, size, &width, &height, &found,
+                                            channels);
+  free(filled);
+  if (*pixels) return CT_OK;
+  *why = starved ? "out of memory" : stbi_failure_reason();
+  return starved ? CT_ENOMEM : CT_EFORMAT;
 }
 
 void ct__stb_free(unsigned char *pixels) { stbi_image_free(pixels); }

@@ -3,7 +3,8 @@
 
 /* ---- blocks that grow, and texts ------------------------------------------------------------- */
 
-/* Makes room for one more of n items: the block, which may have moved, or NULL with the old one kept. */
+/* Makes room for one more of n items: the block, which may have moved, or NULL with the old one
+ * kept. */
 static void *grown(void *block, int n, int *room, size_t item) {
   if (n < *room) return block;
   int more = *room ? 2 * *room : 16;

@@ -47,6 +47,8 @@ static void fans(const ct_init *how, ct_shape shape, double *in, double *out) {
 ct_tensor *ct_init_tensor(ct_init how, ct_tensor *key, ct_dtype dtype, ct_shape shape) {
   if ((unsigned)how.kind >= CT__COUNT(init_table))
     return ct__nil(CT_EARG, "ct_init_tensor: unknown kind %d", (int)how.kind);
+  if (how.fan_in < 0 || how.fan_out < 0)
+    return ct__nil(CT_EARG, "ct_init_tensor: want fans of at least 0");
   if (how.kind == CT_INIT_ZEROS) return ct_zeros(dtype, shape);
   if (how.kind == CT_INIT_CONSTANT) return ct_full(dtype, shape, how.value);
   double in, out;

@@ -23,10 +23,8 @@ static void linear_describe(const ct_module *m, char *text, size_t size) {
   snprintf(text, size, "%lld -> %lld", (long long)l->in, (long long)l->out);
 }
 
-static const ct_module_class linear_class = {CT_MODULE,
-                                             .name = "linear",
-                                             .instance = sizeof(linear),
-                                             .forward = linear_forward,
+static const ct_module_class linear_class = {CT_MODULE, .name = "linear",
+                                             .instance = sizeof(linear), .forward = linear_forward,
                                              .describe = linear_describe};
 
 enum { KEY_WEIGHT, KEY_BIAS }; /* which child of the key each parameter takes */
@@ -51,8 +49,9 @@ static ct_tensor *linear_bias(ct_tensor *key, int64_t in, int64_t out, const ct_
 
 ct_module *ct_nn_linear(ct_tensor *key, int64_t in, int64_t out, ct_linear_opts opts) {
   if (in < 1 || out < 1 || !ct_dtype_is_float(opts.dtype)) {
-    ct__fail(CT_EARG, "ct_nn_linear: want at least 1 input and output and a float dtype, got %lld, "
-                      "%lld and %s",
+    ct__fail(CT_EARG,
+             "ct_nn_linear: want at least 1 input and output and a float dtype, got %lld, "
+             "%lld and %s",
              (long long)in, (long long)out, ct_dtype_name(opts.dtype));
     return NULL;
   }
@@ -62,9 +61,8 @@ ct_module *ct_nn_linear(ct_tensor *key, int64_t in, int64_t out, ct_linear_opts 
   l->out = out;
   ct_scope scope = ct_scope_begin();
   l->weight = ct_module_param(&l->base, "weight", linear_weight(key, in, out, &opts));
-  if (!opts.no_bias)
-    l->bias = ct_module_param(&l->base, "bias", linear_bias(key, in, out, &opts));
-  ct_scope_end(scope);
+  if (!opts.no_bias) l->bias = ct_module_param(&l->base, "bias", linear_bias(key, in, out, &opts));
+  l->base.failed |= ct_scope_end(scope) != CT_OK;
   return ct_module_ready(&l->base);
 }
 
@@ -115,11 +113,9 @@ static void dropout_describe(const ct_module *m, char *text, size_t size) {
   snprintf(text, size, "p = %g", ((const dropout *)m)->p);
 }
 
-static const ct_module_class dropout_class = {CT_MODULE,
-                                              .name = "dropout",
-                                              .instance = sizeof(dropout),
-                                              .forward = dropout_forward,
-                                              .describe = dropout_describe};
+static const ct_module_class dropout_class = {
+    CT_MODULE, .name = "dropout", .instance = sizeof(dropout), .forward = dropout_forward,
+    .describe = dropout_describe};
 
 ct_module *ct_nn_dropout(ct_tensor *key, double p) {
   if (!(p >= 0 && p < 1)) {
@@ -131,7 +127,7 @@ ct_module *ct_nn_dropout(ct_tensor *key, double p) {
   d->p = p;
   ct_scope scope = ct_scope_begin(); /* folding checks the key */
   d->key = ct_module_state(&d->base, "key", ct_variable(ct_key_fold(key, KEY_NEXT)));
-  ct_scope_end(scope);
+  d->base.failed |= ct_scope_end(scope) != CT_OK;
   return ct_module_ready(&d->base);
 }
 
@@ -160,13 +156,19 @@ static const ct_module_class sequential_class = {
     CT_MODULE, .name = "sequential", .instance = sizeof(ct_module), .forward = sequential_forward};
 
 ct_module *ct_nn_sequential(ct_module_list modules) {
+  if (modules.n < 0 || (modules.n > 0 && !modules.at)) {
+    ct__fail(CT_EARG, "ct_nn_sequential: bad list of modules");
+    return NULL;
+  }
   ct_module *m = ct_module_new(&sequential_class);
   for (int i = 0; i < modules.n; i++) {
     char name[16];
     snprintf(name, sizeof name, "%d", i);
     ct_module *child = modules.at[i];
-    if (m) ct_module_child(m, name, child);
-    else ct_module_free(&child);
+    if (m)
+      ct_module_child(m, name, child);
+    else
+      ct_module_free(&child);
   }
   return ct_module_ready(m);
 }

@@ -11,7 +11,8 @@ static bool comparable(const char *who, const ct_tensor *y, const ct_tensor *tar
   if (ct__same_shape(&y->v, &target->v)) return true;
   char a[CT__SHAPE_TEXT], b[CT__SHAPE_TEXT];
   ct__fail(CT_ESHAPE, "%s: want equal shapes, got %s and %s", who,
-           ct__shape_text(a, y->v.ndim, y->v.dim), ct__shape_text(b, target->v.ndim, target->v.dim));
+           ct__shape_text(a, y->v.ndim, y->v.dim),
+           ct__shape_text(b, target->v.ndim, target->v.dim));
   return false;
 }
 

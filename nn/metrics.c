@@ -14,7 +14,8 @@ static void predictions_end(predictions *p) {
   ct_release(&p->labels);
 }
 
-static ct_status check_predictions(const char *who, const ct_tensor *logits, const ct_tensor *labels) {
+static ct_status check_predictions(const char *who, const ct_tensor *logits,
+                                   const ct_tensor *labels) {
   ct_status status = ct__check_value(who, logits);
   if (status == CT_OK) status = ct__check_value(who, labels);
   if (status != CT_OK) return status;
@@ -24,8 +25,9 @@ static ct_status check_predictions(const char *who, const ct_tensor *logits, con
     return ct__fail_status(CT_EDTYPE, "%s: want float logits and i32 labels, got %s and %s", who,
                            ct_dtype_name(x->dtype), ct_dtype_name(t->dtype));
   if (x->ndim != 2 || t->ndim != 1 || x->dim[0] != t->dim[0] || x->size == 0)
-    return ct__fail_status(CT_ESHAPE, "%s: want logits (n,classes) and labels (n), got %s and %s", who,
-                           ct__shape_text(a, x->ndim, x->dim), ct__shape_text(b, t->ndim, t->dim));
+    return ct__fail_status(CT_ESHAPE, "%s: want logits (n,classes) and labels (n), got %s and %s",
+                           who, ct__shape_text(a, x->ndim, x->dim),
+                           ct__shape_text(b, t->ndim, t->dim));
   return CT_OK;
 }
 
@@ -64,7 +66,8 @@ static bool before(double a, double b) { return a > b || (isnan(a) && !isnan(b))
 /* Number of classes ranked before class c; equal ones keep their order. */
 static int64_t rank_of(const double *row, int64_t classes, int64_t c) {
   int64_t rank = 0;
-  for (int64_t j = 0; j < classes; j++) rank += before(row[j], row[c]) || (j < c && !before(row[c], row[j]));
+  for (int64_t j = 0; j < classes; j++)
+    rank += before(row[j], row[c]) || (j < c && !before(row[c], row[j]));
   return rank;
 }
 

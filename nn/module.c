@@ -52,8 +52,8 @@ static void changed(ct_module *m) {
 
 static ct_status check_name(const ct_module *m, const char *who, const char *name) {
   if (!name || !*name || strpbrk(name, "./") || strlen(name) >= CT__NAME_SIZE)
-    return ct__fail(CT_EARG, "%s: a name is 1 to %d characters without '.' and '/', got \"%s\"", who,
-                    CT__NAME_SIZE - 1, name ? name : "NULL");
+    return ct__fail(CT_EARG, "%s: a name is 1 to %d characters without '.' and '/', got \"%s\"",
+                    who, CT__NAME_SIZE - 1, name ? name : "NULL");
   for (const ct_member *p = m->first; p; p = p->next)
     if (strcmp(p->name, name) == 0)
       return ct__fail(CT_EARG, "%s: %s has a member \"%s\" already", who, m->cls->name, name);
@@ -68,20 +68,26 @@ static ct_member *member_add(ct_module *m, const char *who, const char *name, ct
   if (!p) return NULL;
   *p = (ct_member){.owner = m, .kind = kind, .bytes = bytes};
   memcpy(p->name, name, length);
-  if (m->last) m->last->next = p;
-  else m->first = p;
+  if (m->last)
+    m->last->next = p;
+  else
+    m->first = p;
   m->last = p;
   changed(m);
   return p;
 }
 
 static bool tensor_fits(const char *who, ct_member_kind kind, const ct_tensor *t) {
-  if (!t) ct__fail(CT_EARG, "%s: got NULL instead of a tensor", who);
-  else if (ct__is_nil(t)) ct__pending(who);
-  else if (!ct_is_variable(t)) ct__fail(CT_EARG, "%s: want a variable (ct_variable)", who);
+  if (!t)
+    ct__fail(CT_EARG, "%s: got NULL instead of a tensor", who);
+  else if (ct__is_nil(t))
+    ct__pending(who);
+  else if (!ct_is_variable(t))
+    ct__fail(CT_EARG, "%s: want a variable (ct_variable)", who);
   else if (kind == CT_PARAM && !ct_dtype_is_float(t->v.dtype))
     ct__fail(CT_EDTYPE, "%s: a parameter is f32 or f64, got %s", who, ct_dtype_name(t->v.dtype));
-  else return true;
+  else
+    return true;
   return false;
 }
 
@@ -115,11 +121,13 @@ static bool is_above(const ct_module *m, const ct_module *below) {
 ct_module *ct_module_child(ct_module *m, const char *name, ct_module *child) {
   static const char who[] = "ct_module_child";
   bool fits = false;
-  if (!m || !child) ct__fail(CT_EARG, "%s: got NULL instead of a module", who);
+  if (!m || !child)
+    ct__fail(CT_EARG, "%s: got NULL instead of a module", who);
   else if (child->place || is_above(child, m))
     ct__fail(CT_EARG, "%s: the %s belongs to a module already, or contains this one", who,
              child->cls->name);
-  else fits = true;
+  else
+    fits = true;
   ct_member *p = fits ? member_add(m, who, name, CT_CHILD) : NULL;
   if (p) {
     p->child = child;
@@ -259,9 +267,12 @@ ct_tensor *ct_module_get(ct_module *m, const char *name) {
   if (!m || !name) return ct__nil(CT_EARG, "ct_module_get: got NULL");
   char text[CT__NAME_SIZE];
   for (const ct_member *p = NULL; (p = ct__member_next_tensor(m, p));)
-    if (ct__member_name(m, p, text) != CT_OK) return ct_nil();
-    else if (strcmp(text, name) == 0) return p->tensor;
-  return ct__nil(CT_EINDEX, "ct_module_get: %s has no parameter or buffer \"%s\"", m->cls->name, name);
+    if (ct__member_name(m, p, text) != CT_OK)
+      return ct_nil();
+    else if (strcmp(text, name) == 0)
+      return p->tensor;
+  return ct__nil(CT_EINDEX, "ct_module_get: %s has no parameter or buffer \"%s\"", m->cls->name,
+                 name);
 }
 
 /* ---- forward --------------------------------------------------------------------------------- */

@@ -80,7 +80,8 @@ CT_API void ct_module_free(ct_module **m);
 CT_API ct_tensor *ct_module_param(ct_module *m, const char *name, ct_tensor *t);
 /* The same for a variable of any dtype that is saved but not trained. */
 CT_API ct_tensor *ct_module_buffer(ct_module *m, const char *name, ct_tensor *t);
-/* The same for state that a checkpoint holds but a file of weights does not, such as random keys. */
+/* The same for state that a checkpoint holds but a file of weights does not, such as random keys.
+ */
 CT_API ct_tensor *ct_module_state(ct_module *m, const char *name, ct_tensor *t);
 /* Registers a child, which then belongs to m, also on failure. Returns the child, or NULL. */
 CT_API ct_module *ct_module_child(ct_module *m, const char *name, ct_module *child);
@@ -93,7 +94,8 @@ CT_API ct_tensor *ct_forward(ct_module *m, ct_tensor *x);
 /* Training mode (the initial one) or evaluation mode, for m and all below. */
 CT_API ct_status ct_module_train(ct_module *m, bool training);
 /* Freezes all parameters of m and below, or thaws them. A frozen parameter is left out of
- * ct_module_params, so no optimizer changes it. A shared parameter frozen in one place is frozen. */
+ * ct_module_params, so no optimizer changes it. A shared parameter frozen in one place is frozen.
+ */
 CT_API ct_status ct_module_freeze(ct_module *m, bool frozen);
 
 /* The parameters that are not frozen, each once, in the order of registration, for ct_grad and
@@ -154,8 +156,8 @@ typedef struct ct_linear_opts {
   ct_dtype dtype; /* f32 or f64 */
 } ct_linear_opts;
 
-/* y = x W^T + b: (..., in) -> (..., out). "weight" (out, in), "bias" (out). The weight lies in memory
- * so that W^T is contiguous, which is what the products want. */
+/* y = x W^T + b: (..., in) -> (..., out). "weight" (out, in), "bias" (out). The weight lies in
+ * memory so that W^T is contiguous, which is what the products want. */
 CT_API ct_module *ct_nn_linear(ct_tensor *key, int64_t in, int64_t out, ct_linear_opts opts);
 
 CT_API ct_module *ct_nn_sigmoid(void);
@@ -190,19 +192,20 @@ CT_API ct_tensor *ct_bce_with_logits(ct_tensor *x, ct_tensor *target, ct_reducti
 
 /* ---- metrics --------------------------------------------------------------------------------- */
 
-/* For logits (n, classes), float, and labels (n), i32; n > 0. CT_EINDEX for a label out of range. */
+/* For logits (n, classes), float, and labels (n), i32; n > 0. CT_EINDEX for a label out of range.
+ */
 
 /* The fraction of rows whose largest logit (the first one of several) is at the label, and its
  * standard error sqrt(p (1 - p) / n); standard_error may be NULL. */
 CT_API ct_status ct_accuracy(const ct_tensor *logits, const ct_tensor *labels, double *accuracy,
                              double *standard_error);
 /* The same, with the label among the k largest. */
-CT_API ct_status ct_top_k(const ct_tensor *logits, const ct_tensor *labels, int k,
-                          double *accuracy, double *standard_error);
+CT_API ct_status ct_top_k(const ct_tensor *logits, const ct_tensor *labels, int k, double *accuracy,
+                          double *standard_error);
 /* i32 (classes, classes): entry (i, j) counts rows of label i whose largest logit is j. */
 CT_API ct_tensor *ct_confusion(const ct_tensor *logits, const ct_tensor *labels);
 
-/* ---- archives: named tensors and texts, in memory and as safetensors files ------------------------- */
+/* ---- archives: named tensors and texts, in memory and as safetensors files ------------------- */
 
 typedef struct ct_archive ct_archive;
 
@@ -213,7 +216,7 @@ CT_API ct_status ct_archive_add(ct_archive *a, const char *name, const ct_tensor
 /* Sets a text of the file's metadata. */
 CT_API ct_status ct_archive_set_text(ct_archive *a, const char *key, const char *text);
 
-CT_API int ct_archive_count(const ct_archive *a); /* number of tensors; 0 for NULL */
+CT_API int ct_archive_count(const ct_archive *a);               /* number of tensors; 0 for NULL */
 CT_API const char *ct_archive_name(const ct_archive *a, int i); /* NULL if out of range */
 CT_API bool ct_archive_has(const ct_archive *a, const char *name);
 /* The tensor of that name; nil and CT_EINDEX if there is none. */
@@ -227,8 +230,8 @@ CT_API ct_status ct_archive_save(const ct_archive *a, const char *path);
  * CT_EFORMAT names what is wrong. NULL on failure. */
 CT_API ct_archive *ct_archive_load(const char *path);
 
-/* Names and layouts are PyTorch's ("0.weight" is (out, in)). Names with a '/' are not weights: "state/..."
- * is what ct_module_state registered, "optim/..." the optimizer's. */
+/* Names and layouts are PyTorch's ("0.weight" is (out, in)). Names with a '/' are not weights:
+ * "state/..." is what ct_module_state registered, "optim/..." the optimizer's. */
 
 /* Adds parameters, buffers and state of m, shared ones under their first name. */
 CT_API ct_status ct_module_store(const ct_module *m, ct_archive *a);
@@ -237,8 +240,8 @@ typedef struct ct_restore_opts {
   bool partial; /* take what fits by name, shape and dtype, leave the rest as it is */
 } ct_restore_opts;
 
-/* Copies the tensors of a into m. Missing, unexpected and misshapen names are an error that lists them
- * (CT_ESHAPE), and then nothing is changed. State may be missing. */
+/* Copies the tensors of a into m. Missing, unexpected and misshapen names are an error that lists
+ * them (CT_ESHAPE), and then nothing is changed. State may be missing. */
 CT_API ct_status ct_module_restore(ct_module *m, const ct_archive *a, ct_restore_opts opts);
 
 /* A file of weights: parameters and buffers only. */

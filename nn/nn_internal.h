@@ -2,8 +2,8 @@
 #ifndef COTANGENT_NN_INTERNAL_H
 #define COTANGENT_NN_INTERNAL_H
 
-#include "nn.h"
 #include "../tensor/tensor_internal.h"
+#include "nn.h"
 
 static inline ct_status ct__no_memory(const char *who) {
   return ct__fail_status(CT_ENOMEM, "%s: out of memory", who);
@@ -34,7 +34,7 @@ bool ct__member_again(const ct_module *root, const ct_member *m);
 /* The dotted name of m below root. CT_ESIZE if it does not fit. */
 ct_status ct__member_name(const ct_module *root, const ct_member *m, char text[CT__NAME_SIZE]);
 
-/* ---- archives (archive.c, safetensors.c) ------------------------------------------------------ */
+/* ---- archives (archive.c, safetensors.c) ----------------------------------------------------- */
 
 #define CT__METADATA "__metadata__" /* what the format calls the texts */
 
@@ -61,7 +61,6 @@ ct_status ct__archive_append_text(ct_archive *a, const char *key, const char *te
 int ct__archive_index(const ct_archive *a, const char *name);
 /* The tensor itself, or NULL; no error. */
 ct_tensor *ct__archive_find(const ct_archive *a, const char *name);
-
 
 /* Same shape and dtype. */
 static inline bool ct__same_spec(const ct_tensor *a, const ct_tensor *b) {

@@ -31,13 +31,13 @@ static void print_module(FILE *out, const ct_module *root, const ct_module *m) {
   char text[LINE], shape[CT__SHAPE_TEXT];
   title(root, m, text);
   fprintf(out, "%-*s", TITLE_WIDTH, text);
-  if (m->watched)
-    fprintf(out, " %-*s", SHAPE_WIDTH, ct__shape_text(shape, m->seen.n, m->seen.dim));
+  if (m->watched) fprintf(out, " %-*s", SHAPE_WIDTH, ct__shape_text(shape, m->seen.n, m->seen.dim));
   fprintf(out, " %10lld", (long long)own_count(root, m));
   for (const ct_member *p = m->first; p; p = p->next)
     if (p->tensor)
-      fprintf(out, "  %s %s%s%s", p->name, ct__shape_text(shape, p->tensor->v.ndim, p->tensor->v.dim),
-              kind_text(p), ct__member_again(root, p) ? " shared" : "");
+      fprintf(out, "  %s %s%s%s", p->name,
+              ct__shape_text(shape, p->tensor->v.ndim, p->tensor->v.dim), kind_text(p),
+              ct__member_again(root, p) ? " shared" : "");
   fputc('\n', out);
 }
 

@@ -4,9 +4,9 @@
  *   {"__metadata__": {"key": "text"}, "0.weight": {"dtype": "F32", "shape": [2, 3],
  *    "data_offsets": [0, 24]}, ...}
  *
- * The header is JSON, padded with spaces to a multiple of 8. Offsets count from the end of the header;
- * the tensors, row-major, must cover the data without gaps or overlaps. A file is believed only after
- * all of that has been checked against its size.
+ * The header is JSON, padded with spaces to a multiple of 8. Offsets count from the end of the
+ * header; the tensors, row-major, must cover the data without gaps or overlaps. A file is believed
+ * only after all of that has been checked against its size.
  */
 #include "nn_internal.h"
 
@@ -60,8 +60,8 @@ static bool add_texts(cJSON *root, const ct_archive *a) {
   return texts;
 }
 
-/* The header's text, for cJSON_free, or NULL; order receives the entries as they lie in the file: the
- * widest first, so that all are aligned. */
+/* The header's text, for cJSON_free, or NULL; order receives the entries as they lie in the file:
+ * the widest first, so that all are aligned. */
 static char *header_text(const ct_archive *a, const ct__entry **order) {
   cJSON *root = cJSON_CreateObject();
   bool ok = root && add_texts(root, a);
@@ -116,8 +116,8 @@ ct_status ct_archive_save(const ct_archive *a, const char *path) {
   file_parts f = {.order = ct__alloc(n * sizeof *f.order),
                   .part = ct__alloc(n * sizeof *f.part),
                   .bytes = ct__alloc(n * sizeof *f.bytes)};
-  ct_status status = f.order && f.part && f.bytes ? write_parts(a, path, &f)
-                                                  : ct__no_memory("ct_archive_save");
+  ct_status status =
+      f.order && f.part && f.bytes ? write_parts(a, path, &f) : ct__no_memory("ct_archive_save");
   ct__free(f.order, n * sizeof *f.order);
   ct__free(f.part, n * sizeof *f.part);
   ct__free(f.bytes, n * sizeof *f.bytes);
@@ -155,8 +155,7 @@ static ct_status bad_tensor(const reader *r, const char *name, const char *what)
 
 static ct_status read_bytes(reader *r, void *to, size_t bytes) {
   if (fread(to, 1, bytes, r->file) == bytes) return CT_OK;
-  if (ferror(r->file))
-    return ct__fail_status(CT_EIO, "%s: %s: %s", who, r->path, strerror(errno));
+  if (ferror(r->file)) return ct__fail_status(CT_EIO, "%s: %s: %s", who, r->path, strerror(errno));
   return malformed(r, "the file ends too early");
 }
 
@@ -193,7 +192,8 @@ static ct_status check_size(const reader *r, const claim *c) {
   ct_view v;
   ct__view_set(&v, c->type->dtype, c->ndim, c->dim);
   int64_t bytes;
-  if (!ct__mul_size(v.size, c->type->item, &bytes) || c->end < c->begin || c->end - c->begin != bytes)
+  if (!ct__mul_size(v.size, c->type->item, &bytes) || c->end < c->begin ||
+      c->end - c->begin != bytes)
     return bad_tensor(r, c->name, "shape and offsets disagree");
   if (c->end > r->data_size) return bad_tensor(r, c->name, "offsets beyond the end of the file");
   return CT_OK;
@@ -205,12 +205,14 @@ static ct_status read_claim(const reader *r, const cJSON *info, claim *c) {
   const cJSON *dtype = cJSON_GetObjectItemCaseSensitive(info, "dtype");
   c->type = find_type(dtype);
   if (!c->type)
-    return ct__fail_status(CT_EFORMAT, "%s: %s: tensor \"%s\": dtype %s is not one of F32 F64 I32 I64 U8 BOOL",
-                           who, r->path, c->name, cJSON_IsString(dtype) ? dtype->valuestring : "missing");
+    return ct__fail_status(
+        CT_EFORMAT, "%s: %s: tensor \"%s\": dtype %s is not one of F32 F64 I32 I64 U8 BOOL", who,
+        r->path, c->name, cJSON_IsString(dtype) ? dtype->valuestring : "missing");
   ct_status status = read_shape(r, cJSON_GetObjectItemCaseSensitive(info, "shape"), c);
   if (status != CT_OK) return status;
   const cJSON *offsets = cJSON_GetObjectItemCaseSensitive(info, "data_offsets");
-  const cJSON *begin = cJSON_IsArray(offsets) ? offsets->child : NULL, *end = begin ? begin->next : NULL;
+  const cJSON *begin = cJSON_IsArray(offsets) ? offsets->child : NULL,
+              *end = begin ? begin->next : NULL;
   if (!end || end->next || !to_integer(begin, &c->begin) || !to_integer(end, &c->end))
     return bad_tensor(r, c->name, "want two integers as data_offsets");
   return check_size(r, c);
@@ -294,7 +296,8 @@ static ct_status read_tensor(reader *r, const claim *c, ct_tensor *t) {
   if ((size_t)c->type->item != ct_dtype_size(t->v.dtype)) return read_wide(r, c, t);
   ct_status status = read_bytes(r, t->v.data, (size_t)byte_size(t));
   for (int64_t i = 0; status == CT_OK && t->v.dtype == CT_BOOL && i < t->v.size; i++)
-    if ((unsigned char)t->v.data[i] > 1) status = bad_tensor(r, c->name, "a BOOL is neither 0 nor 1");
+    if ((unsigned char)t->v.data[i] > 1)
+      status = bad_tensor(r, c->name, "a BOOL is neither 0 nor 1");
   return status;
 }
 
@@ -305,8 +308,10 @@ static ct_status read_tensors(reader *r, ct_archive *a) {
     ct_tensor *t = ct__tensor_alloc(c->type->dtype, c->ndim, c->dim);
     if (!t) return ct__no_memory(who);
     status = read_tensor(r, c, t);
-    if (status == CT_OK) status = ct__archive_append(a, c->name, t);
-    else ct_release(&t);
+    if (status == CT_OK)
+      status = ct__archive_append(a, c->name, t);
+    else
+      ct_release(&t);
   }
   return status;
 }
@@ -316,7 +321,8 @@ static ct_status read_tensors(reader *r, ct_archive *a) {
 static ct_status parse(reader *r, const char *text, size_t length, ct_archive *a) {
   const char *end = NULL;
   r->root = cJSON_ParseWithLengthOpts(text, length, &end, false);
-  if (!cJSON_IsObject(r->root) || text[0] != '{') return malformed(r, "the header is not JSON");
+  if (!cJSON_IsObject(r->root) || text[0] != '{')
+    return malformed(r, "the header is not JSON (or memory ran out)");
   if (strspn(end, " ") != (size_t)(text + length - end))
     return malformed(r, "something follows the header's JSON");
   int n = cJSON_GetArraySize(r->root);
@@ -361,8 +367,9 @@ ct_archive *ct_archive_load(const char *path) {
   ct_archive *a = ct_archive_new();
   if (!a) return NULL;
   r.file = fopen(path, "rb");
-  ct_status status = r.file ? read_file(&r, a)
-                            : ct__fail_status(CT_EIO, "%s: cannot open %s: %s", who, path, strerror(errno));
+  ct_status status =
+      r.file ? read_file(&r, a)
+             : ct__fail_status(CT_EIO, "%s: cannot open %s: %s", who, path, strerror(errno));
   if (r.file) fclose(r.file);
   if (status != CT_OK) ct_archive_free(&a);
   return a;

@@ -77,7 +77,8 @@ static ct_status check_member(const ct_member_info *info, void *payload) {
   int at = ct__archive_index(r->archive, archive_name(info, name));
   const ct_tensor *t = at < 0 ? NULL : r->archive->entry[at].tensor;
   if (t) r->known[at] = true;
-  if (!t && info->kind != CT_STATE && !info->again) list_add(&r->missing, "%s", name);
+  if (!t && info->kind != CT_STATE && !info->again)
+    list_add(&r->missing, "%s", name);
   else if (t && !ct__same_spec(t, info->tensor))
     list_add(&r->misshapen, "%s: want %s %s, got %s %s", name, ct_dtype_name(v->dtype),
              ct__shape_text(want, v->ndim, v->dim), ct_dtype_name(t->v.dtype),

@@ -26,8 +26,8 @@ typedef struct ct_sgd_opts {
   bool nesterov;       /* needs momentum */
 } ct_sgd_opts;
 
-/* g = gradient + d p;  b = m b + g;  p = p - lr b, with nesterov p = p - lr (g + m b). Parameters are
- * float variables, each once. NULL on failure: CT_EARG, CT_EDTYPE, CT_ENOMEM. */
+/* g = gradient + d p;  b = m b + g;  p = p - lr b, with nesterov p = p - lr (g + m b). Parameters
+ * are float variables, each once. NULL on failure: CT_EARG, CT_EDTYPE, CT_ENOMEM. */
 CT_API ct_optim *ct_sgd(ct_list params, ct_sgd_opts opts);
 
 typedef struct ct_adam_opts {
@@ -51,7 +51,8 @@ typedef struct ct_group_opts {
   bool no_decay;      /* no weight decay, as usual for biases */
 } ct_group_opts;
 
-/* More parameters, with factors of their own. They come after the others in the list of gradients. */
+/* More parameters, with factors of their own. They come after the others in the list of gradients.
+ */
 CT_API ct_status ct_optim_add_group(ct_optim *o, ct_list params, ct_group_opts opts);
 
 /* One step. Gradients come in the order of the parameters, with their shapes and dtypes. Everything
@@ -65,12 +66,12 @@ CT_API ct_status ct_optim_set_lr(ct_optim *o, double lr);
 CT_API double ct_optim_lr(const ct_optim *o);     /* 0 for NULL */
 CT_API int64_t ct_optim_steps(const ct_optim *o); /* steps taken; 0 for NULL */
 
-/* State, number of steps and rate, as "optim/..." of an archive. Restoring checks everything first and
- * changes nothing on an error. */
+/* State, number of steps and rate, as "optim/..." of an archive. Restoring checks everything first
+ * and changes nothing on an error. */
 CT_API ct_status ct_optim_store(const ct_optim *o, ct_archive *a);
 CT_API ct_status ct_optim_restore(ct_optim *o, const ct_archive *a);
 
-/* ---- schedules: the rate as a function of the step, counted from 0 -------------------------------- */
+/* ---- schedules: the rate as a function of the step, counted from 0 --------------------------- */
 
 typedef enum ct_schedule_kind {
   CT_SCHEDULE_CONSTANT,
@@ -82,26 +83,27 @@ typedef enum ct_schedule_kind {
 
 typedef struct ct_schedule {
   ct_schedule_kind kind;
-  double lr;         /* base rate */
-  double min_lr;     /* linear, cosine: where the decay ends */
-  int64_t total;     /* linear, cosine, one-cycle: number of steps */
-  int64_t warmup;    /* not one-cycle: so many steps first rise linearly, lr (step + 1) / warmup */
-  int64_t period;    /* step: 0 means 1 */
-  double gamma;      /* step: 0 means 0.1 */
-  double rise;       /* one-cycle: fraction of the steps that rise; 0 means 0.3 */
-  double div;        /* one-cycle: it begins at lr / div; 0 means 25 */
-  double final_div;  /* one-cycle: it ends at lr / (div final_div); 0 means 1e4 */
+  double lr;        /* base rate */
+  double min_lr;    /* linear, cosine: where the decay ends */
+  int64_t total;    /* linear, cosine, one-cycle: number of steps */
+  int64_t warmup;   /* not one-cycle: so many steps first rise linearly, lr (step + 1) / warmup */
+  int64_t period;   /* step: 0 means 1 */
+  double gamma;     /* step: 0 means 0.1 */
+  double rise;      /* one-cycle: fraction of the steps that rise; 0 means 0.3 */
+  double div;       /* one-cycle: it begins at lr / div; 0 means 25 */
+  double final_div; /* one-cycle: it ends at lr / (div final_div); 0 means 1e4 */
 } ct_schedule;
 
-/* The rate of a step; before the first or after the last one it is theirs. After a warm-up the kinds
- * count from its end, and `total` includes it. NaN and CT_EARG for a NULL or an impossible schedule. */
+/* The rate of a step; before the first or after the last one it is theirs. After a warm-up the
+ * kinds count from its end, and `total` includes it. NaN and CT_EARG for a NULL or an impossible
+ * schedule. */
 CT_API double ct_schedule_lr(const ct_schedule *s, int64_t step);
 
-/* ---- clipping: new tensors, gradients are never changed ------------------------------------------- */
+/* ---- clipping: new tensors, gradients are never changed -------------------------------------- */
 
-/* clipped[i] = grads[i] min(1, max_norm / (norm + 1e-6)), norm the Euclidean one of all together, f64;
- * differentiable. clipped has room for grads.n tensors and may be grads.at; norm may be NULL. On
- * failure all are nil. */
+/* clipped[i] = grads[i] min(1, max_norm / (norm + 1e-6)), norm the Euclidean one of all together,
+ * f64; differentiable. clipped has room for grads.n tensors and may be grads.at; norm may be NULL.
+ * On failure all are nil. */
 CT_API ct_status ct_clip_grad_norm(ct_list grads, double max_norm, ct_tensor **clipped,
                                    ct_tensor **norm);
 /* clipped[i] = grads[i] cut to [-limit, limit]. */

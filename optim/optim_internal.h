@@ -2,24 +2,24 @@
 #ifndef COTANGENT_OPTIM_INTERNAL_H
 #define COTANGENT_OPTIM_INTERNAL_H
 
-#include "optim.h"
 #include "../nn/nn_internal.h"
 #include "../tensor/tensor_internal.h"
+#include "optim.h"
 
 #define CT__MAX_STATE 2
 
 /* The numbers of one step for one parameter. */
 typedef struct ct__step {
   double lr, decay;
-  double momentum;      /* sgd */
-  bool nesterov;        /* sgd */
+  double momentum; /* sgd */
+  bool nesterov;   /* sgd */
   double beta1, beta2, eps;
-  double rate, root;    /* adam: lr / (1 - beta1^t), sqrt(1 - beta2^t) */
-  double shrink;        /* adamw: 1 - lr decay; else 1 */
+  double rate, root; /* adam: lr / (1 - beta1^t), sqrt(1 - beta2^t) */
+  double shrink;     /* adamw: 1 - lr decay; else 1 */
 } ct__step;
 
-/* An optimizer as a record. The loops read gradient and states and write states and parameter: operands
- * are gradient, states, parameter. They cannot fail. */
+/* An optimizer as a record. The loops read gradient and states and write states and parameter:
+ * operands are gradient, states, parameter. They cannot fail. */
 typedef struct ct__rule {
   const char *name;
   int n_state;

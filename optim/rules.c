@@ -3,15 +3,100 @@
 
 #include <math.h>
 
-/* Loops in f32 and f64. `body` sees g (the gradient), p (the parameter) and the states, one element of
- * each, and sqrt_ as the root of its type; neighbours in memory get a loop of their own, which the
- * compiler vectorises. */
-#define RULE_LOOP_1(name, T, root, consts, body)                                                   \
-  static void name(int64_t n, char *const *at, const int64_t *s, const void *attr) {               \
-    const ct__step *o = attr;                                                                      \
-    consts(T) T *restrict gs = (T *)(void *)at[0], *restrict ps = (T *)(void *)at[1];              \
-    for (int64_t i = 0; i < n; i++) {                                                              \
-      T g = gs[i * s[0]], p = ps[i * s[1]];                                                        \
-      body(T, root) ps[i * s[1]] = p;                                                              \
-    }                                                                                              \
+/* A loop over operands at[0], at[1], ...: gradient, states, parameter. `one` updates one element;
+ * neighbours in memory get a loop of their own, which the compiler vectorises. */
+#define LOOP_HEAD(name)                                                                            \
+  static void name(int64_t n, char *const *at, const int64_t *s, const void *attr)
+#define OPERAND(T, name, k) T *restrict name = (T *)(void *)at[k]
+
+/* p = p - lr (g + d p) */
+#define SGD(name, T)                                                                               \
+  static inline void name##_one(const ct__step *o, const T *g, T *p) {                             \
+    *p -= (T)o->lr * (*g + (T)o->decay * *p);                                                      \
+  }                                                                                                \
+  LOOP_HEAD(name) {                                                                                \
+    const ct__step o = *(const ct__step *)attr;                                                    \
+    OPERAND(const T, g, 0);                                                                        \
+    OPERAND(T, p, 1);                                                                              \
+    if (s[0] == 1 && s[1] == 1)                                                                    \
+      for (int64_t i = 0; i < n; i++) name##_one(&o, g + i, p + i);                                \
+    else                                                                                           \
+      for (int64_t i = 0; i < n; i++) name##_one(&o, g + i * s[0], p + i * s[1]);                  \
   }
+SGD(sgd_f32, float)
+SGD(sgd_f64, double)
+
+/* e = g + d p;  b = m b + e;  p = p - lr b, or p - lr (e + m b) */
+#define MOMENTUM(name, T)                                                                          \
+  static inline void name##_one(const ct__step *o, const T *g, T *b, T *p) {                       \
+    const T m = (T)o->momentum, e = *g + (T)o->decay * *p;                                         \
+    *b = m * *b + e;                                                                               \
+    *p -= (T)o->lr * (o->nesterov ? e + m * *b : *b);                                              \
+  }                                                                                                \
+  LOOP_HEAD(name) {                                                                                \
+    const ct__step o = *(const ct__step *)attr;                                                    \
+    OPERAND(const T, g, 0);                                                                        \
+    OPERAND(T, b, 1);                                                                              \
+    OPERAND(T, p, 2);                                                                              \
+    if (s[0] == 1 && s[1] == 1 && s[2] == 1)                                                       \
+      for (int64_t i = 0; i < n; i++) name##_one(&o, g + i, b + i, p + i);                         \
+    else                                                                                           \
+      for (int64_t i = 0; i < n; i++) name##_one(&o, g + i * s[0], b + i * s[1], p + i * s[2]);    \
+  }
+MOMENTUM(momentum_f32, float)
+MOMENTUM(momentum_f64, double)
+
+/* e = g + d p;  p = shrink p;  m = m + (1 - b1) (e - m);  v = b2 v + (1 - b2) e^2;
+ * p = p - rate m / (sqrt(v) / root + eps) */
+#define ADAM(name, T, sqrt_)                                                                       \
+  static inline void name##_one(const ct__step *o, const T *g, T *m, T *v, T *p) {                 \
+    const T e = *g + (T)o->decay * *p;                                                             \
+    *m += (T)(1 - o->beta1) * (e - *m);                                                            \
+    *v = (T)o->beta2 * *v + (T)(1 - o->beta2) * e * e;                                             \
+    *p = (T)o->shrink * *p - (T)o->rate * (*m / (sqrt_(*v) / (T)o->root + (T)o->eps));             \
+  }                                                                                                \
+  LOOP_HEAD(name) {                                                                                \
+    const ct__step o = *(const ct__step *)attr;                                                    \
+    OPERAND(const T, g, 0);                                                                        \
+    OPERAND(T, m, 1);                                                                              \
+    OPERAND(T, v, 2);                                                                              \
+    OPERAND(T, p, 3);                                                                              \
+    if (s[0] == 1 && s[1] == 1 && s[2] == 1 && s[3] == 1)                                          \
+      for (int64_t i = 0; i < n; i++) name##_one(&o, g + i, m + i, v + i, p + i);                  \
+    else                                                                                           \
+      for (int64_t i = 0; i < n; i++)                                                              \
+        name##_one(&o, g + i * s[0], m + i * s[1], v + i * s[2], p + i * s[3]);                    \
+  }
+ADAM(adam_f32, float, sqrtf)
+ADAM(adam_f64, double, sqrt)
+
+static void sgd_prepare(ct__step *s, int64_t t) { (void)s, (void)t; }
+
+static void adam_prepare(ct__step *s, int64_t t) {
+  s->rate = s->lr / (1 - pow(s->beta1, (double)t));
+  s->root = sqrt(1 - pow(s->beta2, (double)t));
+  s->shrink = 1;
+}
+
+static void adamw_prepare(ct__step *s, int64_t t) {
+  adam_prepare(s, t);
+  s->shrink = 1 - s->lr * s->decay;
+  s->decay = 0;
+}
+
+const ct__rule ct__sgd_rule = {.name = "sgd", .loop = {sgd_f32, sgd_f64}, .prepare = sgd_prepare};
+const ct__rule ct__momentum_rule = {.name = "sgd with momentum",
+                                    .n_state = 1,
+                                    .state = {"momentum_buffer"},
+                                    .loop = {momentum_f32, momentum_f64},
+                                    .prepare = sgd_prepare};
+const ct__rule ct__adam_rule = {.name = "adam",
+                                .n_state = 2,
+                                .state = {"exp_avg", "exp_avg_sq"},
+                                .loop = {adam_f32, adam_f64},
+                                .prepare = adam_prepare};
+const ct__rule ct__adamw_rule = {.name = "adamw",
+                                 .n_state = 2,
+                                 .state = {"exp_avg", "exp_avg_sq"},
+                                 .loop = {adam_f32, adam_f64},
+                                 .prepare = adamw_prepare};

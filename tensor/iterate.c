@@ -127,6 +127,7 @@ void ct_map(int n_in, const ct_view *const *in, ct_view *out, ct_loop *loop, con
 enum {
   TILE = 256, /* accumulators at a time: 2 KB, in the first cache beside a row of x */
   FEW = 4,    /* accumulators that are not worth a tile */
+  SHORT = 16, /* elements of a line that are not worth a call */
 };
 
 typedef union accumulators {
@@ -206,6 +207,15 @@ static void fold_tile(const ct__reducer *r, const group *red, const char *x, siz
   } while (advance(red, outer, at, &x_at, &unused));
 }
 
+/* Columns: neighbours in x go to different accumulators, so whole rows are folded into a tile of
+ * them. Also if lines are so short that calls would cost more than steps; not if columns are. */
+static bool by_columns(const group *kept, const group *red) {
+  if (kept->ndim == 0 || red->ndim == 0 || reference) return false;
+  int k = kept->ndim - 1, r = red->ndim - 1;
+  if (kept->dim[k] < FEW) return false;
+  return red->dim[r] < SHORT || magnitude(kept->x[k]) < magnitude(red->x[r]);
+}
+
 void ct__reduce(const ct_view *x, unsigned axes, ct_view *y, const ct__reducer *r) {
   if (y->size == 0) return;
   group kept = {.size = 1}, red = {.size = 1};
@@ -220,10 +230,7 @@ void ct__reduce(const ct_view *x, unsigned axes, ct_view *y, const ct__reducer *
   }
   group_collapse(&kept);
   group_collapse(&red);
-  /* Columns: neighbours in x are different accumulators, so whole rows are folded into a tile of
-   * them, unless there are so few that calls would cost more than strides. */
-  bool columns = kept.ndim > 0 && !reference && red.ndim > 0 && kept.dim[kept.ndim - 1] >= FEW &&
-                 magnitude(kept.x[kept.ndim - 1]) < magnitude(red.x[red.ndim - 1]);
+  bool columns = by_columns(&kept, &red);
   int outer = columns ? kept.ndim - 1 : kept.ndim;
   int64_t width = columns ? kept.dim[outer] : 1, x_step = columns ? kept.x[outer] : 0,
           y_step = columns ? kept.y[outer] : 0;

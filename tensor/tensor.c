@@ -30,6 +30,13 @@ bool ct_dtype_is_float(ct_dtype d) { return d == CT_F32 || d == CT_F64; }
 
 /* ---- buffers --------------------------------------------------------------------------------- */
 
+/* Gives up one reference; true if it was the only one. A sole owner needs no locked instruction:
+ * nobody else is there to add a reference. */
+static bool last(atomic_int *refs) {
+  return atomic_load_explicit(refs, memory_order_acquire) == 1 ||
+         atomic_fetch_sub_explicit(refs, 1, memory_order_acq_rel) == 1;
+}
+
 enum { HEADER = 64 }; /* one block: the header, then the data, both aligned */
 _Static_assert(sizeof(ct_buffer) <= HEADER, "the buffer header has outgrown its place");
 
@@ -42,7 +49,7 @@ ct_buffer *ct__buffer_new(size_t bytes) {
 }
 
 void ct__buffer_unref(ct_buffer *b) {
-  if (!b || atomic_fetch_sub_explicit(&b->refs, 1, memory_order_acq_rel) != 1) return;
+  if (!b || !last(&b->refs)) return;
   if (b->release) b->release(b->payload);
   ct__free(b, HEADER + (b->foreign ? 0 : b->bytes));
 }
@@ -100,10 +107,6 @@ ct_tensor *ct__tensor_alias(const ct_tensor *t) {
 
 void ct__ref(ct_tensor *t) {
   if (!ct__is_nil(t)) atomic_fetch_add_explicit(&t->refs, 1, memory_order_relaxed);
-}
-
-static bool last(atomic_int *refs) {
-  return atomic_fetch_sub_explicit(refs, 1, memory_order_acq_rel) == 1;
 }
 
 static void drop(ct_tensor *t, ct_tensor **work) {

@@ -1,7 +1,7 @@
 /* fuzz_readers.h - every reader against mutated valid files.
  *
- * A reader may refuse a file or read it; it must not crash, leak, read past what it has (the sanitizers look), or fail
- * without saying why.
+ * A reader may refuse a file or read it; it must not crash, leak, read past what it has (the
+ * sanitizers look), or fail without saying why.
  */
 #ifndef COTANGENT_FUZZ_READERS_H
 #define COTANGENT_FUZZ_READERS_H
@@ -45,12 +45,14 @@ static void flip_bit(fuzz_file *f, size_t i) { f->at[i] ^= (unsigned char)(1u <<
 
 static void set_byte(fuzz_file *f, size_t i) {
   static const unsigned char telling[] = {0, 1, 127, 128, 255, '"', ',', '\n', '(', '\'', '9', '-'};
-  f->at[i] = fuzz_random(2) ? telling[fuzz_random(sizeof telling)] : (unsigned char)fuzz_random(256);
+  f->at[i] =
+      fuzz_random(2) ? telling[fuzz_random(sizeof telling)] : (unsigned char)fuzz_random(256);
 }
 
 static void set_word(fuzz_file *f, size_t i) {
-  static const unsigned char telling[][4] = {
-      {0, 0, 0, 0}, {255, 255, 255, 255}, {127, 255, 255, 255}, {128, 0, 0, 0}, {0, 0, 0, 128}, {0, 1, 0, 0}};
+  static const unsigned char telling[][4] = {{0, 0, 0, 0},         {255, 255, 255, 255},
+                                             {127, 255, 255, 255}, {128, 0, 0, 0},
+                                             {0, 0, 0, 128},       {0, 1, 0, 0}};
   memcpy(f->at + i, telling[fuzz_random(6)], f->n - i < 4 ? f->n - i : 4);
 }
 
@@ -70,8 +72,8 @@ static void repeat(fuzz_file *f, size_t i) {
 }
 
 static void mutate(fuzz_file *f) {
-  static void (*const how[])(fuzz_file *, size_t) = {flip_bit, flip_bit, set_byte, set_byte, set_word,
-                                                     set_word, cut,      cut_out,  repeat};
+  static void (*const how[])(fuzz_file *, size_t) = {
+      flip_bit, flip_bit, set_byte, set_byte, set_word, set_word, cut, cut_out, repeat};
   for (uint32_t n = 1 + fuzz_random(4); n > 0 && f->n > 0; n--)
     how[fuzz_random(sizeof how / sizeof *how)](f, fuzz_random(f->n));
 }
@@ -134,12 +136,13 @@ static bool fuzz_image(uint32_t kind) {
 
 /* ---- valid files ------------------------------------------------------------------------------ */
 
-#define FUZZ_IDX "\0\0\x08\x03\0\0\0\x02\0\0\0\x02\0\0\0\x03uvwxyzUVWXYZ"
+#define FUZZ_IDX  "\0\0\x08\x03\0\0\0\x02\0\0\0\x02\0\0\0\x03uvwxyzUVWXYZ"
 #define FUZZ_DICT "{'descr': '%s', 'fortran_order': %s, 'shape': (%s), }\n"
 
 #define FUZZ_NAMES "width,\"hei\"\"ght\",kind\r\n"
 
-static const char fuzz_table[] = FUZZ_NAMES "1.5,-2e-3,rose\r\n\"0.25\", 7 ,\"li,ly\"\n,NaN,rose\n1,2,3\n";
+static const char fuzz_table[] =
+    FUZZ_NAMES "1.5,-2e-3,rose\r\n\"0.25\", 7 ,\"li,ly\"\n,NaN,rose\n1,2,3\n";
 
 static void fuzz_set(fuzz_file *f, const void *bytes, size_t n) {
   memcpy(f->at, bytes, n);
@@ -165,7 +168,8 @@ static void seed_npy(fuzz_file *f, uint32_t kind) {
   static const size_t bytes[] = {4, 8, 4, 8, 1, 1};
   const uint32_t t = fuzz_random(6), version = 1 + kind;
   char dict[128];
-  const int length = snprintf(dict, sizeof dict, FUZZ_DICT, type[t], fuzz_random(2) ? "True" : "False", "2, 3");
+  const int length =
+      snprintf(dict, sizeof dict, FUZZ_DICT, type[t], fuzz_random(2) ? "True" : "False", "2, 3");
   const size_t start = version == 1 ? 10 : 12;
   memset(f->at, 0, sizeof f->at);
   memcpy(f->at, "\x93NUMPY", 6);
@@ -184,7 +188,9 @@ static void seed_png(fuzz_file *f, uint32_t kind) {
   static const struct {
     const unsigned char *at;
     size_t n;
-  } file[] = {{ink_png, sizeof ink_png}, {palette_png, sizeof palette_png}, {interlaced_png, sizeof interlaced_png}};
+  } file[] = {{ink_png, sizeof ink_png},
+              {palette_png, sizeof palette_png},
+              {interlaced_png, sizeof interlaced_png}};
   fuzz_set(f, file[kind].at, file[kind].n);
 }
 
@@ -203,8 +209,9 @@ static const struct {
   uint32_t kinds;
   bool (*read)(uint32_t kind);
 } fuzz_target[] = {
-    {"idx", seed_idx, 3, fuzz_idx},   {"npy", seed_npy, 3, fuzz_npy},    {"csv", seed_csv, 3, fuzz_csv},
-    {"png", seed_png, 3, fuzz_image}, {"jpeg", seed_jpeg, 2, fuzz_image},
+    {"idx", seed_idx, 3, fuzz_idx},     {"npy", seed_npy, 3, fuzz_npy},
+    {"csv", seed_csv, 3, fuzz_csv},     {"png", seed_png, 3, fuzz_image},
+    {"jpeg", seed_jpeg, 2, fuzz_image},
 };
 
 /* n files for each reader; the valid file itself comes first and must be read. */
@@ -229,7 +236,8 @@ static void fuzz_readers(int n) {
       ct_scope_end(s);
       accepted += good;
     }
-    print_message("%s: %d of %d mutated files were still readable\n", fuzz_target[i].name, accepted, n);
+    print_message("%s: %d of %d mutated files were still readable\n", fuzz_target[i].name, accepted,
+                  n);
     assert_true(accepted < n);
   }
   temp_dir_remove(fuzz_folder);

@@ -1,4 +1,5 @@
-/* test_datasets.c - idx, MNIST, the embedded digits, npy and CSV: what they read, and what they refuse. */
+/* test_datasets.c - idx, MNIST, the embedded digits, npy and CSV: what they read, and what they
+ * refuse. */
 #include "testing.h"
 
 #include "datasets/datasets.h"
@@ -30,7 +31,9 @@ static const char *put_gz(const char *name, const void *data, size_t bytes) {
   return path_room;
 }
 
-static const char *put_text(const char *name, const char *text) { return put(name, text, strlen(text)); }
+static const char *put_text(const char *name, const char *text) {
+  return put(name, text, strlen(text));
+}
 
 /* A string constant with zeros inside, without its last zero. */
 #define BYTES(text) text, sizeof(text) - 1
@@ -81,6 +84,10 @@ static void idx_refuses(void **state) {
   };
   for (size_t i = 0; i < sizeof bad / sizeof *bad; i++)
     assert_nil(ct_idx_read(put("bad", bad[i].bytes, bad[i].n)), CT_EFORMAT, bad[i].text);
+  /* nothing, but too many rows of it */
+  assert_nil(
+      ct_idx_read(put("huge", BYTES("\0\0\x08\x03\xff\xff\xff\xff\x7f\xff\xff\xff\0\0\0\0"))),
+      CT_ESIZE, "huge");
   assert_nil(ct_idx_read(put("bad", "", 0)), CT_EFORMAT, "empty");
   assert_nil(ct_idx_read(path_of("missing")), CT_EIO, "missing");
   assert_nil(ct_idx_read(folder), CT_EIO, folder);
@@ -195,7 +202,8 @@ static void mnist(void **state) {
 static void mnist_by_name(void **state) {
   (void)state;
   ct_dataset train, test;
-  assert_fails(ct_dataset_mnist(&train, &test, folder), CT_EIO, "t10k-labels-idx1-ubyte, published at yann");
+  assert_fails(ct_dataset_mnist(&train, &test, folder), CT_EIO,
+               "t10k-labels-idx1-ubyte, published at yann");
   assert_fails(ct_dataset_mnist(&train, &test, "/does/not/exist"), CT_EIO, "/does/not/exist");
   assert_fails(ct_dataset_mnist(&train, &test, NULL), CT_EARG, "folder");
   put_gz("train-images-idx3-ubyte.gz", BYTES(SMALL_IDX));
@@ -218,7 +226,8 @@ static void mnist_by_name(void **state) {
 static void npy_round_trips(void **state) {
   (void)state;
   ct_scope s = ct_scope_begin();
-  static const ct_shape shape[] = {{0, {0}}, {1, {5}}, {2, {3, 4}}, {3, {2, 0, 3}}, {8, {1, 2, 1, 2, 1, 2, 1, 2}}};
+  static const ct_shape shape[] = {
+      {0, {0}}, {1, {5}}, {2, {3, 4}}, {3, {2, 0, 3}}, {8, {1, 2, 1, 2, 1, 2, 1, 2}}};
   for (int d = 0; d < CT_DTYPES; d++)
     for (size_t i = 0; i < sizeof shape / sizeof *shape; i++) {
       const ct_tensor *t = ct_full((ct_dtype)d, shape[i], 1);
@@ -260,8 +269,9 @@ static void npy_reads(void **state) {
   ct_scope s = ct_scope_begin();
   const int64_t wide[3] = {-2147483648LL, 7, 2147483647LL};
   double v[6];
-  tensor_values(ct_npy_read(put_npy(2, "{'descr': '<i8', 'fortran_order': False, 'shape': (3,), }\n", wide, 24)), v,
-                3);
+  tensor_values(ct_npy_read(put_npy(
+                    2, "{'descr': '<i8', 'fortran_order': False, 'shape': (3,), }\n", wide, 24)),
+                v, 3);
   assert_true(v[0] == -2147483648.0 && v[1] == 7 && v[2] == 2147483647.0);
   const unsigned char bytes[6] = {1, 2, 3, 4, 5, 6};
   const ct_tensor *t =
@@ -271,7 +281,9 @@ static void npy_reads(void **state) {
   tensor_values(t, v, 6);
   static const double want[6] = {1, 3, 5, 2, 4, 6};
   for (int i = 0; i < 6; i++) assert_true(v[i] == want[i]);
-  tensor_values(ct_npy_read(put_npy(1, "{'descr': '|b1', 'fortran_order': False, 'shape': (6,)}", bytes, 6)), v, 6);
+  tensor_values(
+      ct_npy_read(put_npy(1, "{'descr': '|b1', 'fortran_order': False, 'shape': (6,)}", bytes, 6)),
+      v, 6);
   for (int i = 0; i < 6; i++) assert_true(v[i] == 1);
   ct_scope_end(s);
 }
@@ -289,8 +301,10 @@ static void npy_refuses(void **state) {
       {"{'descr': '<f4', 'fortran_order': False, 'shape': (1,1,1,1,1,1,1,1,1)}", "more than 8"},
       {"{'descr': '<f4', 'fortran_order': False, 'shape': (-1,)}", "tuple of numbers"},
       {"{'descr': '<f4', 'fortran_order': False, 'shape': (9223372036854775808,)}", "too large"},
-      {"{'descr': '<f4', 'fortran_order': False, 'shape': (9223372036854775807, 4)}", "does not fit"},
-      {"{'descr': '<f4', 'fortran_order': False, 'shape': (0, 9223372036854775807)}", "does not fit"},
+      {"{'descr': '<f4', 'fortran_order': False, 'shape': (9223372036854775807, 4)}",
+       "does not fit"},
+      {"{'descr': '<f4', 'fortran_order': False, 'shape': (0, 9223372036854775807)}",
+       "does not fit"},
       {"{'descr': '<f4', 'fortran_order': False}", "want descr"},
       {"{'descr': '<f4', 'descr': '<f4', 'fortran_order': False, 'shape': (1,)}", "repeated"},
       {"{'descr': '<f4', 'fortran_order': False, 'shape': (1,)} x", "after the dict"},
@@ -302,8 +316,9 @@ static void npy_refuses(void **state) {
   for (size_t i = 0; i < sizeof bad / sizeof *bad; i++)
     assert_nil(ct_npy_read(put_npy(1, bad[i].dict, "abcd", 4)), CT_EFORMAT, bad[i].text);
   const int64_t wide = 1LL << 31;
-  assert_nil(ct_npy_read(put_npy(1, "{'descr': '<i8', 'fortran_order': False, 'shape': ()}", &wide, 8)), CT_ESIZE,
-             "2147483648");
+  assert_nil(
+      ct_npy_read(put_npy(1, "{'descr': '<i8', 'fortran_order': False, 'shape': ()}", &wide, 8)),
+      CT_ESIZE, "2147483648");
   assert_nil(ct_npy_read(put("x.npy", BYTES("\x93NUMPY\x01\0\xff\xff{}"))), CT_EFORMAT, "65535");
   assert_nil(ct_npy_read(put("x.npy", BYTES("\x93NUMPY\x04\0\x02\0{}"))), CT_EFORMAT, "version");
   assert_nil(ct_npy_read(put("x.npy", BYTES("\x93NUM"))), CT_EFORMAT, "ends after");
@@ -311,7 +326,8 @@ static void npy_refuses(void **state) {
   assert_nil(ct_npy_read(NULL), CT_EARG, "path");
   assert_fails(ct_npy_write(path_of("t.npy"), NULL), CT_EARG, "ct_npy_write");
   assert_fails(ct_npy_write(NULL, ct_ones(CT_F32, CT_SCALAR)), CT_EARG, "path");
-  assert_fails(ct_npy_write(path_of("no/such/folder"), ct_ones(CT_F32, CT_SCALAR)), CT_EIO, "no/such/folder");
+  assert_fails(ct_npy_write(path_of("no/such/folder"), ct_ones(CT_F32, CT_SCALAR)), CT_EIO,
+               "no/such/folder");
 }
 
 /* ---- CSV ------------------------------------------------------------------------------------- */
@@ -335,10 +351,11 @@ static void csv_reads(void **state) {
   ct_dataset d;
   const char *text = "\xEF\xBB\xBF"
                      "width, \"hei\"\"ght\" ,kind\r\n1.5,-2e-3,rose\r\n\r\n \"0.1\"x";
-  assert_fails(ct_dataset_csv(&d, put_text("bad.csv", text), (ct_csv_opts){.label = "kind"}), CT_EFORMAT,
-               "line 4, column 1");
-  text = "\xEF\xBB\xBFwidth,\"hei\"\"ght\",kind\r\n1.5,-2e-3,rose\r\n\r\n\"0.1\", 1e20 ,\"lily, \"\"white\"\"\"\n"
-         "+3,.5,rose";
+  assert_fails(ct_dataset_csv(&d, put_text("bad.csv", text), (ct_csv_opts){.label = "kind"}),
+               CT_EFORMAT, "line 4, column 1");
+  text =
+      "\xEF\xBB\xBFwidth,\"hei\"\"ght\",kind\r\n1.5,-2e-3,rose\r\n\r\n\"0.1\", 1e20 ,\"lily, \"\"white\"\"\"\n"
+      "+3,.5,rose";
   assert_ok(ct_dataset_csv(&d, put_text("a.csv", text), (ct_csv_opts){.label = "kind"}));
   expect_rows(&d, (double[]){1.5, -2e-3, 0.1, 1e20, 3, 0.5}, 3, 2);
   expect_labels(&d, (int[]){1, 0, 1}, 3);
@@ -350,14 +367,16 @@ static void csv_reads(void **state) {
 
   ct_dataset e;
   put_text("b.csv", "rose;1;2\nrose;3;4");
-  assert_ok(ct_dataset_csv(&e, path_room,
-                           (ct_csv_opts){.label_column = 1, .delimiter = ';', .no_header = true, .like = &d}));
+  assert_ok(ct_dataset_csv(
+      &e, path_room,
+      (ct_csv_opts){.label_column = 1, .delimiter = ';', .no_header = true, .like = &d}));
   expect_rows(&e, (double[]){1, 2, 3, 4}, 2, 2);
   expect_labels(&e, (int[]){1, 1}, 2);
   assert_int_equal(e.columns.n, 0);
   ct_dataset_free(&e);
   put_text("b.csv", "1,2,tulip\n");
-  assert_fails(ct_dataset_csv(&e, path_room, (ct_csv_opts){.label_column = 3, .no_header = true, .like = &d}),
+  assert_fails(ct_dataset_csv(&e, path_room,
+                              (ct_csv_opts){.label_column = 3, .no_header = true, .like = &d}),
                CT_EFORMAT, "tulip");
   assert_null(e.x);
   ct_dataset_free(&d);
@@ -369,7 +388,8 @@ static void csv_options(void **state) {
   put_text("n.csv", "a,b,y\n1,,10\nNaN,2,9\n?,NA,10\n");
   assert_fails(ct_dataset_csv(&d, path_room, (ct_csv_opts){.label_column = -1}), CT_EFORMAT,
                "line 2, column 2: the value is missing");
-  assert_ok(ct_dataset_csv(&d, path_room, (ct_csv_opts){.label_column = -1, .allow_missing = true}));
+  assert_ok(
+      ct_dataset_csv(&d, path_room, (ct_csv_opts){.label_column = -1, .allow_missing = true}));
   expect_rows(&d, (double[]){1, NAN, NAN, 2, NAN, NAN}, 3, 2);
   expect_labels(&d, (int[]){1, 0, 1}, 3); /* by value: 9 before 10 */
   assert_string_equal(d.classes.at[0], "9");
@@ -418,13 +438,20 @@ static void csv_refuses(void **state) {
   put_text("bad.csv", "a,y\n1,\n");
   assert_fails(ct_dataset_csv(&d, path_room, (ct_csv_opts){.label = "y"}), CT_EFORMAT,
                "line 2, column 2: the label is missing");
-  assert_fails(ct_dataset_csv(&d, path_room, (ct_csv_opts){.label = "z"}), CT_EARG, "no column is named 'z'");
-  assert_fails(ct_dataset_csv(&d, path_room, (ct_csv_opts){.label_column = 3}), CT_EARG, "no column 3");
-  assert_fails(ct_dataset_csv(&d, path_room, (ct_csv_opts){.label_column = -3}), CT_EARG, "no column -3");
-  assert_fails(ct_dataset_csv(&d, path_room, (ct_csv_opts){.delimiter = '1'}), CT_EARG, "delimiter");
-  assert_fails(ct_dataset_csv(&d, path_room, (ct_csv_opts){.label = "y", .no_header = true}), CT_EARG, "header");
-  assert_fails(ct_dataset_csv(&d, path_room, (ct_csv_opts){.like = &(ct_dataset){0}}), CT_EARG, "classes");
-  assert_fails(ct_dataset_csv(&d, put("bad.csv", BYTES("a\n1\0\n")), (ct_csv_opts){0}), CT_EFORMAT, "zero byte");
+  assert_fails(ct_dataset_csv(&d, path_room, (ct_csv_opts){.label = "z"}), CT_EARG,
+               "no column is named 'z'");
+  assert_fails(ct_dataset_csv(&d, path_room, (ct_csv_opts){.label_column = 3}), CT_EARG,
+               "no column 3");
+  assert_fails(ct_dataset_csv(&d, path_room, (ct_csv_opts){.label_column = -3}), CT_EARG,
+               "no column -3");
+  assert_fails(ct_dataset_csv(&d, path_room, (ct_csv_opts){.delimiter = '1'}), CT_EARG,
+               "delimiter");
+  assert_fails(ct_dataset_csv(&d, path_room, (ct_csv_opts){.label = "y", .no_header = true}),
+               CT_EARG, "header");
+  assert_fails(ct_dataset_csv(&d, path_room, (ct_csv_opts){.like = &(ct_dataset){0}}), CT_EARG,
+               "classes");
+  assert_fails(ct_dataset_csv(&d, put("bad.csv", BYTES("a\n1\0\n")), (ct_csv_opts){0}), CT_EFORMAT,
+               "zero byte");
   assert_fails(ct_dataset_csv(&d, put("bad.csv", "", 0), (ct_csv_opts){0}), CT_EFORMAT, "empty");
   assert_fails(ct_dataset_csv(&d, folder, (ct_csv_opts){0}), CT_EIO, folder);
   assert_fails(ct_dataset_csv(&d, NULL, (ct_csv_opts){0}), CT_EARG, "path");
@@ -433,12 +460,14 @@ static void csv_refuses(void **state) {
 
 /* A locale with a decimal comma: an installed one, or one compiled into our folder. */
 static bool comma_locale(void) {
-  static const char *const name[] = {"de_DE.UTF-8", "de_DE.utf8", "fr_FR.UTF-8", "ru_RU.UTF-8", "pt_BR.UTF-8", "de_DE"};
+  static const char *const name[] = {"de_DE.UTF-8", "de_DE.utf8",  "fr_FR.UTF-8",
+                                     "ru_RU.UTF-8", "pt_BR.UTF-8", "de_DE"};
   char command[2 * TEMP_PATH];
   for (int attempt = 0; attempt < 2; attempt++) {
     for (size_t i = 0; i < sizeof name / sizeof *name; i++)
       if (setlocale(LC_ALL, name[i]) && *localeconv()->decimal_point == ',') return true;
-    snprintf(command, sizeof command, "localedef -i de_DE -f UTF-8 '%s/de_DE.UTF-8' >/dev/null 2>&1", folder);
+    snprintf(command, sizeof command,
+             "localedef -i de_DE -f UTF-8 '%s/de_DE.UTF-8' >/dev/null 2>&1", folder);
     if (system(command) != 0) break;
     setenv("LOCPATH", folder, 1);
   }
@@ -453,7 +482,8 @@ static void csv_in_a_comma_locale(void **state) {
     skip();
   }
   ct_dataset d;
-  const ct_status status = ct_dataset_csv(&d, put_text("l.csv", "a,b\n1.5,2.25e1\n"), (ct_csv_opts){0});
+  const ct_status status =
+      ct_dataset_csv(&d, put_text("l.csv", "a,b\n1.5,2.25e1\n"), (ct_csv_opts){0});
   const char point = *localeconv()->decimal_point;
   setlocale(LC_ALL, "C");
   unsetenv("LOCPATH");
@@ -479,9 +509,12 @@ static int teardown(void **state) {
 
 int main(void) {
   const struct CMUnitTest tests[] = {
-      TEST(idx_reads),     TEST(idx_refuses), TEST(gzip_refuses), TEST(pairs),
-      TEST(digits),        TEST(mnist),       TEST(mnist_by_name), TEST(npy_round_trips),
-      TEST(npy_reads),     TEST(npy_refuses), TEST(csv_reads),    TEST(csv_options),
+      TEST(idx_reads),     TEST(idx_refuses),
+      TEST(gzip_refuses),  TEST(pairs),
+      TEST(digits),        TEST(mnist),
+      TEST(mnist_by_name), TEST(npy_round_trips),
+      TEST(npy_reads),     TEST(npy_refuses),
+      TEST(csv_reads),     TEST(csv_options),
       TEST(csv_refuses),   TEST(csv_in_a_comma_locale),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);

@@ -1,5 +1,5 @@
-/* test_iterate.c - ct_map and ct__reduce against loops over every index, on random layouts: steps of
- * any sign, gaps, permuted axes, repeated and empty extents, no axes at all.
+/* test_iterate.c - ct_map and ct__reduce against loops over every index, on random layouts: steps
+ * of any sign, gaps, permuted axes, repeated and empty extents, no axes at all.
  *
  * Numbers are small integers, so sums are exact and every comparison is of equal bits.
  */
@@ -9,7 +9,7 @@
 
 enum { ROUNDS = 4000, RANDOM_DIMS = 5, MAX_DIM = 4, LONG = 1031 };
 
-/* ---- random layouts ---------------------------------------------------------------------------- */
+/* ---- random layouts -------------------------------------------------------------------------- */
 
 static uint32_t seed;
 
@@ -103,7 +103,7 @@ static double number(const ct_view *v, int64_t offset) {
   return tensor_value_at(v->data, v->dtype, offset);
 }
 
-/* ---- map --------------------------------------------------------------------------------------- */
+/* ---- map ------------------------------------------------------------------------------------- */
 
 /* y = scale (a + 3 b - c), each operand of another dtype */
 static void mix(int64_t n, char *const *p, const int64_t *s, const void *attr) {
@@ -218,7 +218,7 @@ static void map_joins_dimensions(void **state) {
   assert_int_equal(run, 1);
 }
 
-/* ---- reduce ------------------------------------------------------------------------------------ */
+/* ---- reduce ---------------------------------------------------------------------------------- */
 
 #define ADD(a, x) ((a) + (x))
 #define MAX(a, x) ((x) > (a) ? (x) : (a))
@@ -291,7 +291,8 @@ static void reduce_once(bool reference) {
   assert_non_null(want);
   for (int64_t i = 0; i < y.v.size; i++) want[i] = reductions[kind].max ? -100 : 0;
   for (int64_t i = 0; i < x.v.size; i++) {
-    double value = number(&x.v, offset_of(&x.v, ndim, dim, i)), *to = &want[result_of(&x.v, axes, i)];
+    double value = number(&x.v, offset_of(&x.v, ndim, dim, i)),
+           *to = &want[result_of(&x.v, axes, i)];
     *to = reductions[kind].max ? MAX(*to, value) : *to + value;
   }
   for (int64_t i = 0; i < y.v.size; i++)

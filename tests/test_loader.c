@@ -76,7 +76,8 @@ static void refuses_odd_datasets(void **state) {
       {.x = x, .labels = ct_zeros(CT_I32, CT_SHAPE(4, 1))},
       {.x = x, .labels = ct_zeros(CT_F32, CT_SHAPE(4))},
       {.x = x, .classes = {-1, NULL, 0}},
-      {.x = ct_wrap(CT_F32, CT_SHAPE(2, 2), (float[4]){0}, (ct_wrap_opts){.stride = (int64_t[]){1, 2}})},
+      {.x = ct_wrap(CT_F32, CT_SHAPE(2, 2), (float[4]){0},
+                    (ct_wrap_opts){.stride = (int64_t[]){1, 2}})},
   };
   for (size_t i = 0; i < sizeof bad / sizeof *bad; i++) {
     assert_int_not_equal(ct_dataset_shuffle(&s, &bad[i], 1), CT_OK);
@@ -85,7 +86,8 @@ static void refuses_odd_datasets(void **state) {
     ct_error_clear();
   }
   static const char *const name[3] = {"a", "b", "c"};
-  const ct_dataset odd = {.x = x, .labels = ct_full(CT_I32, CT_SHAPE(4), 3), .classes = {3, name, sizeof name}};
+  const ct_dataset odd = {
+      .x = x, .labels = ct_full(CT_I32, CT_SHAPE(4), 3), .classes = {3, name, sizeof name}};
   int64_t count[3];
   assert_fails(ct_dataset_counts(count, 3, &odd), CT_EINDEX, "label 0 is 3");
   assert_fails(ct_dataset_counts(count, 2, &odd), CT_EARG, "3 classes");
@@ -122,7 +124,8 @@ static void splits(void **state) {
   (void)state;
   ct_dataset d = numbered(CT_U8), a, b;
   for (int stratified = 0; stratified < 2; stratified++) {
-    assert_ok(ct_dataset_split(&a, &b, &d, 0.2, (ct_split_opts){.seed = 3, .stratified = stratified}));
+    assert_ok(
+        ct_dataset_split(&a, &b, &d, 0.2, (ct_split_opts){.seed = 3, .stratified = stratified}));
     assert_int_equal(ct_dim(a.x, 0), 80);
     assert_int_equal(ct_dim(b.x, 0), 20);
     int row[N], seen[N] = {0};
@@ -145,7 +148,8 @@ static void splits(void **state) {
   assert_fails(ct_dataset_split(&a, &a, &d, 0.5, (ct_split_opts){0}), CT_EARG, "place");
   assert_fails(ct_dataset_split(NULL, &a, &d, 0.5, (ct_split_opts){0}), CT_EARG, "place");
   ct_dataset no_labels = {.x = d.x};
-  assert_fails(ct_dataset_split(&a, &b, &no_labels, 0.5, (ct_split_opts){.stratified = true}), CT_EARG, "labels");
+  assert_fails(ct_dataset_split(&a, &b, &no_labels, 0.5, (ct_split_opts){.stratified = true}),
+               CT_EARG, "labels");
   assert_ok(ct_dataset_split(&a, &b, &no_labels, 0.5, (ct_split_opts){0}));
   assert_null(a.labels);
   ct_dataset_free(&a);
@@ -198,8 +202,10 @@ static void standardizer_corners(void **state) {
   (void)state;
   ct_scope scope = ct_scope_begin();
   ct_standardizer s;
-  /* far from zero the deviation is still right; missing values count for nothing; a column of them is left alone */
-  const float rows[4][3] = {{1e6f, NAN, NAN}, {1e6f + 1, 4, NAN}, {1e6f, 8, NAN}, {1e6f + 1, 6, NAN}};
+  /* far from zero the deviation is still right; missing values count for nothing; a column of them
+   * is left alone */
+  const float rows[4][3] = {
+      {1e6f, NAN, NAN}, {1e6f + 1, 4, NAN}, {1e6f, 8, NAN}, {1e6f + 1, 6, NAN}};
   assert_ok(ct_standardizer_fit(&s, ct_from(CT_F32, CT_SHAPE(4, 3), rows), true));
   double mean[3], scale[3];
   tensor_values(s.mean, mean, 3);
@@ -213,10 +219,12 @@ static void standardizer_corners(void **state) {
   assert_nil(ct_standardize(&s, ct_zeros(CT_I32, CT_SHAPE(4, 3))), CT_EDTYPE, "i32");
   assert_nil(ct_standardize(NULL, ct_zeros(CT_F32, CT_SHAPE(4, 3))), CT_EARG, "standardizer");
   assert_nil(ct_standardize(&s, NULL), CT_EARG, "ct_standardize");
-  assert_nil(ct_standardize(&(ct_standardizer){0}, ct_zeros(CT_F32, CT_SHAPE(3))), CT_EARG, "ct_standardize");
+  assert_nil(ct_standardize(&(ct_standardizer){0}, ct_zeros(CT_F32, CT_SHAPE(3))), CT_EARG,
+             "ct_standardize");
   ct_standardizer_free(&s);
   assert_fails(ct_standardizer_fit(&s, ct_zeros(CT_F32, CT_SHAPE(0, 3)), true), CT_EARG, "no data");
-  assert_fails(ct_standardizer_fit(&s, ct_zeros(CT_F32, CT_SCALAR), true), CT_ESHAPE, "1 dimensions");
+  assert_fails(ct_standardizer_fit(&s, ct_zeros(CT_F32, CT_SCALAR), true), CT_ESHAPE,
+               "1 dimensions");
   assert_fails(ct_standardizer_fit(&s, NULL, true), CT_EARG, "NULL");
   assert_fails(ct_standardizer_fit(NULL, ct_zeros(CT_F32, CT_SHAPE(3)), true), CT_EARG, "place");
   ct_standardizer_free(NULL);
@@ -355,7 +363,8 @@ static void refilling_makes_stale(void **state) {
   assert_true(ct_loader_next(l, &full, NULL));
   assert_ok(ct_copy_out(full, (float[60 * FEATURES]){0}, 60 * FEATURES * sizeof(float)));
   assert_true(ct_loader_next(l, &rest, NULL));
-  assert_fails(ct_copy_out(full, value, 60 * FEATURES * sizeof(float)), CT_ESTALE, "ct_loader_next");
+  assert_fails(ct_copy_out(full, value, 60 * FEATURES * sizeof(float)), CT_ESTALE,
+               "ct_loader_next");
   tensor_values(rest, value, 40 * FEATURES);
   assert_true(value[0] == 60);
   ct_loader_free(&l);
@@ -364,16 +373,11 @@ static void refilling_makes_stale(void **state) {
 
 int main(void) {
   const struct CMUnitTest tests[] = {
-      cmocka_unit_test(subsets),
-      cmocka_unit_test(refuses_odd_datasets),
-      cmocka_unit_test(shuffles),
-      cmocka_unit_test(splits),
-      cmocka_unit_test(standardizes),
-      cmocka_unit_test(standardizer_corners),
-      cmocka_unit_test(batches_in_order),
-      cmocka_unit_test(shuffled_epochs),
-      cmocka_unit_test(loader_options),
-      cmocka_unit_test(refilling_makes_stale),
+      cmocka_unit_test(subsets),          cmocka_unit_test(refuses_odd_datasets),
+      cmocka_unit_test(shuffles),         cmocka_unit_test(splits),
+      cmocka_unit_test(standardizes),     cmocka_unit_test(standardizer_corners),
+      cmocka_unit_test(batches_in_order), cmocka_unit_test(shuffled_epochs),
+      cmocka_unit_test(loader_options),   cmocka_unit_test(refilling_makes_stale),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -15,14 +15,14 @@ static int draw(int n) {
   return (int)((seed >> 8) % (uint32_t)n);
 }
 
-/* ---- ct__gemm ---------------------------------------------------------------------------------- */
+/* ---- ct__gemm -------------------------------------------------------------------------------- */
 
 enum { LARGEST = 33, ROOM = 4 * LARGEST * LARGEST };
 
 typedef enum layout {
-  ROWS,        /* rows are contiguous */
-  COLUMNS,     /* columns are contiguous */
-  PART,        /* rows inside a larger matrix */
+  ROWS,    /* rows are contiguous */
+  COLUMNS, /* columns are contiguous */
+  PART,    /* rows inside a larger matrix */
   PART_COLUMNS,
   SPREAD,      /* steps of more than 1 both ways */
   UPSIDE_DOWN, /* negative step between rows */
@@ -38,9 +38,11 @@ static ct_view lay(void *block, ct_dtype dtype, int64_t rows, int64_t columns, l
   ct__view_set(&v, dtype, 2, (const int64_t[]){rows, columns});
   int64_t r = rows > 0 ? rows : 1, c = columns > 0 ? columns : 1, at = 0;
   const int64_t step[LAYOUTS][2] = {
-      [ROWS] = {c, 1},         [COLUMNS] = {1, r},     [PART] = {c + 3, 1},
-      [PART_COLUMNS] = {1, r + 2}, [SPREAD] = {2 * c, 2},  [UPSIDE_DOWN] = {-c, 1},
-      [BACKWARDS] = {c, -1},   [SAME_ROWS] = {0, 1},   [SAME_NUMBER] = {0, 0},
+      [ROWS] = {c, 1},        [COLUMNS] = {1, r},
+      [PART] = {c + 3, 1},    [PART_COLUMNS] = {1, r + 2},
+      [SPREAD] = {2 * c, 2},  [UPSIDE_DOWN] = {-c, 1},
+      [BACKWARDS] = {c, -1},  [SAME_ROWS] = {0, 1},
+      [SAME_NUMBER] = {0, 0},
   };
   memcpy(v.stride, step[how], sizeof step[how]);
   if (how == UPSIDE_DOWN) at = c * (r - 1);
@@ -52,8 +54,10 @@ static ct_view lay(void *block, ct_dtype dtype, int64_t rows, int64_t columns, l
 
 static void fill(void *block, ct_dtype dtype) {
   for (int i = 0; i < ROOM; i++) {
-    if (dtype == CT_F32) ((float *)block)[i] = (float)(draw(9) - 4);
-    else ((double *)block)[i] = draw(9) - 4;
+    if (dtype == CT_F32)
+      ((float *)block)[i] = (float)(draw(9) - 4);
+    else
+      ((double *)block)[i] = draw(9) - 4;
   }
 }
 
@@ -62,8 +66,10 @@ static double entry(const ct_view *v, int64_t i, int64_t j) {
 }
 
 static void set_entry(void *block, ct_dtype dtype, int64_t at, double value) {
-  if (dtype == CT_F32) ((float *)block)[at] = (float)value;
-  else ((double *)block)[at] = value;
+  if (dtype == CT_F32)
+    ((float *)block)[at] = (float)value;
+  else
+    ((double *)block)[at] = value;
 }
 
 /* Computes one product and compares all of C's block: what lies between its elements stays. */
@@ -144,7 +150,7 @@ static void threads_are_checked(void **state) {
   assert_int_equal(ct_threads(), 1);
 }
 
-/* ---- ct_matmul --------------------------------------------------------------------------------- */
+/* ---- ct_matmul ------------------------------------------------------------------------------- */
 
 static ct_scope scope;
 
@@ -212,7 +218,8 @@ static void vectors_are_rows_and_columns(void **state) {
   assert_true(ct_shape_equal(ct_shape_of(y), CT_SHAPE(5, 4)));
 }
 
-/* Both sides' leading axes broadcast; each way of lying in memory gives what the plain loops give. */
+/* Both sides' leading axes broadcast; each way of lying in memory gives what the plain loops give.
+ */
 static void batches_broadcast(void **state) {
   (void)state;
   ct_tensor *a[] = {integers(CT_F64, CT_SHAPE(2, 3)),
@@ -223,10 +230,8 @@ static void batches_broadcast(void **state) {
                     ct_broadcast_to(integers(CT_F64, CT_SHAPE(3)), CT_SHAPE(4, 2, 3)),
                     integers(CT_F64, CT_SHAPE(4, 1, 3)),
                     ct_slice(integers(CT_F64, CT_SHAPE(4, 4, 3)), 1, 0, 4, 2)};
-  ct_tensor *b[] = {integers(CT_F64, CT_SHAPE(3, 2)),
-                    integers(CT_F64, CT_SHAPE(1, 1, 3, 2)),
-                    integers(CT_F64, CT_SHAPE(4, 3, 2)),
-                    integers(CT_F64, CT_SHAPE(5, 1, 3, 2)),
+  ct_tensor *b[] = {integers(CT_F64, CT_SHAPE(3, 2)), integers(CT_F64, CT_SHAPE(1, 1, 3, 2)),
+                    integers(CT_F64, CT_SHAPE(4, 3, 2)), integers(CT_F64, CT_SHAPE(5, 1, 3, 2)),
                     ct_flip(integers(CT_F64, CT_SHAPE(4, 3, 2)), CT_AXES(0, 1))};
   for (int i = 0; i < CT__COUNT(a); i++)
     for (int j = 0; j < CT__COUNT(b); j++) {
@@ -259,8 +264,7 @@ static void empty_extents_give_zeros(void **state) {
 static void errors_say_what_was_wanted(void **state) {
   (void)state;
   ct_tensor *a = integers(CT_F32, CT_SHAPE(32, 84)), *b = integers(CT_F32, CT_SHAPE(12, 84));
-  assert_nil(ct_matmul(a, b), CT_ESHAPE,
-             "matmul: want (m,k) and (k,n), got (32,84) and (12,84)");
+  assert_nil(ct_matmul(a, b), CT_ESHAPE, "matmul: want (m,k) and (k,n), got (32,84) and (12,84)");
   ct_tensor *v = integers(CT_F32, CT_SHAPE(5)), *s = ct_scalar(CT_F32, 1);
   assert_nil(ct_matmul(v, b), CT_ESHAPE, "want (m,k) and (k,n), got (5) and (12,84)");
   assert_nil(ct_matmul(a, v), CT_ESHAPE, "want (m,k) and (k,n), got (32,84) and (5)");
@@ -284,10 +288,14 @@ static ct_tensor *product(ct_list x, void *payload) {
 static void derivatives(void **state) {
   (void)state;
   const ct_shape shapes[][2] = {
-      {CT_SHAPE(2, 3), CT_SHAPE(3, 4)},       {CT_SHAPE(3), CT_SHAPE(3)},
-      {CT_SHAPE(3), CT_SHAPE(3, 2)},          {CT_SHAPE(2, 3), CT_SHAPE(3)},
-      {CT_SHAPE(2, 2, 3), CT_SHAPE(3, 2)},    {CT_SHAPE(2, 3), CT_SHAPE(2, 3, 2)},
-      {CT_SHAPE(2, 1, 2, 3), CT_SHAPE(3, 3, 2)}, {CT_SHAPE(2, 2, 3), CT_SHAPE(3)},
+      {CT_SHAPE(2, 3), CT_SHAPE(3, 4)},
+      {CT_SHAPE(3), CT_SHAPE(3)},
+      {CT_SHAPE(3), CT_SHAPE(3, 2)},
+      {CT_SHAPE(2, 3), CT_SHAPE(3)},
+      {CT_SHAPE(2, 2, 3), CT_SHAPE(3, 2)},
+      {CT_SHAPE(2, 3), CT_SHAPE(2, 3, 2)},
+      {CT_SHAPE(2, 1, 2, 3), CT_SHAPE(3, 3, 2)},
+      {CT_SHAPE(2, 2, 3), CT_SHAPE(3)},
   };
   for (int i = 0; i < CT__COUNT(shapes); i++) {
     ct_scope inner = ct_scope_begin();

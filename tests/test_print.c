@@ -75,7 +75,7 @@ static void floats_choose_their_notation(void **state) {
   assert_text(F64(1, 1001), defaults, "[1.000e+00 1.001e+03] f64 (2)");
   assert_text(F64(1e-4), defaults, "[0.0001] f64 (1)");
   assert_text(F32(1e-4f), defaults, "[0.0001] f32 (1)");
-  assert_text(F32(1e-4f, 0.1f), defaults, "[0.0001 0.1   ] f32 (2)"); /* 1000 apart, as floats */
+  assert_text(F32(0.0007f, 0.7f), defaults, "[0.0007 0.7   ] f32 (2)"); /* 1000 apart, as floats */
   assert_text(F64(9.9e-5, -1), defaults, "[ 9.9e-05 -1.0e+00] f64 (2)");
   assert_text(F64(99999999), defaults, "[99999999.] f64 (1)");
   assert_text(F64(1e8), defaults, "[1.e+08] f64 (1)");

@@ -31,7 +31,7 @@ static uint64_t fnv1a(const void *data, size_t n) {
   return hash;
 }
 
-/* ---- Philox ------------------------------------------------------------------------------------ */
+/* ---- Philox ---------------------------------------------------------------------------------- */
 
 static void philox_gives_the_published_answers(void **state) {
   (void)state;
@@ -66,7 +66,7 @@ static void philox_refuses_null(void **state) {
   assert_int_equal(word[0], 1);
 }
 
-/* ---- the same bits everywhere ------------------------------------------------------------------ */
+/* ---- the same bits everywhere ---------------------------------------------------------------- */
 
 typedef struct stream {
   const char *name;
@@ -77,44 +77,28 @@ typedef struct stream {
   uint64_t hash;     /* FNV-1a of the first MANY numbers, little-endian */
 } stream;
 
+/* clang-format off */
 static const stream streams[] = {
-    {"uniform f32",
-     CT_F32,
-     false,
-     -1,
-     1,
+    {"uniform f32", CT_F32, false, -1, 1,
      {0x3e7f7670, 0x3f043442, 0x3f3f4bd0, 0x3f007d8a},
      0x8b699d398ff3b3fe},
-    {"uniform f64",
-     CT_F64,
-     false,
-     -1,
-     1,
+    {"uniform f64", CT_F64, false, -1, 1,
      {0x3fcfeece49c21a20, 0x3fe7e97a2cb00fb0, 0xbfd099a9cb1a3ff4, 0x3fe7c2e7f5fa3dd4},
      0x2ba22707776a33f8},
-    {"uniform i32", CT_I32, false, -10, 100, {58, 86, 30, 85}, 0x3b8ad465e71b597d},
-    {"wide i32",
-     CT_I32,
-     false,
-     -1.5e9,
-     1.5e9,
+    {"uniform i32", CT_I32, false, -10, 100,
+     {58, 86, 30, 85},
+     0x3b8ad465e71b597d},
+    {"wide i32", CT_I32, false, -1.5e9, 1.5e9,
      {0x164e0930, 0x42cf35b8, 0xe8cf49fc, 0x4263717c},
      0xd482b424cd751f19},
-    {"normal f32",
-     CT_F32,
-     true,
-     0,
-     1,
+    {"normal f32", CT_F32, true, 0, 1,
      {0xbf264b9d, 0xbf3867ae, 0xbebb0e9b, 0xbebd527d},
      0x86a2d107fb393d96},
-    {"normal f64",
-     CT_F64,
-     true,
-     0,
-     1,
+    {"normal f64", CT_F64, true, 0, 1,
      {0xbf81286fb1833295, 0xbfef09b842ee503d, 0xbfa0e834d757751f, 0xbff68bece7e014fe},
      0x3254e8576db41355},
 };
+/* clang-format on */
 
 static void draw(const stream *s, const int32_t key[4], void *out, int64_t n) {
   ct_view v = view_of(out, s->dtype, n);
@@ -178,7 +162,7 @@ static void every_word_of_the_key_matters(void **state) {
   }
 }
 
-/* ---- uniform ----------------------------------------------------------------------------------- */
+/* ---- uniform --------------------------------------------------------------------------------- */
 
 /* Sum of (observed - expected)^2 / expected for equally likely bins; mean bins-1, variance twice
  * that. */
@@ -292,7 +276,7 @@ static void other_dtypes_are_left_alone(void **state) {
   assert_memory_equal(byte, same, 3);
 }
 
-/* ---- normal ------------------------------------------------------------------------------------ */
+/* ---- normal ---------------------------------------------------------------------------------- */
 
 static void normals_are_normal(void **state) {
   (void)state;
@@ -345,7 +329,7 @@ static void normals_agree_with_libm(void **state) {
   free(x);
 }
 
-/* ---- permutation ------------------------------------------------------------------------------- */
+/* ---- permutation ----------------------------------------------------------------------------- */
 
 static void a_permutation_is_one(void **state) {
   (void)state;
@@ -388,7 +372,7 @@ static void permutations_are_equally_likely(void **state) {
   assert_uniform(count, ORDERS, TIMES);
 }
 
-/* ---- keys -------------------------------------------------------------------------------------- */
+/* ---- keys ------------------------------------------------------------------------------------ */
 
 static int compare_keys(const void *a, const void *b) { return memcmp(a, b, 4 * sizeof(int32_t)); }
 

@@ -10,7 +10,7 @@
 
 enum { MAX_IN = 3, MAX_RECIPE = 64 };
 
-/* ---- layouts: equal values in memory of another shape --------------------------------------------- */
+/* ---- layouts: equal values in memory of another shape ---------------------------------------- */
 
 /* `store` gives a contiguous tensor, `see` the view of it that has the values. */
 typedef struct layout {
@@ -72,7 +72,7 @@ static const layout layouts[] = {
     {"stride 0", store_repeated, ct_broadcast_to},
 };
 
-/* ---- situations: a case with a dtype and layouts of its inputs ------------------------------------- */
+/* ---- situations: a case with a dtype and layouts of its inputs ------------------------------- */
 
 typedef struct situation {
   const ct_op *op;
@@ -95,7 +95,7 @@ static void require_at(bool condition, const char *what, const char *file, int l
   _fail(file, line);
 }
 #define require(condition, what) require_at((condition), (what), __FILE__, __LINE__)
-#define require_ok(status) require((status) == CT_OK, #status)
+#define require_ok(status)       require((status) == CT_OK, #status)
 
 static const layout *layout_of(const situation *s, int i) {
   return &layouts[(s->layout + (s->rotated ? i : 0)) % CT__COUNT(layouts)];
@@ -160,7 +160,8 @@ static ct_tensor *use(const situation *s, ct_tensor *const *in) {
 
 static void situate(situation *s) {
   s->n = 0;
-  for (const char *word = s->use->inputs; word; word = read_input(s, word)) {}
+  for (const char *word = s->use->inputs; word; word = read_input(s, word)) {
+  }
   snprintf(context, sizeof context, "%s of %s, %s, %s%s", s->op->name, s->use->inputs,
            ct_dtype_name(s->dtype), layouts[s->layout].name, s->rotated ? " and others" : "");
   for (int i = 0; i < s->n; i++) require(!ct_is_nil(s->in[i]), "the input can be made");
@@ -204,7 +205,7 @@ static void for_each(const ct_dtype *dtypes, bool all_layouts, trial *todo) {
   for (int i = 0; i < ct_op_count(); i++) try_op(ct_op_at(i), dtypes, all_layouts, todo);
 }
 
-/* ---- comparing -------------------------------------------------------------------------------------- */
+/* ---- comparing ------------------------------------------------------------------------------- */
 
 static void require_same_bits(const ct_tensor *a, const ct_tensor *b, const char *what) {
   require(!ct_is_nil(a) && !ct_is_nil(b), what);
@@ -238,7 +239,7 @@ static void require_close(const ct_tensor *a, const ct_tensor *b, double toleran
   require(close, what);
 }
 
-/* ---- the records -------------------------------------------------------------------------------------- */
+/* ---- the records ----------------------------------------------------------------------------- */
 
 static bool differentiable(const ct_op *op) { return !(op->flags & CT_NONDIFF); }
 
@@ -320,19 +321,25 @@ static void incomplete_records_are_noticed(void **state) {
   assert_string_equal(lacks(&op), "a case");
 }
 
-/* ---- values -------------------------------------------------------------------------------------------- */
+/* ---- values ---------------------------------------------------------------------------------- */
 
 static double tolerance_of(const situation *s) { return s->dtype == CT_F32 ? 2e-6 : 1e-14; }
 
-/* The kernel, the reference, and either on contiguous copies of the inputs agree. */
+static ct_tensor *widened(ct_tensor *t) {
+  return ct_dtype_of(t) == CT_F32 ? ct_cast(t, CT_F64) : t;
+}
+
+/* The kernel, the reference, the kernel on contiguous copies of the inputs, and in f64 agree. */
 static void values_agree(situation *s) {
-  ct_tensor *plain[MAX_IN], *y = use(s, s->in);
+  ct_tensor *plain[MAX_IN], *wide[MAX_IN], *y = use(s, s->in);
   for (int i = 0; i < s->n; i++) plain[i] = ct_contiguous(s->in[i]);
+  for (int i = 0; i < s->n; i++) wide[i] = widened(s->in[i]);
   bool was = ct__use_reference(true);
   ct_tensor *reference = use(s, s->in);
   ct__use_reference(was);
   require_close(y, reference, tolerance_of(s), "the kernel agrees with the reference");
   require_close(y, use(s, plain), tolerance_of(s), "any layout of equal inputs gives the same");
+  require_close(y, use(s, wide), tolerance_of(s), "f32 is close to f64");
 }
 
 static void kernels_agree_with_the_reference(void **state) {
@@ -359,7 +366,7 @@ static void integer_kernels_agree_with_f64(void **state) {
       try_op(ct_op_at(i), only_f64, true, integers_agree);
 }
 
-/* ---- symbolic results ------------------------------------------------------------------------------------ */
+/* ---- symbolic results ------------------------------------------------------------------------ */
 
 static void placeholders_like(const situation *s, ct_tensor **holder) {
   for (int i = 0; i < s->n; i++)
@@ -395,7 +402,7 @@ static void functions_give_eager_bits(void **state) {
   for_each(both_dtypes, true, infers_and_runs);
 }
 
-/* ---- derivatives ------------------------------------------------------------------------------------------ */
+/* ---- derivatives ----------------------------------------------------------------------------- */
 
 static bool has_derivative(const situation *s) {
   if (!differentiable(s->op)) return false;

@@ -14,8 +14,9 @@ static int begin(void **state) {
 }
 
 static int end(void **state) {
-  assert_int_equal(ct_error_code(), CT_OK);
-  return ct_scope_end(*(ct_scope *)*state);
+  bool pending = ct_error_code() != CT_OK;
+  ct_error_clear();
+  return ct_scope_end(*(ct_scope *)*state) != CT_OK || pending;
 }
 
 /* 0, 1, 2, ... */
@@ -46,8 +47,7 @@ static bool shares(const ct_tensor *a, const ct_tensor *b) { return a->buffer ==
 
 /* Both orders of y = f(x) against central differences. */
 static void assert_gradients(ct_fn *f, void *payload, ct_list x) {
-  ct_gradcheck_report report;
-  assert_ok(ct_gradcheck(f, payload, x, (ct_gradcheck_opts){0}, &report));
+  assert_ok(ct_gradcheck(f, payload, x, (ct_gradcheck_opts){0}, NULL));
 }
 
 static ct_tensor *sample(ct_shape shape) { return ct_randn(ct_key(7), CT_F64, shape); }
@@ -105,13 +105,27 @@ static void reshape_gives_a_view_or_a_copy(void **state) {
   assert_holds(repeated, CT_SHAPE(6), NUMBERS(3, 3, 3, 3, 3, 3));
 }
 
-/* Whatever the strides, a view or a copy holds the numbers of a copy. */
-static void reshape_agrees_with_a_copy(void **state) {
+/* Whether numbers counted from the start of a buffer, seen with four extents, lie at strides. */
+static bool strided(const double *at, const int64_t dim[4]) {
+  double step[4] = {0};
+  int64_t width = 1;
+  for (int d = 3; d >= 0; width *= dim[d--])
+    if (dim[d] > 1) step[d] = at[width] - at[0];
+  for (int64_t k = 0; k < width; k++) {
+    double want = at[0];
+    int64_t rest = k;
+    for (int d = 3; d >= 0; rest /= dim[d--]) want += (double)(rest % dim[d]) * step[d];
+    if (at[k] != want) return false;
+  }
+  return true;
+}
+
+/* A view exactly where strides can express it, and the numbers of a copy always. */
+static void reshape_finds_every_view(void **state) {
   (void)state;
   static const int64_t shape[][4] = {{24, 1, 1, 1}, {2, 12, 1, 1}, {3, 8, 1, 1}, {4, 3, 2, 1},
                                      {1, 6, 4, 1},  {2, 2, 3, 2},  {12, 1, 2, 1}};
   static const int order[][3] = {{0, 1, 2}, {1, 0, 2}, {2, 1, 0}, {0, 2, 1}, {1, 2, 0}};
-  int views = 0;
   for (int flip = 0; flip < 8; flip++)
     for (int o = 0; o < CT__COUNT(order); o++)
       for (int k = 0; k < CT__COUNT(shape); k++) {
@@ -119,14 +133,12 @@ static void reshape_agrees_with_a_copy(void **state) {
         for (int a = 0; a < 3; a++)
           if (flip >> a & 1) x = ct_flip(x, CT_AXES(a));
         ct_tensor *y = ct_reshape(x, ct_shape_make(4, shape[k]));
-        ct_tensor *z = ct_reshape(ct_contiguous(x), ct_shape_make(4, shape[k]));
         double got[24], want[24];
         tensor_values(y, got, 24);
-        tensor_values(z, want, 24);
+        tensor_values(ct_contiguous(x), want, 24);
         assert_memory_equal(got, want, sizeof got);
-        views += shares(x, y);
+        assert_int_equal(shares(x, y), strided(want, shape[k]));
       }
-  assert_in_range(views, 50, 8 * CT__COUNT(order) * CT__COUNT(shape) - 50);
 }
 
 static void reshape_of_nothing_and_scalars(void **state) {
@@ -287,11 +299,11 @@ static void split_gives_equal_parts(void **state) {
   assert_shape(part[2], CT_SHAPE(0));
 
   assert_fails(ct_split(x, 0, 3, part), CT_ESHAPE,
-               "split: want a number of parts that divides axis 0, got 3 for (2,6)");
+               "split: want parts that divide an axis, got 3 along axis 0 of (2,6)");
   assert_true(ct_is_nil(part[0]) && ct_is_nil(part[2]));
-  assert_fails(ct_split(x, 0, 0, part), CT_EARG, "number of parts");
-  assert_fails(ct_split(x, 0, -1, part), CT_EARG, "number of parts");
-  assert_fails(ct_split(x, 5, 1, part), CT_EARG, "split: axis 5");
+  assert_fails(ct_split(x, 0, 0, part), CT_EARG, "want parts");
+  assert_fails(ct_split(x, 0, -1, part), CT_EARG, "want parts");
+  assert_fails(ct_split(x, 5, 1, part), CT_EARG, "along axis 5");
   assert_fails(ct_split(x, 0, 1, NULL), CT_EARG, "split");
   assert_fails(ct_split(NULL, 0, 1, part), CT_EARG, "split: got NULL");
   assert_fails(ct_split(ct_nil(), 0, 1, part), CT_ENIL, "split");
@@ -423,6 +435,9 @@ static void cotangents_go_back_to_their_places(void **state) {
   assert_holds(ct_vjp(padded, x, gy), CT_SHAPE(5), NUMBERS(1, 0, 0, 0, 0));
   ct_tensor *twice = ct_concat(CT_LIST(ct_slice(x, 0, 0, 1, 1), ct_slice(x, 0, 0, 1, 1)), 0);
   assert_holds(ct_vjp(twice, x, gy), CT_SHAPE(5), NUMBERS(3, 0, 0, 0, 0));
+  ct_tensor *uneven = ct_concat(CT_LIST(ct_slice(x, 0, 3, 5, 1), ct_slice(x, 0, 0, 1, 1), x), 0);
+  assert_holds(ct_vjp(uneven, x, counting(CT_F32, CT_SHAPE(8))), CT_SHAPE(5),
+               NUMBERS(2 + 3, 4, 5, 6 + 0, 7 + 1));
   ct_tensor *wide = ct_broadcast_to(ct_slice(x, 0, 1, 2, 1), CT_SHAPE(2));
   assert_holds(ct_vjp(wide, x, gy), CT_SHAPE(5), NUMBERS(0, 3, 0, 0, 0));
   ct_release(&x);
@@ -486,7 +501,7 @@ int main(void) {
   const struct CMUnitTest tests[] = {
       TEST(axes_are_checked),
       TEST(reshape_gives_a_view_or_a_copy),
-      TEST(reshape_agrees_with_a_copy),
+      TEST(reshape_finds_every_view),
       TEST(reshape_of_nothing_and_scalars),
       TEST(reshape_errors),
       TEST(permute_moves_axes),

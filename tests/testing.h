@@ -74,6 +74,7 @@ static inline void tensor_values(const ct_tensor *t, double *out, int64_t n) {
   void *data = malloc(bytes ? bytes : 1);
   assert_non_null(data);
   assert_int_equal(ct_size(t), n);
+  memset(out, 0, (size_t)n * sizeof *out);
   ct_status status = ct_copy_out(t, data, bytes);
   for (int64_t i = 0; status == CT_OK && i < n; i++) out[i] = tensor_value_at(data, dtype, i);
   free(data);

@@ -61,8 +61,7 @@ static ct_status find_target(const ct_eval *e, int64_t i, row_target *t) {
   const ct_view *targets = e->in[1];
   int64_t classes = e->in[0]->dim[1];
   double smoothing = ((const loss_attr *)e->attr)->smoothing;
-  const char *row =
-      targets->data + i * targets->stride[0] * (int64_t)ct_dtype_size(targets->dtype);
+  const char *row = targets->data + i * targets->stride[0] * (int64_t)ct_dtype_size(targets->dtype);
   *t = (row_target){1 - smoothing, smoothing / (double)classes, -1, row, targets->stride[1]};
   if (targets->dtype != CT_I32) return CT_OK;
   t->label = *(const int32_t *)(const void *)row;
@@ -88,8 +87,8 @@ static ct_status check_operands(const ct_call *c) {
   const ct_view *x = ct__in(c, 0), *t = ct__in(c, 1);
   if (!ct_dtype_is_float(x->dtype) || (t->dtype != CT_I32 && t->dtype != x->dtype))
     return ct_fail(c, CT_EDTYPE, "want logits f32 or f64 and targets i32 or of the same dtype");
-  bool fits = x->ndim == 2 && (t->dtype == CT_I32 ? t->ndim == 1 && t->dim[0] == x->dim[0]
-                                                  : ct__same_shape(t, x));
+  bool fits = x->ndim == 2 &&
+              (t->dtype == CT_I32 ? t->ndim == 1 && t->dim[0] == x->dim[0] : ct__same_shape(t, x));
   if (!fits || (x->dim[0] > 0 && x->dim[1] == 0))
     return ct_fail(c, CT_ESHAPE, "want logits (n,classes) and %s",
                    t->dtype == CT_I32 ? "labels (n)" : "probabilities (n,classes)");
@@ -139,8 +138,10 @@ static ct_status grad_eval(const ct_eval *e) {
     if (status != CT_OK) return status;
     double g = ct__get(gy, gy->ndim ? i * gy->stride[0] : 0) / (mean ? (double)n : 1);
     char *to = gx->data + (size_t)i * row_bytes;
-    if (g == 0) memset(to, 0, row_bytes);
-    else row(classes, logits_row(e, i), x->stride[1], &t, g, to);
+    if (g == 0)
+      memset(to, 0, row_bytes);
+    else
+      row(classes, logits_row(e, i), x->stride[1], &t, g, to);
   }
   return CT_OK;
 }
@@ -166,8 +167,8 @@ static const ct_op cross_entropy_grad_op = {
 
 /* ---- cross_entropy --------------------------------------------------------------------------- */
 
-/* y = -sum_j t_j log_softmax(logits)_j of each row; their mean (NaN for no rows), sum or themselves.
- * glogits = cross_entropy_grad;  gt = -(1 - smoothing) log_softmax(logits) gy. */
+/* y = -sum_j t_j log_softmax(logits)_j of each row; their mean (NaN for no rows), sum or
+ * themselves. glogits = cross_entropy_grad;  gt = -(1 - smoothing) log_softmax(logits) gy. */
 static ct_status cross_entropy_infer(const ct_call *c, ct_spec *out) {
   out->dtype = ct__in(c, 0)->dtype;
   out->shape = reduction_of(c) == CT_EACH ? CT_SHAPE(ct__in(c, 0)->dim[0]) : CT_SCALAR;
@@ -175,8 +176,10 @@ static ct_status cross_entropy_infer(const ct_call *c, ct_spec *out) {
 }
 
 static void put(ct_view *v, int64_t i, double value) {
-  if (v->dtype == CT_F32) ((float *)(void *)v->data)[i] = (float)value;
-  else ((double *)(void *)v->data)[i] = value;
+  if (v->dtype == CT_F32)
+    ((float *)(void *)v->data)[i] = (float)value;
+  else
+    ((double *)(void *)v->data)[i] = value;
 }
 
 static ct_status cross_entropy_eval(const ct_eval *e) {
@@ -189,8 +192,10 @@ static ct_status cross_entropy_eval(const ct_eval *e) {
     ct_status status = find_target(e, i, &t);
     if (status != CT_OK) return status;
     double loss = row(x->dim[1], logits_row(e, i), x->stride[1], &t);
-    if (reduction == CT_EACH) put(e->out[0], i, loss);
-    else sum += loss;
+    if (reduction == CT_EACH)
+      put(e->out[0], i, loss);
+    else
+      sum += loss;
   }
   if (reduction != CT_EACH) put(e->out[0], 0, reduction == CT_MEAN ? sum / (double)n : sum);
   return CT_OK;
@@ -200,8 +205,8 @@ static void cross_entropy_vjp(const ct_call *c, ct_tensor *const *gy, ct_tensor 
   ct_tensor *logits = c->in[0], *targets = c->in[1];
   if (ct_wants(c, 0)) gx[0] = CT__APPLY(&cross_entropy_grad_op, c->attr, logits, targets, gy[0]);
   if (ct_wants(c, 1) && targets->v.dtype != CT_I32)
-    gx[1] = ct_mul0(ct_scale(row_cotangent(c, gy[0]), smoothing_of(c) - 1),
-                    ct_log_softmax(logits, 1));
+    gx[1] =
+        ct_mul0(ct_scale(row_cotangent(c, gy[0]), smoothing_of(c) - 1), ct_log_softmax(logits, 1));
 }
 
 static void cross_entropy_fallback(const ct_call *c, ct_tensor **y) {

@@ -33,8 +33,10 @@ static bool join_rows(const ct_view *v, ct_view *joined) {
   *joined = matrix_of(v);
   for (int d = v->ndim - 3; d >= 0; d--) {
     if (v->dim[d] == 1) continue;
-    if (joined->dim[0] == 1) joined->stride[0] = v->stride[d];
-    else if (v->stride[d] != joined->stride[0] * joined->dim[0]) return false;
+    if (joined->dim[0] == 1)
+      joined->stride[0] = v->stride[d];
+    else if (v->stride[d] != joined->stride[0] * joined->dim[0])
+      return false;
     joined->dim[0] *= v->dim[d];
   }
   ct__view_refresh(joined);

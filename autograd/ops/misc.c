@@ -15,13 +15,13 @@
     else                                                                                           \
       for (int64_t i = 0; i < n; i++) y[i * s[1]] = f(x[i * s[0]]);                                \
   }
-#define C_F32         const float c = (float)*(const double *)attr
-#define C_F64         const double c = *(const double *)attr
-#define C_I32         const uint32_t c = (uint32_t)(int32_t) * (const double *)attr
-#define SCALE(x)      ((x)*c)
-#define SHIFT(x)      ((x) + c)
-#define WRAP_SCALE(x) ((int32_t)((uint32_t)(x)*c)) /* no overflow in C */
-#define WRAP_SHIFT(x) ((int32_t)((uint32_t)(x) + c))
+#define C_F32         const float c = (float)((const double *)attr)[0]
+#define C_F64         const double c = ((const double *)attr)[0]
+#define C_I32         const uint32_t c = (uint32_t)(int32_t)((const double *)attr)[0]
+#define SCALE(x)      (c * (x))
+#define SHIFT(x)      (c + (x))
+#define WRAP_SCALE(x) ((int32_t)(c * (uint32_t)(x))) /* no overflow in C */
+#define WRAP_SHIFT(x) ((int32_t)(c + (uint32_t)(x)))
 UNARY_LOOP(scale_f32, float, C_F32, SCALE)
 UNARY_LOOP(scale_f64, double, C_F64, SCALE)
 UNARY_LOOP(scale_i32, int32_t, C_I32, WRAP_SCALE)
@@ -112,14 +112,17 @@ UNARY_LOOP(clamp_f32, float, BOUNDS(float, TO_F32), CLAMP)
 UNARY_LOOP(clamp_f64, double, BOUNDS(double, TO_F64), CLAMP)
 UNARY_LOOP(clamp_i32, int32_t, BOUNDS(int32_t, saturate), CLAMP)
 
-/* t, x, y -> t where y == x, else 0 */
+/* mul0(t, y == x), as the composition below: the same bits, signed zeros included. */
 #define CLAMP_PARTIAL(name, T)                                                                     \
   static void name(int64_t n, char *const *p, const int64_t *s, const void *attr) {                \
     (void)attr;                                                                                    \
     const T *t = (const T *)(const void *)p[0], *x = (const T *)(const void *)p[1],                \
             *y = (const T *)(const void *)p[2];                                                    \
     T *out = (T *)(void *)p[3];                                                                    \
-    for (int64_t i = 0; i < n; i++) out[i * s[3]] = x[i * s[1]] == y[i * s[2]] ? t[i * s[0]] : 0;  \
+    for (int64_t i = 0; i < n; i++) {                                                              \
+      T g = t[i * s[0]];                                                                           \
+      out[i * s[3]] = g == 0 ? 0 : g * (T)(x[i * s[1]] == y[i * s[2]]);                            \
+    }                                                                                              \
   }
 CLAMP_PARTIAL(clamp_partial_f32, float)
 CLAMP_PARTIAL(clamp_partial_f64, double)
@@ -223,7 +226,7 @@ ct_tensor *ct_where(ct_tensor *condition, ct_tensor *a, ct_tensor *b) {
 
 static ct_status cast_infer(const ct_call *c, ct_spec *out) {
   ct__infer_like(c, out);
-  out->dtype = (ct_dtype) * (const int *)c->attr;
+  out->dtype = (ct_dtype)((const int *)c->attr)[0];
   return CT_OK;
 }
 
@@ -274,7 +277,9 @@ static const ct_op stop_gradient_op = {CT_OP,
                                        .flags = CT_ELEMENTWISE | CT_NONDIFF,
                                        .infer = ct__infer_like,
                                        .view = same_view,
-                                       .eval = copy_eval};
+                                       .eval = copy_eval,
+                                       .lo = -2,
+                                       .hi = 2};
 
 ct_tensor *ct_stop_gradient(ct_tensor *x) { return CT__APPLY(&stop_gradient_op, NULL, x); }
 

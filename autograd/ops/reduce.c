@@ -20,8 +20,10 @@ enum { LANES = 8 };
     int64_t i = 0;                                                                                 \
     if (acc_stride == 0 && n >= LANES) {                                                           \
       for (int64_t l = 0; l < LANES; l++) lane[l] = (Acc)x[l * step];                              \
-      if (step == 1) FOLD_LANES(Acc, COMBINE, 1)                                                   \
-      else FOLD_LANES(Acc, COMBINE, step)                                                          \
+      if (step == 1)                                                                               \
+        FOLD_LANES(Acc, COMBINE, 1)                                                                \
+      else                                                                                         \
+        FOLD_LANES(Acc, COMBINE, step)                                                             \
       for (int64_t l = 0; l < LANES; l++) acc[0] = COMBINE(acc[0], lane[l]);                       \
     }                                                                                              \
     if (acc_stride == 0)                                                                           \
@@ -61,10 +63,10 @@ FOLD_END(mean_to_f64, double, double, acc[i] / (double)n_reduced)
       [CT_BOOL] = {name##_u8, small, 0, i_identity, true},                                         \
   };
 
-#define ADD(a, x) ((a) + (x))
-#define MUL(a, x) ((a) * (x))
-#define MAX(a, x) ((x) > (a) ? (x) : (a))
-#define MIN(a, x) ((x) < (a) ? (x) : (a))
+#define ADD(a, x)     ((a) + (x))
+#define MUL(a, x)     ((a) * (x))
+#define MAX(a, x)     ((x) > (a) ? (x) : (a))
+#define MIN(a, x)     ((x) < (a) ? (x) : (a))
 #define NAN_MAX(a, x) ((x) > (a) || (x) != (x) ? (x) : (a))
 #define NAN_MIN(a, x) ((x) < (a) || (x) != (x) ? (x) : (a))
 REDUCERS(sum, ADD, ADD, uint64_t, 0, 0, to_i32)
@@ -172,15 +174,9 @@ static void sum_vjp(const ct_call *c, ct_tensor *const *gy, ct_tensor **gx) {
 }
 
 static const ct_op sum_op = {
-    REDUCE_OP,
-    .name = "sum",
-    .doc = "y = sum x over the axes",
-    .linear = 1,
-    .infer = infer_sum,
-    .eval = sum_eval,
-    .vjp = sum_vjp,
-    .lo = -2,
-    .hi = 2,
+    REDUCE_OP,      .name = "sum",      .doc = "y = sum x over the axes",
+    .linear = 1,    .infer = infer_sum, .eval = sum_eval,
+    .vjp = sum_vjp, .lo = -2,           .hi = 2,
 };
 
 ct_tensor *ct_sum(ct_tensor *x, ct_axes axes, bool keepdims) {
@@ -262,15 +258,9 @@ static void prod_jvp(const ct_call *c, ct_tensor *const *dx, ct_tensor **dy) {
 }
 
 static const ct_op prod_op = {
-    REDUCE_OP,
-    .name = "prod",
-    .doc = "y = prod x over the axes",
-    .infer = infer_sum,
-    .eval = prod_eval,
-    .vjp = prod_vjp,
-    .jvp = prod_jvp,
-    .lo = -2,
-    .hi = 2,
+    REDUCE_OP,          .name = "prod",    .doc = "y = prod x over the axes",
+    .infer = infer_sum, .eval = prod_eval, .vjp = prod_vjp,
+    .jvp = prod_jvp,    .lo = -2,          .hi = 2,
 };
 
 ct_tensor *ct_prod(ct_tensor *x, ct_axes axes, bool keepdims) {
@@ -331,13 +321,13 @@ ct_tensor *ct_min(ct_tensor *x, ct_axes axes, bool keepdims) {
 
 /* ---- logsumexp ------------------------------------------------------------------------------- */
 
-/* y = ln sum e^x, -inf for no elements.   gx = gy e^(x - y). The largest element is taken out first,
- * so that nothing overflows; an infinite one stays in, as inf - inf is NaN. */
+/* y = ln sum e^x, -inf for no elements.   gx = gy e^(x - y). The largest element is taken out
+ * first, so that nothing overflows; an infinite one stays in, as inf - inf is NaN. */
 typedef struct exp_sum {
   double shift, *sum;
 } exp_sum;
 
-#define LOGSUMEXP(T, EXP)                                                                          \
+#define LOGSUMEXP(T)                                                                               \
   static void add_exp_##T(int64_t n, char *const *p, const int64_t *s, const void *attr) {         \
     const exp_sum *to = attr;                                                                      \
     *to->sum += sum_exp_##T(n, (const T *)(const void *)p[0], s[0], (T)to->shift);                 \
@@ -354,8 +344,8 @@ typedef struct exp_sum {
       *y = (T)(shift + log(sum));                                                                  \
     }                                                                                              \
   }
-LOGSUMEXP(float, expf)
-LOGSUMEXP(double, exp)
+LOGSUMEXP(float)
+LOGSUMEXP(double)
 
 static ct_status logsumexp_eval(const ct_eval *e) {
   const ct_view *x = e->in[0];
@@ -364,8 +354,8 @@ static ct_status logsumexp_eval(const ct_eval *e) {
   ct_view starts = line_starts(x, attr->axes), part = line_starts(x, ~attr->axes), y = {0};
   ct__view_set(&y, x->dtype, x->ndim, starts.dim);
   y.data = e->out[0]->data;
-  ct_map(1, (const ct_view *[]){&starts}, &y, x->dtype == CT_F32 ? logsumexp_float : logsumexp_double,
-         &part);
+  ct_map(1, (const ct_view *[]){&starts}, &y,
+         x->dtype == CT_F32 ? logsumexp_float : logsumexp_double, &part);
   return CT_OK;
 }
 
@@ -418,9 +408,9 @@ typedef struct line_shape {
       *y = (int32_t)best;                                                                          \
     }                                                                                              \
   }
-#define LARGER(a, b) ((a) > (b))
-#define SMALLER(a, b) ((a) < (b))
-#define NAN_LARGER(a, b) ((a) > (b) || ((a) != (a) && (b) == (b)))
+#define LARGER(a, b)      ((a) > (b))
+#define SMALLER(a, b)     ((a) < (b))
+#define NAN_LARGER(a, b)  ((a) > (b) || ((a) != (a) && (b) == (b)))
 #define NAN_SMALLER(a, b) ((a) < (b) || ((a) != (a) && (b) == (b)))
 #define POSITIONS(name, FLOAT, INTEGER)                                                            \
   POSITION(name##_f32, float, FLOAT)                                                               \
@@ -494,5 +484,5 @@ ct_tensor *ct_argmin(ct_tensor *x, int axis, bool keepdims) {
   return position(&argmin_op, x, axis, keepdims);
 }
 
-const ct_op *const ct__reduce_ops[] = {&sum_op, &mean_op,      &prod_op,   &max_op,
-                                       &min_op, &logsumexp_op, &argmax_op, &argmin_op, NULL};
+const ct_op *const ct__reduce_ops[] = {&sum_op,       &mean_op,   &prod_op,   &max_op, &min_op,
+                                       &logsumexp_op, &argmax_op, &argmin_op, NULL};

@@ -28,9 +28,9 @@ ct_status ct__axes_mask(const char *who, ct_axes axes, int ndim, unsigned *mask)
 /* Makes an axis of ndim dimensions non-negative. */
 static bool find_axis(const char *who, int ndim, int *axis) {
   unsigned mask;
-  if (ct__axes_mask(who, (ct_axes){1, {*axis}}, ndim, &mask) != CT_OK) return false;
+  bool found = ct__axes_mask(who, (ct_axes){1, {*axis}}, ndim, &mask) == CT_OK;
   *axis = ct__axis(*axis, ndim);
-  return true;
+  return found;
 }
 
 /* For constructors that look into x: what is no tensor is reported under their own name. */
@@ -315,7 +315,6 @@ static void window_view(const window *w, const ct_view *large, ct_view *small) {
 }
 
 /* slice: y[k] = x[start + k step] along every axis; gx = pad(gy). */
-
 static ct_status slice_infer(const ct_call *c, ct_spec *out) {
   return window_infer(c, ((const window *)c->attr)->dim, ct__in(c, 0)->dim, out);
 }
@@ -341,7 +340,6 @@ static const ct_op slice_op = {CT_OP,
                                .hi = 2};
 
 /* pad: y[start + k step] = x[k] along every axis, 0 elsewhere; gx = slice(gy). */
-
 static ct_status pad_infer(const ct_call *c, ct_spec *out) {
   return window_infer(c, ct__in(c, 0)->dim, ((const window *)c->attr)->dim, out);
 }
@@ -426,14 +424,12 @@ ct_status ct_split(ct_tensor *x, int axis, int n, ct_tensor **out) {
   if (!x) return ct__fail_status(CT_EARG, "split: got NULL");
   if (ct__is_nil(x)) return ct__pending("split");
   int along = ct__axis(axis, x->v.ndim);
-  char text[CT__SHAPE_TEXT];
-  ct__shape_text(text, x->v.ndim, x->v.dim);
-  if (along < 0)
-    return ct__fail_status(CT_EARG, "split: axis %d is out of range, got %s", axis, text);
-  if (n < 1 || x->v.dim[along] % n)
-    return ct__fail_status(n < 1 ? CT_EARG : CT_ESHAPE,
-                           "split: want a number of parts that divides axis %d, got %d for %s",
-                           axis, n, text);
+  if (along < 0 || n < 1 || x->v.dim[along] % n) {
+    char text[CT__SHAPE_TEXT];
+    return ct__fail_status(along < 0 || n < 1 ? CT_EARG : CT_ESHAPE,
+                           "split: want parts that divide an axis, got %d along axis %d of %s", n,
+                           axis, ct__shape_text(text, x->v.ndim, x->v.dim));
+  }
   int64_t width = x->v.dim[along] / n;
   for (int i = 0; i < n; i++) {
     out[i] = ct_slice(x, along, i * width, (i + 1) * width, 1);

@@ -21,8 +21,10 @@ typedef struct line_pair {
     const T *x = (const T *)(const void *)p[0];                                                    \
     T *y = (T *)(void *)p[1];                                                                      \
     for (int64_t i = 0; i < lines; i++, x += s[0], y += s[1]) {                                    \
-      if (line->x_step == 1 && line->y_step == 1) name##_line_##T(line->n, x, 1, y, 1);            \
-      else name##_line_##T(line->n, x, line->x_step, y, line->y_step);                             \
+      if (line->x_step == 1 && line->y_step == 1)                                                  \
+        name##_line_##T(line->n, x, 1, y, 1);                                                      \
+      else                                                                                         \
+        name##_line_##T(line->n, x, line->x_step, y, line->y_step);                                \
     }                                                                                              \
   }
 #define WRITE_SOFTMAX(T)                                                                           \
@@ -62,7 +64,8 @@ static ct_tensor *apply(const ct_op *op, ct_tensor *x, int axis) {
   if (!ct_is_nil(x)) {
     attr.axis = ct__axis(axis, x->v.ndim);
     if (attr.axis < 0)
-      return ct__nil(CT_EARG, "%s: there is no axis %d in %d dimensions", op->name, axis, x->v.ndim);
+      return ct__nil(CT_EARG, "%s: there is no axis %d in %d dimensions", op->name, axis,
+                     x->v.ndim);
   }
   return CT__APPLY(op, &attr, x);
 }

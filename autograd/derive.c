@@ -1,0 +1,154 @@
+/* derive.c - derivatives made of derivatives: Jacobians, Hessians, products with them, linear maps.
+ */
+#include "autograd_internal.h"
+
+/* ---- Jacobians ----------------------------------------------------------------------------------- */
+
+static ct_shape joined(ct_shape a, ct_shape b) {
+  ct_shape s = {.n = a.n + b.n};
+  for (int i = 0; i < s.n && i < CT_MAX_DIMS; i++) s.dim[i] = i < a.n ? a.dim[i] : b.dim[i - a.n];
+  return s;
+}
+
+/* All unit tensors of t's shape, along a new first axis. */
+static ct_tensor *basis(const ct_tensor *t) {
+  return ct_reshape(ct_eye(t->v.dtype, t->v.size, t->v.size),
+                    joined((ct_shape){1, {t->v.size}}, ct__shape_of_view(&t->v)));
+}
+
+/* One symbolic pullback, mapped over all cotangents: (y.size, x...). */
+static ct_tensor *pull_all(ct_tensor *y, ct_tensor *x) {
+  ct_tensor *gy = ct_placeholder(y->v.dtype, ct__shape_of_view(&y->v)), *out;
+  ct_tensor *gx = ct_vjp(y, x, gy);
+  ct_vmap(CT_LIST(gx), CT_LIST(gy), CT_LIST(basis(y)), (ct_vmap_opts){0}, &out);
+  return out;
+}
+
+/* One symbolic pushforward, mapped over all tangents: (y..., x.size). */
+static ct_tensor *push_all(ct_tensor *y, ct_tensor *x) {
+  ct_tensor *dx = ct_placeholder(x->v.dtype, ct__shape_of_view(&x->v)), *out;
+  ct_tensor *dy = ct_jvp(y, x, dx);
+  const int last = -1;
+  ct_vmap(CT_LIST(dy), CT_LIST(dx), CT_LIST(basis(x)), (ct_vmap_opts){.out_axes = &last}, &out);
+  return out;
+}
+
+ct_tensor *ct_jacobian(ct_tensor *y, ct_tensor *x, ct_jacobian_mode mode) {
+  if (ct__check_list("ct_jacobian", "y and x", CT_LIST(y, x)) != CT_OK) return ct_nil();
+  if (y->v.ndim + x->v.ndim > CT_MAX_DIMS)
+    return ct__nil(CT_ESHAPE, "ct_jacobian: y and x have %d dimensions together, at most %d fit",
+                   y->v.ndim + x->v.ndim, CT_MAX_DIMS);
+  bool reverse =
+      mode == CT_JACOBIAN_REVERSE || (mode == CT_JACOBIAN_AUTO && y->v.size <= x->v.size);
+  ct_scope scope = ct_scope_begin();
+  ct_tensor *j = reverse ? pull_all(y, x) : push_all(y, x);
+  if (!ct__is_nil(j)) j = ct_reshape(j, joined(ct__shape_of_view(&y->v), ct__shape_of_view(&x->v)));
+  return ct_scope_return(scope, j);
+}
+
+ct_tensor *ct_hessian(ct_tensor *loss, ct_tensor *x) {
+  ct_scope scope = ct_scope_begin();
+  ct_tensor *g, *h = ct_nil();
+  if (ct_grad(loss, CT_LIST(x), &g) == CT_OK) h = ct_jacobian(g, x, CT_JACOBIAN_FORWARD);
+  return ct_scope_return(scope, h);
+}
+
+/* ---- products --------------------------------------------------------------------------------------- */
+
+/* Hands n tensors that the scope owns to its parent, or makes all of them nil. */
+static ct_status scope_return_all(ct_scope scope, ct_status status, int n, ct_tensor **t) {
+  for (int i = 0; i < n; i++) {
+    if (status != CT_OK) t[i] = ct_nil();
+    ct__ref(t[i]);
+  }
+  ct_status end = ct_scope_end(scope);
+  for (int i = 0; i < n; i++) {
+    if (ct__is_nil(t[i])) continue;
+    if (t[i]->flags & CT__SCOPED)
+      ct__unref(t[i]);
+    else
+      ct__own(t[i]);
+  }
+  return status == CT_OK ? end : status;
+}
+
+ct_status ct_hvp(ct_tensor *loss, ct_list x, ct_list v, ct_tensor **hv) {
+  ct_status status = ct__check_list("ct_hvp", "x", x);
+  if (status == CT_OK && !hv) status = ct__fail(CT_EARG, "ct_hvp: there is no room for results");
+  if (status != CT_OK) return status;
+  ct_scope scope = ct_scope_begin();
+  size_t bytes = (size_t)x.n * sizeof(ct_tensor *);
+  ct_tensor **g = ct__alloc(bytes);
+  status = g ? ct_grad(loss, x, g) : CT_ENOMEM;
+  if (status == CT_OK) status = ct_jvp_all((ct_list){x.n, g}, x, v, hv);
+  if (g) ct__free(g, bytes);
+  return scope_return_all(scope, status, x.n, hv);
+}
+
+ct_status ct_ggn_vp(ct_tensor *loss, ct_tensor *y, ct_list x, ct_list v, ct_tensor **gv) {
+  ct_status status = ct__check_list("ct_ggn_vp", "x", x);
+  if (status == CT_OK && !gv) status = ct__fail(CT_EARG, "ct_ggn_vp: there is no room for results");
+  if (status != CT_OK) return status;
+  ct_scope scope = ct_scope_begin();
+  ct_tensor *dy, *h;
+  status = ct_jvp_all(CT_LIST(y), x, v, &dy);
+  if (status == CT_OK) status = ct_hvp(loss, CT_LIST(y), CT_LIST(dy), &h);
+  if (status == CT_OK) status = ct_vjp_all(CT_LIST(y), CT_LIST(h), x, gv);
+  return scope_return_all(scope, status, x.n, gv);
+}
+
+ct_tensor *ct_directional(ct_tensor *y, ct_tensor *x, ct_tensor *v, int k) {
+  if (k < 0) return ct__nil(CT_EARG, "ct_directional: want k >= 0, got %d", k);
+  if (ct__check_list("ct_directional", "y, x and v", CT_LIST(y, x, v)) != CT_OK) return ct_nil();
+  ct_scope scope = ct_scope_begin();
+  if (k == 0) y = ct_reshape(y, ct__shape_of_view(&y->v));
+  for (int i = 0; i < k; i++) y = ct_jvp(y, x, v);
+  return ct_scope_return(scope, y);
+}
+
+/* ---- linear maps -------------------------------------------------------------------------------------- */
+
+/* Placeholders like the tensors of a list. */
+static bool placeholders(ct_list like, ct_tensor **out) {
+  for (int i = 0; i < like.n; i++) {
+    out[i] = ct_placeholder(like.at[i]->v.dtype, ct__shape_of_view(&like.at[i]->v));
+    if (ct__is_nil(out[i])) return false;
+  }
+  return true;
+}
+
+ct_function *ct_linearize(ct_list y, ct_list x) {
+  if (ct__check_list("ct_linearize", "y", y) != CT_OK ||
+      ct__check_list("ct_linearize", "x", x) != CT_OK)
+    return NULL;
+  for (int i = 0; i < y.n; i++)
+    if (ct__check_value("ct_linearize", y.at[i]) != CT_OK) return NULL;
+  ct_function *f = NULL;
+  ct_scope scope = ct_scope_begin();
+  size_t bytes = (size_t)(x.n + y.n) * sizeof(ct_tensor *);
+  ct_tensor **dx = ct__alloc(bytes), **dy = dx + x.n;
+  if (dx && placeholders(x, dx) && ct_jvp_all(y, x, (ct_list){x.n, dx}, dy) == CT_OK)
+    f = ct__function_frozen((ct_list){x.n, dx}, (ct_list){y.n, dy});
+  if (dx) ct__free(dx, bytes);
+  ct_scope_end(scope);
+  return f;
+}
+
+ct_function *ct_transpose_linear(ct_function *f) {
+  if (!f) {
+    ct__fail(CT_EARG, "ct_transpose_linear: the function is NULL");
+    return NULL;
+  }
+  ct_function *transposed = NULL;
+  ct_scope scope = ct_scope_begin();
+  int n_in = ct__function_inputs(f).n, n_out = ct__function_outputs(f);
+  size_t bytes = (size_t)(2 * n_in + 2 * n_out) * sizeof(ct_tensor *);
+  ct_tensor **x = ct__alloc(bytes), **y = x + n_in, **gy = y + n_out, **gx = gy + n_out;
+  ct_list xs = {n_in, x}, ys = {n_out, y}, gys = {n_out, gy};
+  if (x && placeholders(ct__function_inputs(f), x) && ct_call_function(f, xs, y) == CT_OK &&
+      placeholders(ys, gy) && ct_vjp_all(ys, gys, xs, gx) == CT_OK)
+    transposed = ct__function_frozen(gys, (ct_list){n_in, gx});
+  if (x) ct__free(x, bytes);
+  ct_scope_end(scope);
+  return transposed;
+}

@@ -1,0 +1,56 @@
+/* bench.h - what the benchmarks share: two ways to do the same thing timed side by side, and the
+ * report.
+ *
+ * Machines swing by a factor of two within seconds, so times of different moments say nothing. The
+ * two ways take turns of a few milliseconds in one process on one processor; the figure is the
+ * median of the ratios of neighbouring turns, in processor time. A fixed small product between them
+ * tells how noisy the run was.
+ */
+#ifndef COTANGENT_BENCH_H
+#define COTANGENT_BENCH_H
+
+#include <stdbool.h>
+#include <stddef.h>
+
+typedef struct bench_way {
+  void (*run)(void *state); /* once; called many times */
+  void *state;
+} bench_way;
+
+typedef struct bench_stats {
+  int n;
+  double median, lower, upper; /* with the quartiles */
+  double low, high;            /* the 95 % interval of the median, from order statistics */
+} bench_stats;
+
+typedef struct bench_result {
+  bench_stats ratio;  /* ours / floor */
+  double ours, floor; /* seconds for one run, medians */
+  double noise;       /* distance of the quartiles of the calibration product, over its median */
+} bench_result;
+
+/* Pins this thread to the processor it runs on and OpenBLAS to one thread. */
+void bench_begin(void);
+bench_stats bench_statistics(int n, double *sample); /* sorts the sample; n > 0 */
+bench_result bench_alternate(bench_way ours, bench_way floor);
+/* Seconds for one run: the shortest of a few short turns. For choosing, not for reporting. */
+double bench_shortest(bench_way way);
+
+/* A report: a Markdown table on stdout, row by row, and the same as bench/results/<name>.json. */
+typedef struct bench_report bench_report;
+/* columns: what is compared, how our side is called, and the floor, as headings. NULL on failure.
+ */
+bench_report *bench_report_new(const char *name, const char *const columns[3]);
+/* A goal of 0 is none. It is met when the interval reaches down to it and the median is at most 5 %
+ * above it. */
+void bench_report_row(bench_report *r, const char *label, double goal, const bench_result *result);
+/* A remark on the last row, for the file only. */
+void bench_report_note(bench_report *r, const char *key, const char *text);
+bool bench_report_end(bench_report *r); /* writes the file and frees r; false on failure */
+
+/* 64-byte aligned and zeroed; ends the program when there is no memory. */
+void *bench_alloc(size_t count, size_t size);
+/* Ends the program with a message on stderr. */
+_Noreturn void bench_fail(const char *format, ...);
+
+#endif

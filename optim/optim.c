@@ -1,0 +1,238 @@
+/* optim.c - optimizers: their parameters and state, and the step that happens whole or not at all.
+ */
+#include "optim_internal.h"
+
+#include <math.h>
+#include <stdlib.h>
+
+/* ---- memory ---------------------------------------------------------------------------------- */
+
+/* The three lists of pointers that go with n parameters. */
+enum { LISTS = 3 };
+
+static size_t lists_bytes(int n) { return (size_t)n * LISTS * sizeof(void *); }
+
+static void param_release(ct__param *p) {
+  ct_release(&p->tensor);
+  for (int k = 0; k < CT__MAX_STATE; k++) ct_release(&p->state[k]);
+}
+
+void ct_optim_free(ct_optim **optim) {
+  if (!optim || !*optim) return;
+  ct_optim *o = *optim;
+  for (int i = 0; i < o->n; i++) param_release(&o->param[i]);
+  ct__free(o->param, (size_t)o->n * sizeof *o->param);
+  ct__free(o->tensor, lists_bytes(o->n));
+  ct__free(o, sizeof *o);
+  *optim = NULL;
+}
+
+static int by_address(const void *a, const void *b) {
+  uintptr_t x = (uintptr_t)(*(const ct_buffer *const *)a),
+            y = (uintptr_t)(*(const ct_buffer *const *)b);
+  return (x > y) - (x < y);
+}
+
+/* ---- parameters ------------------------------------------------------------------------------ */
+
+static ct_status check_param(const ct_optim *o, const char *who, ct_list params, int i) {
+  const ct_tensor *t = params.at[i];
+  ct_status status = ct__check_value(who, t);
+  if (status == CT_OK) status = ct__check_writable(who, t);
+  if (status != CT_OK) return status;
+  if (!ct_is_variable(t))
+    return ct__fail_status(CT_EARG, "%s: parameter %d is not a variable (ct_variable)", who, i);
+  if (!ct_dtype_is_float(t->v.dtype))
+    return ct__fail_status(CT_EDTYPE, "%s: parameter %d is %s, want f32 or f64", who, i,
+                           ct_dtype_name(t->v.dtype));
+  bool twice = false;
+  for (int k = 0; k < o->n; k++) twice |= o->tensor[k] == t;
+  for (int k = 0; k < i; k++) twice |= params.at[k] == t;
+  return twice ? ct__fail_status(CT_EARG, "%s: parameter %d is there twice", who, i) : CT_OK;
+}
+
+/* A state is a variable made from its parameter, so that both lie alike in memory. */
+static ct_status param_begin(const ct_optim *o, ct__param *p, ct_tensor *t, ct_group_opts group) {
+  *p = (ct__param){.tensor = ct_keep(t),
+                   .lr_scale = group.lr_scale != 0 ? group.lr_scale : 1,
+                   .decay_scale = group.no_decay           ? 0
+                                  : group.decay_scale != 0 ? group.decay_scale
+                                                           : 1};
+  for (int k = 0; k < o->rule->n_state; k++) {
+    p->state[k] = ct_variable(t);
+    if (ct__is_nil(p->state[k])) return ct__pending("ct_optim");
+    ct__fill(&p->state[k]->v, 0);
+  }
+  return CT_OK;
+}
+
+/* Puts n old and new parameters in place of the old ones; cannot fail. */
+static void adopt(ct_optim *o, ct__param *param, int n, void *lists) {
+  if (o->n > 0) memcpy(param, o->param, (size_t)o->n * sizeof *param);
+  ct__free(o->param, (size_t)o->n * sizeof *o->param);
+  ct__free(o->tensor, lists_bytes(o->n));
+  o->n = n;
+  o->param = param;
+  o->tensor = lists;
+  o->grad = o->tensor + n;
+  o->buffer = (const ct_buffer **)(void *)(o->grad + n);
+  for (int i = 0; i < n; i++) {
+    o->tensor[i] = param[i].tensor;
+    o->buffer[i] = param[i].tensor->buffer;
+  }
+  qsort(o->buffer, (size_t)n, sizeof *o->buffer, by_address);
+}
+
+ct_status ct_optim_add_group(ct_optim *o, ct_list params, ct_group_opts opts) {
+  static const char who[] = "ct_optim_add_group";
+  if (!o || params.n < 0 || (params.n > 0 && !params.at))
+    return ct__fail_status(CT_EARG, "%s: got NULL", who);
+  if (!(opts.lr_scale >= 0 && opts.decay_scale >= 0))
+    return ct__fail_status(CT_EARG, "%s: factors must not be negative", who);
+  ct_status status = CT_OK;
+  for (int i = 0; status == CT_OK && i < params.n; i++) status = check_param(o, who, params, i);
+  if (status != CT_OK) return status;
+  int n = o->n + params.n, done = o->n;
+  size_t bytes = (size_t)n * sizeof(ct__param);
+  ct__param *param = ct__alloc(bytes);
+  void *lists = ct__alloc(lists_bytes(n));
+  if (!param || !lists) status = ct__no_memory(who);
+  while (status == CT_OK && done < n) {
+    status = param_begin(o, &param[done], params.at[done - o->n], opts);
+    done++;
+  }
+  if (status == CT_OK) {
+    adopt(o, param, n, lists);
+    return CT_OK;
+  }
+  for (int i = o->n; i < done; i++) param_release(&param[i]);
+  ct__free(param, bytes);
+  ct__free(lists, lists_bytes(n));
+  return status;
+}
+
+/* ---- making ---------------------------------------------------------------------------------- */
+
+static double or_default(double value, double otherwise) { return value != 0 ? value : otherwise; }
+
+static ct_optim *optim_new(const char *who, const ct__rule *rule, ct_list params, ct__step step) {
+  if (!(step.lr >= 0 && step.decay >= 0 && step.momentum >= 0 && step.beta1 >= 0 &&
+        step.beta1 < 1 && step.beta2 >= 0 && step.beta2 < 1 && step.eps >= 0) ||
+      (step.nesterov && step.momentum == 0)) {
+    ct__fail(CT_EARG, "%s: an option is negative, a beta is 1 or more, or nesterov has no momentum",
+             who);
+    return NULL;
+  }
+  ct_optim *o = ct__alloc(sizeof *o);
+  if (!o) return NULL;
+  *o = (ct_optim){.rule = rule, .step = step};
+  if (ct_optim_add_group(o, params, (ct_group_opts){0}) != CT_OK) ct_optim_free(&o);
+  return o;
+}
+
+ct_optim *ct_sgd(ct_list params, ct_sgd_opts opts) {
+  ct__step step = {.lr = or_default(opts.lr, 1e-3),
+                   .momentum = opts.momentum,
+                   .decay = opts.weight_decay,
+                   .nesterov = opts.nesterov};
+  return optim_new("ct_sgd", opts.momentum != 0 ? &ct__momentum_rule : &ct__sgd_rule, params, step);
+}
+
+static ct__step adam_step(ct_adam_opts opts) {
+  return (ct__step){.lr = or_default(opts.lr, 1e-3),
+                    .beta1 = or_default(opts.beta1, 0.9),
+                    .beta2 = or_default(opts.beta2, 0.999),
+                    .eps = or_default(opts.eps, 1e-8),
+                    .decay = opts.weight_decay};
+}
+
+ct_optim *ct_adam(ct_list params, ct_adam_opts opts) {
+  return optim_new("ct_adam", &ct__adam_rule, params, adam_step(opts));
+}
+
+ct_optim *ct_adamw(ct_list params, ct_adam_opts opts) {
+  opts.weight_decay = or_default(opts.weight_decay, 0.01);
+  return optim_new("ct_adamw", &ct__adamw_rule, params, adam_step(opts));
+}
+
+/* ---- stepping -------------------------------------------------------------------------------- */
+
+static ct_status check_grad(const ct_tensor *p, const ct_tensor *g, int i) {
+  static const char who[] = "ct_optim_step";
+  ct_status status = ct__check_value(who, p);
+  if (status == CT_OK) status = ct__check_value(who, g);
+  if (status != CT_OK || ct__same_spec(p, g)) return status;
+  char want[CT__SHAPE_TEXT], got[CT__SHAPE_TEXT];
+  return ct__fail_status(p->v.dtype == g->v.dtype ? CT_ESHAPE : CT_EDTYPE,
+                         "%s: gradient %d: want %s %s, got %s %s", who, i,
+                         ct_dtype_name(p->v.dtype), ct__shape_text(want, p->v.ndim, p->v.dim),
+                         ct_dtype_name(g->v.dtype), ct__shape_text(got, g->v.ndim, g->v.dim));
+}
+
+/* All checks of a step; o->grad receives the gradients, those that lie in a parameter's own memory
+ * as copies. */
+static ct_status gather(ct_optim *o, ct_list grads) {
+  if (grads.n != o->n || (grads.n > 0 && !grads.at))
+    return ct__fail_status(CT_EARG, "ct_optim_step: want %d gradients, got %d", o->n, grads.n);
+  for (int i = 0; i < o->n; i++) {
+    ct_status status = check_grad(o->tensor[i], grads.at[i], i);
+    if (status != CT_OK) return status;
+    o->grad[i] = grads.at[i];
+    const ct_buffer *buffer = o->grad[i]->buffer;
+    if (!bsearch(&buffer, o->buffer, (size_t)o->n, sizeof buffer, by_address)) continue;
+    o->grad[i] = ct_contiguous(ct_detach(grads.at[i]));
+    if (ct__is_nil(o->grad[i])) return ct__pending("ct_optim_step");
+  }
+  return CT_OK;
+}
+
+static void step_param(const ct_optim *o, const ct__param *p, const ct_tensor *grad) {
+  ct__step step = o->step;
+  step.lr *= p->lr_scale;
+  step.decay *= p->decay_scale;
+  o->rule->prepare(&step, o->steps);
+  const ct_view *in[1 + CT__MAX_STATE] = {&grad->v};
+  for (int k = 0; k < o->rule->n_state; k++) in[1 + k] = &p->state[k]->v;
+  ct_map(1 + o->rule->n_state, in, &p->tensor->v, o->rule->loop[p->tensor->v.dtype == CT_F64],
+         &step);
+  ct__written(p->tensor, "ct_optim_step");
+}
+
+ct_status ct_optim_step(ct_optim *o, ct_list grads) {
+  if (!o) return ct__fail_status(CT_EARG, "ct_optim_step: got NULL instead of an optimizer");
+  ct_scope scope = ct_scope_begin_with(CT_NO_RECORD);
+  if (scope.depth < 0) return ct__no_memory("ct_optim_step");
+  ct_status status = gather(o, grads);
+  if (status == CT_OK) {
+    o->steps++;
+    for (int i = 0; i < o->n; i++) step_param(o, &o->param[i], o->grad[i]);
+  }
+  ct_scope_end(scope);
+  return status;
+}
+
+ct_status ct_optim_minimize(ct_optim *o, ct_tensor *loss, double *value) {
+  if (!o) return ct__fail_status(CT_EARG, "ct_optim_minimize: got NULL instead of an optimizer");
+  ct_scope scope = ct_scope_begin();
+  if (scope.depth < 0) return ct__no_memory("ct_optim_minimize");
+  double unused;
+  ct_status status = ct_value_and_grad(loss, ct_optim_params(o), value ? value : &unused, o->grad);
+  if (status == CT_OK) status = ct_optim_step(o, (ct_list){o->n, o->grad});
+  ct_scope_end(scope);
+  return status;
+}
+
+/* ---- queries --------------------------------------------------------------------------------- */
+
+ct_list ct_optim_params(const ct_optim *o) { return o ? (ct_list){o->n, o->tensor} : CT_NONE; }
+
+ct_status ct_optim_set_lr(ct_optim *o, double lr) {
+  if (!o || !(lr >= 0 && isfinite(lr)))
+    return ct__fail_status(CT_EARG, "ct_optim_set_lr: want an optimizer and a rate of 0 or more");
+  o->step.lr = lr;
+  return CT_OK;
+}
+
+double ct_optim_lr(const ct_optim *o) { return o ? o->step.lr : 0; }
+
+int64_t ct_optim_steps(const ct_optim *o) { return o ? o->steps : 0; }

@@ -1,0 +1,129 @@
+/* failing_malloc.h - the heap of a test program, counted, and failing on demand.
+ *
+ * The program's own malloc comes before the C library's for everything that is linked with it, so
+ * cJSON, zlib, stb and stdio are reached too. Needs glibc (or gcc's sanitizers) beneath; elsewhere
+ * HEAP_COUNTED is 0 and tests skip. To be included once in a program.
+ */
+#ifndef COTANGENT_FAILING_MALLOC_H
+#define COTANGENT_FAILING_MALLOC_H
+
+#include <errno.h>
+#include <stdatomic.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdlib.h>
+
+#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
+#define HEAP_COUNTED  1
+#define BENEATH(name) __interceptor_##name
+#elif defined(__has_feature)
+#if __has_feature(address_sanitizer) || __has_feature(thread_sanitizer)
+#define HEAP_COUNTED  1
+#define BENEATH(name) __interceptor_##name
+#endif
+#endif
+#if !defined(HEAP_COUNTED) && defined(__GLIBC__)
+#define HEAP_COUNTED  1
+#define BENEATH(name) __libc_##name
+#endif
+#ifndef HEAP_COUNTED
+#define HEAP_COUNTED 0
+#endif
+
+static struct {
+  atomic_long live;  /* blocks of the process */
+  atomic_long calls; /* allocations of the process so far */
+} heap;
+
+/* No more than this at once, as on a machine of that size: huge requests fail alike everywhere. */
+#define HEAP_MOST ((size_t)1 << 36)
+
+/* Of this thread: fails when the count comes to 0, once or from then on. */
+static _Thread_local struct {
+  long countdown; /* 0: off */
+  bool lasting;
+  bool struck; /* something has failed */
+} failing;
+
+/* Lets the k-th allocation of this thread from now on fail, and with lasting all later ones. */
+static inline void heap_fail_at(long k, bool lasting) {
+  failing.lasting = lasting;
+  failing.struck = false;
+  failing.countdown = k;
+}
+
+/* Ends it; true if an allocation has failed. */
+static inline bool heap_fail_end(void) {
+  failing.countdown = 0;
+  return failing.struck;
+}
+
+static inline long heap_live(void) { return atomic_load(&heap.live); }
+static inline long heap_calls(void) { return atomic_load(&heap.calls); }
+
+#if HEAP_COUNTED
+
+/* The first allocations come before a sanitizer is ready. */
+#define HEAP_EARLY __attribute__((no_sanitize("address", "thread", "undefined")))
+
+extern void *BENEATH(malloc)(size_t size);
+extern void *BENEATH(calloc)(size_t n, size_t size);
+extern void *BENEATH(realloc)(void *old, size_t size);
+extern void *BENEATH(memalign)(size_t alignment, size_t size);
+extern void BENEATH(free)(void *block);
+extern void *memalign(size_t alignment, size_t size);
+
+HEAP_EARLY static bool heap_refuses(size_t size) {
+  atomic_fetch_add_explicit(&heap.calls, 1, memory_order_relaxed);
+  bool strikes = failing.countdown > 0 && --failing.countdown == 0;
+  if (strikes) {
+    failing.struck = true;
+    failing.countdown = failing.lasting;
+  }
+  if (!strikes && size <= HEAP_MOST) return false;
+  errno = ENOMEM;
+  return true;
+}
+
+HEAP_EARLY static void *heap_counted(void *block) {
+  if (block) atomic_fetch_add_explicit(&heap.live, 1, memory_order_relaxed);
+  return block;
+}
+
+HEAP_EARLY void *malloc(size_t size) {
+  return heap_refuses(size) ? NULL : heap_counted(BENEATH(malloc)(size));
+}
+
+HEAP_EARLY void *calloc(size_t n, size_t size) {
+  return heap_refuses(n > HEAP_MOST ? n : size) ? NULL : heap_counted(BENEATH(calloc)(n, size));
+}
+
+HEAP_EARLY void free(void *block) {
+  if (block) atomic_fetch_sub_explicit(&heap.live, 1, memory_order_relaxed);
+  BENEATH(free)(block);
+}
+
+HEAP_EARLY void *realloc(void *old, size_t size) {
+  if (!old) return malloc(size);
+  if (size == 0) {
+    free(old);
+    return NULL;
+  }
+  return heap_refuses(size) ? NULL : BENEATH(realloc)(old, size);
+}
+
+HEAP_EARLY void *memalign(size_t alignment, size_t size) {
+  return heap_refuses(size) ? NULL : heap_counted(BENEATH(memalign)(alignment, size));
+}
+
+HEAP_EARLY void *aligned_alloc(size_t alignment, size_t size) { return memalign(alignment, size); }
+
+HEAP_EARLY int posix_memalign(void **out, size_t alignment, size_t size) {
+  void *block = memalign(alignment, size);
+  if (!block) return ENOMEM;
+  *out = block;
+  return 0;
+}
+
+#endif
+#endif
