@@ -22,20 +22,22 @@ static ct__node *node_build(const ct_op *op, const void *attr, int n_in, ct_tens
   char *block = ct__alloc(bytes);
   if (!block) return NULL;
   ct__node *n = (ct__node *)(void *)block;
-  memset(n, 0, sizeof *n);
-  n->bytes = bytes;
-  n->slot = (ct__slot *)(void *)(block + slot_at);
-  n->recipe.in = (ct_tensor **)(void *)(block + in_at);
-  n->recipe.out = (ct_tensor **)(void *)(block + out_at);
-  n->recipe.extra = (ct_tensor **)(void *)(block + extra_at);
-  n->stamp = (uint64_t *)(void *)(block + stamp_at);
-  n->want = (bool *)(block + want_at);
+  ct_tensor **at = (ct_tensor **)(void *)(block + in_at);
   n->recipe.n_in = n_in;
   n->recipe.n_out = n_out;
   n->recipe.n_extra = (int)(outs + kept);
-  memset(n->recipe.out, 0, (2 * outs + kept) * sizeof(ct_tensor *)); /* out and extra */
-  if (n_in > 0) memcpy(n->recipe.in, in, ins * sizeof(ct_tensor *));
-  n->call = (ct_call){op, op->attr_size ? block + attr_at : NULL, n_in, n_out, n->recipe.in};
+  n->recipe.in = at;
+  n->recipe.out = at + ins;
+  n->recipe.extra = at + ins + outs;
+  for (int i = 0; i < n_in; i++) at[i] = in[i];
+  for (size_t i = ins; i < ins + 2 * outs + kept; i++) at[i] = NULL; /* out and extra */
+  n->call = (ct_call){op, op->attr_size ? block + attr_at : NULL, n_in, n_out, at};
+  n->bytes = bytes;
+  n->symbolic = n->cut = n->expanded = false;
+  n->stamp = (uint64_t *)(void *)(block + stamp_at);
+  n->want = (bool *)(block + want_at);
+  n->slot = (ct__slot *)(void *)(block + slot_at);
+  n->epoch = 0;
   if (op->attr_size == 0) return n;
   if (!op->attr_copy)
     memcpy(block + attr_at, attr, op->attr_size);

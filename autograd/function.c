@@ -92,10 +92,10 @@ static bool allocate(ct_function *f, int most) {
   f->instructions = ct__alloc((size_t)f->n_instructions * sizeof *f->instructions);
   f->operands = ct__alloc(operands);
   f->spec = ct__alloc((size_t)f->n_out * sizeof *f->spec);
-  if (!f->in || !f->instructions || !f->operands || !f->spec) return false;
-  memset(f->instructions, 0, (size_t)f->n_instructions * sizeof *f->instructions);
-  memset(f->operands, 0, operands);
-  return true;
+  if (f->instructions)
+    memset(f->instructions, 0, (size_t)f->n_instructions * sizeof *f->instructions);
+  if (f->operands) memset(f->operands, 0, operands);
+  return f->in && f->instructions && f->operands && f->spec;
 }
 
 /* Inputs, then slots in the order of the calls. */

@@ -48,17 +48,20 @@ ct_tensor *ct__sum_to(ct_tensor *g, const ct_view *like) {
   if (ct__same_shape(&g->v, like)) return g;
   ct_axes axes = {0};
   int lead = g->v.ndim - like->ndim;
-  bool fits = lead >= 0;
+  bool fits = lead >= 0, repeated = false;
   for (int d = 0; fits && d < g->v.ndim; d++) {
     int64_t want = d < lead ? 1 : like->dim[d - lead];
     if (g->v.dim[d] == want && d >= lead) continue;
     if (want != 1)
       fits = false;
-    else
+    else {
       axes.at[axes.n++] = d;
+      repeated |= g->v.dim[d] != 1;
+    }
   }
   /* A rule may also return what broadcasts to the input: a constant, say. */
   if (!fits) return ct_broadcast_to(g, ct__shape_of_view(like));
+  if (!repeated) return ct_reshape(g, ct__shape_of_view(like));
   ct_tensor *sum = ct_sum(g, axes, true);
   return lead > 0 ? ct_reshape(sum, ct__shape_of_view(like)) : sum;
 }

@@ -93,7 +93,7 @@ static ct_status pull(reverse *r, ct__node *n) {
   if (n_out > 4) gy = ct__alloc((size_t)n_out * sizeof *gy);
   if (!gy) return CT_ENOMEM;
   for (int o = 0; o < n_out; o++) gy[o] = n->slot[o].t;
-  ct_scope scope = ct_scope_begin();
+  ct__mark mark = ct__mark_begin();
   ct_status status = CT_OK;
   if (!ct__has_rule(n->call.op, CT__VJP)) {
     for (int o = 0; o < n_out && status == CT_OK; o++)
@@ -101,10 +101,10 @@ static ct_status pull(reverse *r, ct__node *n) {
   } else {
     status = pull_rule(r, n, gy);
   }
-  ct_status end = ct_scope_end(scope);
+  ct__mark_end(mark);
   for (int o = 0; o < n_out; o++) slot_clear(&n->slot[o]);
   if (gy != few) ct__free(gy, (size_t)n_out * sizeof *gy);
-  return status == CT_OK ? end : status;
+  return status;
 }
 
 /* A result as a tensor of its own: never somebody's input. */
@@ -171,7 +171,7 @@ static ct_status push(forward *f, ct__node *n) {
     if (n->want[i]) dx[i] = tangent_of(f, n->recipe.in[i]);
     present += dx[i] != NULL;
   }
-  ct_scope scope = ct_scope_begin();
+  ct__mark mark = ct__mark_begin();
   ct_status status = CT_OK;
   if (present > 0) ct__jvp_rule(n, dx, dy);
   for (int o = 0; o < n_out && status == CT_OK; o++) {
@@ -188,9 +188,9 @@ static ct_status push(forward *f, ct__node *n) {
     else
       slot_set(&n->slot[o], t, false);
   }
-  ct_status end = ct_scope_end(scope);
+  ct__mark_end(mark);
   if (dx != few) ct__free(dx, (size_t)(n_in + n_out) * sizeof *dx);
-  return status == CT_OK ? end : status;
+  return status;
 }
 
 static ct_status run_jvp(const char *who, ct_list y, ct_list x, ct_list dx, ct_tensor **dy) {

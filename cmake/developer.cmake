@@ -55,6 +55,10 @@ foreach(source IN LISTS example_sources)
   target_sources(example_${name} PRIVATE ${parts})
 endforeach()
 
+# This test runs the trainer.
+add_dependencies(test_train example_train)
+target_compile_definitions(test_train PRIVATE TRAIN_PROGRAM="$<TARGET_FILE:example_train>")
+
 add_custom_target(bench)
 file(GLOB bench_support CONFIGURE_DEPENDS bench/support/*.c)
 file(GLOB bench_sources CONFIGURE_DEPENDS bench/*.c)
@@ -75,7 +79,8 @@ if(NOT COTANGENT_SANITIZE)
     $<TARGET_FILE:cotangent> $<TARGET_FILE:cotangent_static>)
   add_test(NAME headers COMMAND ${scripts}/check_headers.sh ${include_tree})
   add_test(NAME package COMMAND ${scripts}/check_package.sh ${CMAKE_COMMAND} ${PROJECT_BINARY_DIR})
-  set_tests_properties(symbols headers package PROPERTIES LABELS package)
+  add_test(NAME readme COMMAND ${scripts}/check_readme.sh)
+  set_tests_properties(symbols headers package readme PROPERTIES LABELS package)
 
   add_test(NAME tsan WORKING_DIRECTORY ${PROJECT_SOURCE_DIR} COMMAND
     sh -c "cmake --preset tsan && cmake --build --preset tsan && ctest --preset tsan")

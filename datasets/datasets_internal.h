@@ -27,7 +27,6 @@ ct_status ct__source_all(ct__source *s, char **data, size_t *size);
 /* A tensor for what s holds, as ct__dataset_tensor makes it; the error names the file. */
 ct_tensor *ct__source_tensor(const ct__source *s, ct_dtype dtype, int ndim, const int64_t *dim);
 bool ct__file_exists(const char *path);
-bool ct__is_folder(const char *path);
 
 /* The names in a folder that do not begin with a dot, in the order of strcmp. */
 ct_status ct__folder_list(ct_names *out, const char *who, const char *dir);

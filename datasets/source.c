@@ -1,12 +1,9 @@
 /* source.c - reading files whole or piece by piece, and listing folders. */
-#define _POSIX_C_SOURCE 200809L
 #include "datasets_internal.h"
 
-#include <dirent.h>
 #include <errno.h>
 #include <limits.h>
 #include <stdlib.h>
-#include <sys/stat.h>
 
 /* Reports errno: "who: what path: reason". */
 static ct_status fail_errno(const char *who, const char *what, const char *path) {
@@ -92,11 +89,6 @@ bool ct__file_exists(const char *path) {
 
 /* ---- folders --------------------------------------------------------------------------------- */
 
-bool ct__is_folder(const char *path) {
-  struct stat info;
-  return stat(path, &info) == 0 && S_ISDIR(info.st_mode);
-}
-
 /* Zero-terminated texts one after the other. */
 typedef struct texts {
   char *at;
@@ -136,24 +128,15 @@ static ct_status texts_sorted(const texts *t, ct_names *out) {
   return status;
 }
 
+static bool add_visible(void *t, const char *name) { return name[0] == '.' || texts_add(t, name); }
+
 ct_status ct__folder_list(ct_names *out, const char *who, const char *dir) {
   *out = (ct_names){0};
-  DIR *d = opendir(dir);
-  if (!d) return fail_errno(who, "open folder", dir);
   texts t = {0};
-  bool ok = true;
-  errno = 0;
-  for (struct dirent *e = readdir(d); ok && e; e = readdir(d)) {
-    if (e->d_name[0] != '.') ok = texts_add(&t, e->d_name);
-    errno = 0;
-  }
-  int error = errno;
-  closedir(d);
-  ct_status status = ok ? texts_sorted(&t, out) : CT_ENOMEM;
+  int error = ct__each_entry(dir, add_visible, &t);
+  ct_status status = error == 0 ? texts_sorted(&t, out) : CT_OK;
   ct__free(t.at, t.room);
   if (status != CT_OK) return ct__fail_status(status, "%s: %s: out of memory", who, dir);
-  if (error == 0) return CT_OK;
-  ct__names_free(out);
   errno = error;
-  return fail_errno(who, "read folder", dir);
+  return error == 0 ? CT_OK : fail_errno(who, "read folder", dir);
 }

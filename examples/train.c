@@ -86,18 +86,18 @@ static ct_status evaluate(const run *r, const input *in, const options *o, const
 /* What is done after each epoch: evaluate, log, keep the best weights, save. */
 static ct_status end_epoch(run *r, const input *in, const data *d, const options *o,
                            const progress *p, FILE *log, double seconds) {
-  record *now_is = &r->history[r->epochs++];
+  record *after = &r->history[r->epochs++];
   double val_loss = 0, val_accuracy = 0;
-  now_is->train_loss = r->loss_sum / (double)r->per_epoch;
+  after->train_loss = r->loss_sum / (double)r->per_epoch;
   r->loss_sum = 0;
-  ct_status status = evaluate(r, in, o, &d->test, &now_is->test_loss, &now_is->test_accuracy);
+  ct_status status = evaluate(r, in, o, &d->test, &after->test_loss, &after->test_accuracy);
   if (status == CT_OK && o->val > 0) {
     status = evaluate(r, in, o, &d->val, &val_loss, &val_accuracy);
     if (status == CT_OK) status = keep_best(r, val_loss, val_accuracy);
   }
   if (status != CT_OK) return status;
-  progress_epoch(p, r->epochs, now_is, seconds, o->val > 0 ? &val_accuracy : NULL);
-  log_epoch(log, r->epochs, now_is, seconds);
+  progress_epoch(p, r->epochs, after, seconds, o->val > 0 ? &val_accuracy : NULL);
+  log_epoch(log, r->epochs, after, seconds);
   return o->save && now() - r->saved > SAVE_EVERY ? checkpoint_save(r, in, o) : CT_OK;
 }
 
@@ -123,7 +123,6 @@ static ct_status train(run *r, const input *in, const data *d, const options *o,
       const double rate = ct_schedule_lr(&schedule, r->step);
       double loss = 0;
       status = step(r, o, rate, x, labels, &loss);
-      if (status != CT_OK) break;
       r->step++;
       r->loss_sum += loss;
       progress_step(&p, r->step, rate, loss);

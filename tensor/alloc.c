@@ -47,7 +47,7 @@ static int size_class(size_t *size) {
   }
   int bits = 63 - __builtin_clzll((unsigned long long)(*size - 1));
   if (bits >= LAST_BITS) return CLASSES;
-  size_t base = (size_t)1 << bits, step = base >> 2, quarter = (*size - 1 - base) / step;
+  size_t base = (size_t)1 << bits, step = base >> 2, quarter = (*size - 1 - base) >> (bits - 2);
   *size = base + (quarter + 1) * step;
   return (bits - FIRST_BITS) * 4 + (int)quarter + 1;
 }

@@ -89,9 +89,19 @@ static bool flat(int n_in, const ct_view *const *in, const ct_view *out) {
   return true;
 }
 
+/* What would write or read out of bounds; the rest is the caller's promise. */
+static bool mappable(int n_in, const ct_view *const *in, const ct_view *out, ct_loop *loop) {
+  bool ok = out && loop && n_in >= 0 && n_in < CT__MAX_OPERANDS && (n_in == 0 || in);
+  for (int k = 0; ok && k < n_in; k++) ok = in[k] && in[k]->ndim <= out->ndim;
+  if (!ok)
+    ct__fail(CT_EARG, "ct_map: want a loop, a result and at most %d inputs that broadcast to it",
+             CT__MAX_OPERANDS - 1);
+  return ok;
+}
+
 void ct_map(int n_in, const ct_view *const *in, ct_view *out, ct_loop *loop, const void *attr) {
   static const int64_t no_stride[CT__MAX_OPERANDS] = {0};
-  if (out->size == 0) return;
+  if (CT__UNLIKELY(!mappable(n_in, in, out, loop)) || out->size == 0) return;
   if (CT__LIKELY(flat(n_in, in, out) && !reference)) {
     char *p[CT__MAX_OPERANDS];
     int64_t stride[CT__MAX_OPERANDS];

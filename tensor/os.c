@@ -3,11 +3,11 @@
 #define _GNU_SOURCE
 #include "tensor_internal.h"
 
+#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <pthread.h>
 #include <sched.h>
-#include <stdlib.h>
 #include <sys/stat.h>
 #include <time.h>
 #include <unistd.h>
@@ -77,23 +77,29 @@ static bool write_all(int fd, const char *data, size_t bytes) {
   return true;
 }
 
-/* mkstemp makes files 0600; a saved file should be as readable as any other that the process
- * creates. */
-static mode_t usual_mode(void) {
-  mode_t mask = umask(0);
-  umask(mask);
-  return 0666 & ~mask;
+/* A new file beside path; the name is left in temporary. Unlike mkstemp it gets the mode that any
+ * other new file of the process has. */
+static int create_beside(const char *path, char *temporary, size_t size) {
+  static atomic_uint count;
+  for (int tries = 0; tries < 100; tries++) {
+    int length = snprintf(temporary, size, "%s.%lx-%x.tmp", path, (unsigned long)getpid(),
+                          atomic_fetch_add(&count, 1));
+    if (length < 0 || (size_t)length >= size) {
+      errno = ENAMETOOLONG;
+      return -1;
+    }
+    int fd = open(temporary, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0666);
+    if (fd >= 0 || errno != EEXIST) return fd;
+  }
+  return -1;
 }
 
 ct_status ct__write_file(const char *path, const void *const *part, const size_t *bytes, int n) {
   if (!path || !*path) return ct__fail_status(CT_EARG, "write: no path given");
   char temporary[4096];
-  int length = snprintf(temporary, sizeof temporary, "%s.XXXXXX", path);
-  if (length < 0 || (size_t)length >= sizeof temporary)
-    return ct__fail_status(CT_EARG, "write: the path is too long");
-  int fd = mkstemp(temporary);
+  int fd = create_beside(path, temporary, sizeof temporary);
   if (fd < 0) return ct__fail_status(CT_EIO, "cannot create %s: %s", path, strerror(errno));
-  bool ok = fchmod(fd, usual_mode()) == 0;
+  bool ok = true;
   for (int i = 0; ok && i < n; i++) ok = write_all(fd, part[i], bytes[i]);
   ok = ok && fsync(fd) == 0;
   int error = errno;
@@ -108,4 +114,23 @@ ct_status ct__write_file(const char *path, const void *const *part, const size_t
   if (ok) return CT_OK;
   unlink(temporary);
   return ct__fail_status(CT_EIO, "cannot write %s: %s", path, strerror(error));
+}
+
+bool ct__is_folder(const char *path) {
+  struct stat info;
+  return stat(path, &info) == 0 && S_ISDIR(info.st_mode);
+}
+
+int ct__each_entry(const char *dir, bool (*visit)(void *payload, const char *name), void *payload) {
+  DIR *d = opendir(dir);
+  if (!d) return errno;
+  bool more = true;
+  errno = 0;
+  for (struct dirent *e = readdir(d); more && e; e = readdir(d)) {
+    more = visit(payload, e->d_name);
+    errno = 0;
+  }
+  int error = more ? errno : ENOMEM;
+  closedir(d);
+  return error;
 }

@@ -38,20 +38,21 @@ ct_tensor *ct__own(ct_tensor *t) {
   return t;
 }
 
-static void release_all(scope *s) {
-  for (ct_tensor *t = s->first, *next; t; t = next) {
-    next = t->next;
+/* Releases what s has come to own since `until` was the first. */
+static void release_until(scope *s, const ct_tensor *until) {
+  while (s->first != until) {
+    ct_tensor *t = s->first;
+    s->first = t->next;
     t->next = NULL;
     t->flags &= ~(unsigned)CT__SCOPED;
     ct__unref(t);
   }
-  s->first = NULL;
 }
 
 static void pop(void) {
   scope *s = top;
   top = s->parent == &base ? NULL : s->parent;
-  release_all(s);
+  release_until(s, NULL);
   ct__free(s, sizeof *s);
 }
 
@@ -78,6 +79,17 @@ ct_status ct_scope_end(ct_scope mark) {
   while (current() != s) pop();
   pop();
   return CT_OK;
+}
+
+ct__mark ct__mark_begin(void) {
+  scope *s = current();
+  return (ct__mark){{s->serial, s->depth}, s->first};
+}
+
+void ct__mark_end(ct__mark m) {
+  while (current()->depth > m.scope.depth) pop();
+  /* Unless a rule has ended the scope around it. */
+  if (current()->serial == m.scope.serial) release_until(current(), m.first);
 }
 
 ct_tensor *ct_scope_return(ct_scope mark, ct_tensor *t) {
@@ -108,6 +120,6 @@ void ct_release(ct_tensor **t) {
 
 void ct__thread_end(void) {
   while (top) pop();
-  release_all(&base);
+  release_until(&base, NULL);
   ct__alloc_end();
 }

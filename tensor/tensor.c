@@ -105,10 +105,6 @@ ct_tensor *ct__tensor_alias(const ct_tensor *t) {
   return alias;
 }
 
-void ct__ref(ct_tensor *t) {
-  if (!ct__is_nil(t)) atomic_fetch_add_explicit(&t->refs, 1, memory_order_relaxed);
-}
-
 static void drop(ct_tensor *t, ct_tensor **work) {
   if (t && !ct__is_nil(t) && last(&t->refs)) {
     t->next = *work;
@@ -151,8 +147,6 @@ void ct__recipe_unref(ct_recipe *r) {
 }
 
 /* ---- versions -------------------------------------------------------------------------------- */
-
-bool ct__stale(const ct_tensor *t) { return t->buffer && t->stamp != t->buffer->version; }
 
 ct_status ct__check_value(const char *who, const ct_tensor *t) {
   if (!t) return ct__fail_status(CT_EARG, "%s: got NULL", who);

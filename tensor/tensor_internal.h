@@ -89,7 +89,9 @@ ct_tensor *ct__tensor_alloc(ct_dtype dtype, int ndim, const int64_t *dim);
 ct_tensor *ct__tensor_alias(const ct_tensor *t);
 /* Gives a fresh tensor to the current scope and returns it; NULL becomes nil. */
 ct_tensor *ct__own(ct_tensor *t);
-void ct__ref(ct_tensor *t);
+static inline void ct__ref(ct_tensor *t) {
+  if (!ct__is_nil(t)) atomic_fetch_add_explicit(&t->refs, 1, memory_order_relaxed);
+}
 void ct__unref(ct_tensor *t); /* iterative; never allocates */
 void ct__recipe_unref(ct_recipe *r);
 /* CT_OK if t is a live value: not NULL, not nil, not symbolic, not stale. Fails as a status
@@ -99,7 +101,17 @@ ct_status ct__check_value(const char *who, const ct_tensor *t);
 ct_status ct__check_writable(const char *who, const ct_tensor *t);
 /* Notes a write to t's buffer: restamps t, makes every other user of the old values stale. */
 void ct__written(ct_tensor *t, const char *who);
-bool ct__stale(const ct_tensor *t);
+static inline bool ct__stale(const ct_tensor *t) {
+  return t->buffer && t->stamp != t->buffer->version;
+}
+/* What the current scope comes to own from here on, released at the end: a scope without a node of
+ * its own, for the engine's inner loops. Scopes left open inside are closed. */
+typedef struct ct__mark {
+  ct_scope scope;
+  ct_tensor *first;
+} ct__mark;
+ct__mark ct__mark_begin(void);
+void ct__mark_end(ct__mark m);
 /* True while a no-record scope is open on this thread. */
 bool ct__recording(void);
 bool ct__set_recording(bool on); /* for the engine; returns what it was */
@@ -188,5 +200,9 @@ void ct__thread_end(void);     /* releases the thread's scopes and lists (scope.
 /* Writes bytes to path through a temporary file beside it, fsync and rename: the old file or the
  * new one, never a mix. */
 ct_status ct__write_file(const char *path, const void *const *part, const size_t *bytes, int n);
+bool ct__is_folder(const char *path);
+/* Calls visit for the name of every entry until it returns false. 0, or an errno (ENOMEM after a
+ * false). */
+int ct__each_entry(const char *dir, bool (*visit)(void *payload, const char *name), void *payload);
 
 #endif
