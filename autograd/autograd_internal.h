@@ -56,8 +56,8 @@ void ct__node_adopt(ct__node *n, int o, ct_tensor *t);
 
 /* ---- walk.c: the part of a recipe between y and x -------------------------------------------- */
 
-/* What the walk is for: a derivative, or running the recipe again (every recorded call of any dtype),
- * with what has a value already as constants or not. */
+/* What the walk is for: a derivative, or running the recipe again (every recorded call of any
+ * dtype), with what has a value already as constants or not. */
 typedef enum ct__mode { CT__VJP, CT__JVP, CT__REPLAY, CT__FROZEN } ct__mode;
 
 /* Flag of records without a kernel, the derivatives themselves: a replay runs their fallback. */

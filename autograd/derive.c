@@ -35,6 +35,8 @@ static ct_tensor *push_all(ct_tensor *y, ct_tensor *x) {
 
 ct_tensor *ct_jacobian(ct_tensor *y, ct_tensor *x, ct_jacobian_mode mode) {
   if (ct__check_list("ct_jacobian", "y and x", CT_LIST(y, x)) != CT_OK) return ct_nil();
+  if (mode < CT_JACOBIAN_AUTO || mode > CT_JACOBIAN_FORWARD)
+    return ct__nil(CT_EARG, "ct_jacobian: unknown mode %d", (int)mode);
   if (y->v.ndim + x->v.ndim > CT_MAX_DIMS)
     return ct__nil(CT_ESHAPE, "ct_jacobian: y and x have %d dimensions together, at most %d fit",
                    y->v.ndim + x->v.ndim, CT_MAX_DIMS);
