@@ -90,7 +90,7 @@ void ct__node_adopt(ct__node *n, int o, ct_tensor *t) {
 /* ---- checks ---------------------------------------------------------------------------------- */
 
 typedef struct traits {
-  bool recorded, symbolic;
+  bool recorded, symbolic, cut;
 } traits;
 
 static ct_status check_input(const ct_op *op, int i, const ct_tensor *t) {
@@ -114,6 +114,7 @@ static ct_status check_inputs(const ct_op *op, int n_in, ct_tensor *const *in, t
     if (!t->buffer) have->symbolic = true;
   }
   have->recorded = (flags & CT__RECORDED) != 0;
+  have->cut = !have->recorded && (flags & CT__CUT);
   return CT_OK;
 }
 
@@ -224,7 +225,7 @@ static bool record(ct__node *n, traits have, ct_tensor **out) {
     if (!kept) ct__recipe_unref(&n->recipe);
     return kept;
   }
-  for (int o = 0; have.recorded && o < n_out; o++) out[o]->flags |= CT__CUT;
+  for (int o = 0; (have.recorded || have.cut) && o < n_out; o++) out[o]->flags |= CT__CUT;
   node_discard(n);
   return true;
 }
@@ -241,7 +242,7 @@ ct_status ct__apply(const ct_op *op, const void *attr, int n_in, ct_tensor *cons
                     ct_tensor **out) {
   int n_out = op->n_out == 0 ? 1 : op->n_out == CT_VARIADIC ? *(const int *)attr : op->n_out;
   memset(out, 0, (size_t)n_out * sizeof *out);
-  traits have = {false, false};
+  traits have = {false, false, false};
   ct_status status = check_inputs(op, n_in, in, &have);
   if (CT__UNLIKELY(status != CT_OK)) return fail_all(status, n_out, out);
   ct__node *n = node_build(op, attr, n_in, in, n_out);

@@ -289,6 +289,9 @@ CT_API ct_tensor *ct_prod(ct_tensor *x, ct_axes axes, bool keepdims);
 /* Largest, smallest: NaN wins; ties share the cotangent evenly; no elements is CT_ESHAPE. */
 CT_API ct_tensor *ct_max(ct_tensor *x, ct_axes axes, bool keepdims);
 CT_API ct_tensor *ct_min(ct_tensor *x, ct_axes axes, bool keepdims);
+/* Whether some element, or every one, is true: bool to bool; of nothing false and true. */
+CT_API ct_tensor *ct_any(ct_tensor *x, ct_axes axes, bool keepdims);
+CT_API ct_tensor *ct_all(ct_tensor *x, ct_axes axes, bool keepdims);
 /* ln sum e^x without overflow; gx = gy softmax(x). */
 CT_API ct_tensor *ct_logsumexp(ct_tensor *x, ct_axes axes, bool keepdims);
 /* Position of the first largest (smallest) element along an axis, NaN first of all; i32. */
@@ -297,6 +300,15 @@ CT_API ct_tensor *ct_argmin(ct_tensor *x, int axis, bool keepdims);
 /* Sorted along an axis, stable, NaN last; *indices (may be NULL) gets the i32 positions. */
 CT_API ct_tensor *ct_sort(ct_tensor *x, int axis, bool descending, ct_tensor **indices);
 CT_API ct_tensor *ct_argsort(ct_tensor *x, int axis, bool descending);
+
+typedef struct ct_cumsum_opts {
+  bool exclusive; /* without the element itself */
+  bool reverse;   /* from the end */
+} ct_cumsum_opts;
+
+/* y[k] = sum of x[j] over j <= k along an axis; gx = the same of gy in the other direction. */
+CT_API ct_tensor *ct_cumsum(ct_tensor *x, int axis);
+CT_API ct_tensor *ct_cumsum_with(ct_tensor *x, int axis, ct_cumsum_opts opts);
 
 /* ---- shape: views where strides allow, all linear -------------------------------------------- */
 
@@ -315,6 +327,10 @@ CT_API ct_tensor *ct_stack(ct_list parts, int axis); /* along a new axis */
 /* n parts of x.dim[axis] / n, which must divide; out has room for n. */
 CT_API ct_status ct_split(ct_tensor *x, int axis, int n, ct_tensor **out);
 CT_API ct_tensor *ct_pad(ct_tensor *x, int axis, int64_t before, int64_t after); /* with zeros */
+/* x with ct_slice(x, axis, start, stop, step) replaced by u, which broadcasts to it; linear in both
+ * together. */
+CT_API ct_tensor *ct_update_slice(ct_tensor *x, ct_tensor *u, int axis, int64_t start, int64_t stop,
+                                  int64_t step);
 CT_API ct_tensor *ct_squeeze(ct_tensor *x, ct_axes axes);   /* extents of 1 leave; n == 0: all */
 CT_API ct_tensor *ct_expand_dims(ct_tensor *x, int axis);   /* a new extent of 1 at axis */
 CT_API ct_tensor *ct_flatten(ct_tensor *x, int first_axis); /* axes from first_axis on become one */
@@ -331,6 +347,16 @@ CT_API ct_tensor *ct_matmul(ct_tensor *a, ct_tensor *b);
 CT_API ct_tensor *ct_gather(ct_tensor *x, ct_tensor *indices, int axis);
 /* x with updates added at the places that ct_gather would read; equal indices add up in order. */
 CT_API ct_tensor *ct_scatter_add(ct_tensor *x, ct_tensor *indices, ct_tensor *updates, int axis);
+/* The same with updates in place of what was there: of equal indices the last one wins, and gets
+ * the cotangent. gx = gy, 0 at the places. */
+CT_API ct_tensor *ct_scatter_set(ct_tensor *x, ct_tensor *indices, ct_tensor *updates, int axis);
+/* y[..., j, ...] = x[..., indices[..., j, ...], ...]: an index of its own for each line along the
+ * axis; the other axes broadcast. gx = gy put back, added up. CT_EINDEX as above. */
+CT_API ct_tensor *ct_take_along_axis(ct_tensor *x, ct_tensor *indices, int axis);
+/* How many of the sorted numbers (n) are smaller than each x; from the right: smaller or equal. NaN
+ * is larger than all. With sorted (..., n) the leading axes of x are the same. i32, no derivative.
+ */
+CT_API ct_tensor *ct_searchsorted(ct_tensor *sorted, ct_tensor *x, bool right);
 /* 1 at the index, 0 elsewhere, along a new last axis of extent depth. No derivative. */
 CT_API ct_tensor *ct_one_hot(ct_tensor *indices, int64_t depth, ct_dtype dtype);
 
@@ -352,6 +378,80 @@ typedef struct ct_cross_entropy_opts {
 CT_API ct_tensor *ct_cross_entropy(ct_tensor *logits, ct_tensor *targets);
 CT_API ct_tensor *ct_cross_entropy_with(ct_tensor *logits, ct_tensor *targets,
                                         ct_cross_entropy_opts opts);
+
+/* ---- convolution and pooling ----------------------------------------------------------------- */
+
+typedef struct ct_conv2d_opts {
+  int64_t stride[2], padding[2], dilation[2]; /* of (h, w); stride and dilation 0 mean 1 */
+  int64_t groups;                             /* 0 means 1 */
+  int64_t output_padding[2]; /* of the transpose: rows and columns more, < stride or dilation */
+} ct_conv2d_opts;
+
+/* y[n,o,p] = sum x[n,i, p stride + k dilation - padding] w[o,i,k], k over the window and i over the
+ * channels of o's group: x (n, c, h, w), w (o, c/groups, k, l), f32 or f64, no flipping. Each is
+ * the other's derivative by x; that by w is conv2d again, with stride and dilation exchanged. */
+CT_API ct_tensor *ct_conv2d(ct_tensor *x, ct_tensor *w, ct_conv2d_opts opts);
+/* x (n, o, p, q) spread over the windows: gx of a conv2d with these weights (o, c/groups, k, l). */
+CT_API ct_tensor *ct_conv2d_transpose(ct_tensor *x, ct_tensor *w, ct_conv2d_opts opts);
+
+typedef struct ct_pool_opts {
+  int64_t kernel[2];
+  int64_t stride[2];  /* 0 means kernel */
+  int64_t padding[2]; /* < kernel */
+} ct_pool_opts;
+
+/* The largest element of each window over the last two axes; NaN wins, padding never does. The
+ * first of equal ones gets the cotangent. *positions (may be NULL) gets where it is, i32: row times
+ * width plus column. */
+CT_API ct_tensor *ct_maxpool(ct_tensor *x, ct_pool_opts opts, ct_tensor **positions);
+/* The mean of each window, padding counted as 0. gx = gy spread evenly. */
+CT_API ct_tensor *ct_avgpool(ct_tensor *x, ct_pool_opts opts);
+
+/* ---- compositions: made of the operations above, so differentiable as they are --------------- */
+
+/* (sum |x|^p)^(1/p) for any p, scaled so that nothing overflows; max |x| and min |x| for p = +-inf,
+ * the number of elements other than 0 for p = 0. Derivative 0 at 0. */
+CT_API ct_tensor *ct_norm(ct_tensor *x, double p, ct_axes axes, bool keepdims);
+/* sum (x - mean)^2 / (n - ddof), and its root; derivative of the root 0 at 0. */
+CT_API ct_tensor *ct_var(ct_tensor *x, ct_axes axes, int ddof, bool keepdims);
+CT_API ct_tensor *ct_std(ct_tensor *x, ct_axes axes, int ddof, bool keepdims);
+/* (x - mean) / sqrt(var + eps) over the axes: the core of layer normalisation. */
+CT_API ct_tensor *ct_layer_norm(ct_tensor *x, ct_axes axes, double eps);
+/* Sum and mean of what is not NaN; what is gets cotangent 0. The mean of nothing is NaN. */
+CT_API ct_tensor *ct_nansum(ct_tensor *x, ct_axes axes, bool keepdims);
+CT_API ct_tensor *ct_nanmean(ct_tensor *x, ct_axes axes, bool keepdims);
+/* The k largest along an axis, falling; *indices (may be NULL) gets where they are. */
+CT_API ct_tensor *ct_topk(ct_tensor *x, int64_t k, int axis, ct_tensor **indices);
+/* The middle one, or the mean of both, along an axis; NaN if one is there. */
+CT_API ct_tensor *ct_median(ct_tensor *x, int axis, bool keepdims);
+/* How many x lie in each edges[i] <= x < edges[i + 1], in the last bin also x = edges[n - 1]; i32
+ * (n - 1). Edges rise. No derivative. */
+CT_API ct_tensor *ct_histogram(ct_tensor *x, ct_tensor *edges);
+/* Product of x[j] over j <= k; right at zeros, too. */
+CT_API ct_tensor *ct_cumprod(ct_tensor *x, int axis);
+/* Largest x[j] over j <= k; NaN wins; the first of equal ones gets the cotangent. */
+CT_API ct_tensor *ct_cummax(ct_tensor *x, int axis);
+
+/* Sum of products over named axes, as NumPy's: "ij,jk->ik", "bij,bjk", "...i,i", "ii->i". Axes that
+ * the result does not have are summed over; without an arrow it has those named once, in order. An
+ * ellipsis stands for leading axes that broadcast. Operands are multiplied in pairs, the smallest
+ * product first, each as one matmul. Errors: CT_EARG for a bad specification, CT_ESHAPE. */
+CT_API ct_tensor *ct_einsum(const char *spec, ct_list x);
+/* Sum of products over pairs of axes of a and b; the others of a, then those of b. */
+CT_API ct_tensor *ct_tensordot(ct_tensor *a, ct_tensor *b, ct_axes a_axes, ct_axes b_axes);
+CT_API ct_tensor *ct_outer(ct_tensor *a, ct_tensor *b); /* a_i b_j, both flattened: a matrix */
+CT_API ct_tensor *ct_kron(ct_tensor *a, ct_tensor *b);  /* blocks a_ij b; at most 4 dimensions */
+
+CT_API ct_tensor *ct_diag(ct_tensor *x); /* vector to diagonal matrix, matrix to its diagonal */
+CT_API ct_tensor *ct_diagonal(ct_tensor *x, int a, int b);        /* of two axes: a new last axis */
+CT_API ct_tensor *ct_trace(ct_tensor *x);                         /* (..., m, n) -> (...) */
+CT_API ct_tensor *ct_tril(ct_tensor *x, int64_t k);               /* 0 where column > row + k */
+CT_API ct_tensor *ct_triu(ct_tensor *x, int64_t k);               /* 0 where column < row + k */
+CT_API ct_tensor *ct_roll(ct_tensor *x, int64_t shift, int axis); /* cyclic: y[i + shift] = x[i] */
+CT_API ct_tensor *ct_repeat(ct_tensor *x, int64_t n, int axis);   /* each element n times */
+CT_API ct_tensor *ct_tile(ct_tensor *x, ct_shape times); /* all of x, times.dim[i] along an axis */
+/* out[i] = x[i] along axis i of a grid, repeated along the others; vectors, at most 8. */
+CT_API ct_status ct_meshgrid(ct_list x, ct_tensor **out);
 
 /* ---- random numbers: a function of the key, no hidden state ---------------------------------- */
 

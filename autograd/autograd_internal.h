@@ -101,17 +101,11 @@ int ct__function_outputs(const ct_function *f);
 /* ---- for operations -------------------------------------------------------------------------- */
 
 /* The families, each a table that ends with NULL (registry.c lists them). */
-extern const ct_op *const ct__unary_ops[],
-    *const ct__binary_ops[], *const ct__reduce_ops[],
-                                 *const ct__sort_ops[],
-                                     *const ct__shape_ops[],
-                                         *const ct__index_ops[],
-                                             *const ct__matmul_ops[],
-                                                 *const ct__softmax_ops[],
-                                                     *const ct__random_ops[],
-                                                         *const ct__misc_ops[],
-                                                             *const ct__cross_entropy_ops[],
-                                                                 *const ct__function_ops[];
+typedef const ct_op *const ct__family[];
+extern ct__family ct__unary_ops, ct__binary_ops, ct__misc_ops, ct__reduce_ops, ct__sort_ops,
+    ct__shape_ops, ct__window_ops, ct__index_ops, ct__position_ops, ct__cumulative_ops,
+    ct__matmul_ops, ct__conv_ops, ct__pool_ops, ct__softmax_ops, ct__cross_entropy_ops,
+    ct__random_ops, ct__function_ops;
 
 static inline const ct_view *ct__in(const ct_call *c, int i) { return &c->in[i]->v; }
 static inline void ct__spec_set(ct_spec *s, ct_dtype dtype, int ndim, const int64_t *dim) {
@@ -124,6 +118,19 @@ ct_status ct__infer_like(const ct_call *c, ct_spec *out);
 /* Bit mask of axes; fails as c's infer would with CT_EARG for a bad or repeated one. 0 axes: all.
  */
 ct_status ct__axes_mask(const char *who, ct_axes axes, int ndim, unsigned *mask);
+/* For constructors that look into x: fails in the name of who if x is NULL or nil; makes an axis of
+ * x non-negative. */
+bool ct__given(const char *who, const ct_tensor *x);
+bool ct__given_axis(const char *who, const ct_tensor *x, int *axis);
+/* Ready-made eval for results that are always views: for callers that bring their own memory. */
+ct_status ct__view_eval(const ct_eval *e);
+/* The transpose of ct_take_along_axis: g's elements added up at their positions, in zeros like x.
+ */
+ct_tensor *ct__put_along(const ct_view *x, ct_tensor *indices, ct_tensor *g, int axis);
+/* i32, like indices: (o extent + indices[o,j,i]) inner + i, o and i over the axes before and behind
+ * `axis`: positions along an axis as positions in a flattened tensor. CT_EINDEX outside 0 <= index
+ * < extent. */
+ct_tensor *ct__flat_index(ct_tensor *indices, int axis, int64_t extent);
 /* A 0-d constant of x's dtype. */
 ct_tensor *ct__constant_like(const ct_tensor *x, double value);
 /* Ready-made jvp for operations linear in all float inputs together: the operation on the tangents.

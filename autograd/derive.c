@@ -59,22 +59,20 @@ ct_tensor *ct_hessian(ct_tensor *loss, ct_tensor *x) {
 
 /* Hands n tensors that the scope owns to its parent, or makes all of them nil. */
 static ct_status scope_return_all(ct_scope scope, ct_status status, int n, ct_tensor **t) {
-  for (int i = 0; i < n; i++) {
-    if (status != CT_OK) t[i] = ct_nil();
-    ct__ref(t[i]);
-  }
+  for (int i = 0; i < n && status == CT_OK; i++) ct__ref(t[i]);
   ct_status end = ct_scope_end(scope);
   for (int i = 0; i < n; i++) {
-    if (ct__is_nil(t[i])) continue;
-    if (t[i]->flags & CT__SCOPED)
-      ct__unref(t[i]);
-    else
+    bool scoped = status == CT_OK && (end != CT_OK || t[i]->flags & CT__SCOPED);
+    if (scoped)
+      ct__unref(t[i]); /* an outer scope has it */
+    else if (status == CT_OK)
       ct__own(t[i]);
+    if (status != CT_OK || end != CT_OK) t[i] = ct_nil();
   }
   return status == CT_OK ? end : status;
 }
 
-ct_status ct_hvp(ct_tensor *loss, ct_list x, ct_list v, ct_tensor **hv) {
+static ct_status hessian_product(ct_tensor *loss, ct_list x, ct_list v, ct_tensor **hv) {
   ct_status status = ct__check_list("ct_hvp", "x", x);
   if (status == CT_OK && !hv) status = ct__fail(CT_EARG, "ct_hvp: there is no room for results");
   if (status != CT_OK) return status;
@@ -87,7 +85,13 @@ ct_status ct_hvp(ct_tensor *loss, ct_list x, ct_list v, ct_tensor **hv) {
   return scope_return_all(scope, status, x.n, hv);
 }
 
-ct_status ct_ggn_vp(ct_tensor *loss, ct_tensor *y, ct_list x, ct_list v, ct_tensor **gv) {
+ct_status ct_hvp(ct_tensor *loss, ct_list x, ct_list v, ct_tensor **hv) {
+  bool was = ct__status_begin();
+  return ct__status_end(was, hessian_product(loss, x, v, hv));
+}
+
+static ct_status gauss_newton_product(ct_tensor *loss, ct_tensor *y, ct_list x, ct_list v,
+                                      ct_tensor **gv) {
   ct_status status = ct__check_list("ct_ggn_vp", "x", x);
   if (status == CT_OK && !gv) status = ct__fail(CT_EARG, "ct_ggn_vp: there is no room for results");
   if (status != CT_OK) return status;
@@ -97,6 +101,11 @@ ct_status ct_ggn_vp(ct_tensor *loss, ct_tensor *y, ct_list x, ct_list v, ct_tens
   if (status == CT_OK) status = ct_hvp(loss, CT_LIST(y), CT_LIST(dy), &h);
   if (status == CT_OK) status = ct_vjp_all(CT_LIST(y), CT_LIST(h), x, gv);
   return scope_return_all(scope, status, x.n, gv);
+}
+
+ct_status ct_ggn_vp(ct_tensor *loss, ct_tensor *y, ct_list x, ct_list v, ct_tensor **gv) {
+  bool was = ct__status_begin();
+  return ct__status_end(was, gauss_newton_product(loss, y, x, v, gv));
 }
 
 ct_tensor *ct_directional(ct_tensor *y, ct_tensor *x, ct_tensor *v, int k) {

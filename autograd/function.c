@@ -275,7 +275,7 @@ static void free_inputs(const ct_function *f, ct_tensor **in) {
   ct__free(in, (size_t)f->n_in * sizeof *in);
 }
 
-ct_status ct_run(const ct_function *f, ct_list inputs, ct_tensor **outputs) {
+static ct_status run_function(const ct_function *f, ct_list inputs, ct_tensor **outputs) {
   for (int o = 0; f && outputs && o < f->n_out; o++) outputs[o] = ct_nil();
   ct_status status = check_arguments("ct_run", f, inputs);
   if (status == CT_OK && !outputs && f->n_out > 0)
@@ -296,6 +296,11 @@ ct_status ct_run(const ct_function *f, ct_list inputs, ct_tensor **outputs) {
       outputs[o]->flags &= ~(unsigned)CT__CUT;
   }
   return status;
+}
+
+ct_status ct_run(const ct_function *f, ct_list inputs, ct_tensor **outputs) {
+  bool was = ct__status_begin();
+  return ct__status_end(was, run_function(f, inputs, outputs));
 }
 
 /* ---- a function as one operation ------------------------------------------------------------- */
@@ -360,7 +365,7 @@ static const ct_op call_op = {CT_OP,
                               .lo = -2,
                               .hi = 2};
 
-ct_status ct_call_function(ct_function *f, ct_list inputs, ct_tensor **outputs) {
+static ct_status call_it(ct_function *f, ct_list inputs, ct_tensor **outputs) {
   for (int o = 0; f && outputs && o < f->n_out; o++) outputs[o] = ct_nil();
   ct_status status = check_arguments("ct_call_function", f, inputs);
   if (status == CT_OK && !outputs && f->n_out > 0)
@@ -375,6 +380,11 @@ ct_status ct_call_function(ct_function *f, ct_list inputs, ct_tensor **outputs) 
   status = ct__apply(&call_op, &attr, f->n_in, in, outputs);
   free_inputs(f, in);
   return status;
+}
+
+ct_status ct_call_function(ct_function *f, ct_list inputs, ct_tensor **outputs) {
+  bool was = ct__status_begin();
+  return ct__status_end(was, call_it(f, inputs, outputs));
 }
 
 const ct_op *const ct__function_ops[] = {&call_op, NULL};

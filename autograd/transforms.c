@@ -356,11 +356,13 @@ static ct_status transform(const char *who, ct__mode mode, ct_list y, ct_list se
 }
 
 ct_status ct_vjp_all(ct_list y, ct_list gy, ct_list x, ct_tensor **gx) {
-  return transform("ct_vjp", CT__VJP, y, gy, x, gx);
+  bool was = ct__status_begin();
+  return ct__status_end(was, transform("ct_vjp", CT__VJP, y, gy, x, gx));
 }
 
 ct_status ct_jvp_all(ct_list y, ct_list x, ct_list dx, ct_tensor **dy) {
-  return transform("ct_jvp", CT__JVP, y, dx, x, dy);
+  bool was = ct__status_begin();
+  return ct__status_end(was, transform("ct_jvp", CT__JVP, y, dx, x, dy));
 }
 
 /* One of each: NULL is a mistake here, not a zero. */
@@ -380,7 +382,7 @@ ct_tensor *ct_jvp(ct_tensor *y, ct_tensor *x, ct_tensor *dx) {
   return transform_one("ct_jvp", CT__JVP, y, x, dx);
 }
 
-ct_status ct_grad(ct_tensor *loss, ct_list x, ct_tensor **gx) {
+static ct_status gradient(ct_tensor *loss, ct_list x, ct_tensor **gx) {
   char text[CT__SHAPE_TEXT];
   ct_tensor *one = NULL;
   ct_status status = CT_OK;
@@ -395,6 +397,11 @@ ct_status ct_grad(ct_tensor *loss, ct_list x, ct_tensor **gx) {
   if (status == CT_OK) return transform("ct_grad", CT__VJP, CT_LIST(loss), CT_LIST(one), x, gx);
   for (int k = 0; gx && k < x.n; k++) gx[k] = ct_nil();
   return status;
+}
+
+ct_status ct_grad(ct_tensor *loss, ct_list x, ct_tensor **gx) {
+  bool was = ct__status_begin();
+  return ct__status_end(was, gradient(loss, x, gx));
 }
 
 ct_status ct_value_and_grad(ct_tensor *loss, ct_list x, double *value, ct_tensor **gx) {

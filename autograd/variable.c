@@ -22,7 +22,7 @@ static void keep_layout(const ct_view *x, ct_view *dst) {
 }
 
 ct_tensor *ct_variable(ct_tensor *t) {
-  if (ct__check_value("ct_variable", t) != CT_OK) return ct_nil();
+  if (ct__check_operand("ct_variable", t) != CT_OK) return ct_nil();
   ct_tensor *v = ct__tensor_alloc(t->v.dtype, t->v.ndim, t->v.dim);
   if (!v) return ct_nil();
   if (t->v.size > 0) keep_layout(&t->v, &v->v);

@@ -223,7 +223,7 @@ static ct_status map_recipe(map *m, ct_list y, ct_list x, ct_list batched, ct_vm
   return status;
 }
 
-ct_status ct_vmap(ct_list y, ct_list x, ct_list batched, ct_vmap_opts opts, ct_tensor **out) {
+static ct_status vmap(ct_list y, ct_list x, ct_list batched, ct_vmap_opts opts, ct_tensor **out) {
   if (!out && y.n > 0) return ct__fail(CT_EARG, "ct_vmap: there is no room for results");
   for (int o = 0; o < y.n; o++) out[o] = ct_nil();
   ct_status status = ct__check_list("ct_vmap", "y", y);
@@ -240,4 +240,9 @@ ct_status ct_vmap(ct_list y, ct_list x, ct_list batched, ct_vmap_opts opts, ct_t
   ct__free(m.in, bytes);
   for (int o = 0; status != CT_OK && o < y.n; o++) out[o] = ct_nil();
   return status;
+}
+
+ct_status ct_vmap(ct_list y, ct_list x, ct_list batched, ct_vmap_opts opts, ct_tensor **out) {
+  bool was = ct__status_begin();
+  return ct__status_end(was, vmap(y, x, batched, opts, out));
 }

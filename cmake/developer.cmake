@@ -79,8 +79,9 @@ if(NOT COTANGENT_SANITIZE)
     $<TARGET_FILE:cotangent> $<TARGET_FILE:cotangent_static>)
   add_test(NAME headers COMMAND ${scripts}/check_headers.sh ${include_tree})
   add_test(NAME package COMMAND ${scripts}/check_package.sh ${CMAKE_COMMAND} ${PROJECT_BINARY_DIR})
+  add_test(NAME abuse COMMAND ${scripts}/check_abuse.sh $<TARGET_FILE:cotangent>)
   add_test(NAME readme COMMAND ${scripts}/check_readme.sh)
-  set_tests_properties(symbols headers package readme PROPERTIES LABELS package)
+  set_tests_properties(symbols headers package abuse readme PROPERTIES LABELS package)
 
   add_test(NAME tsan WORKING_DIRECTORY ${PROJECT_SOURCE_DIR} COMMAND
     sh -c "cmake --preset tsan && cmake --build --preset tsan && ctest --preset tsan")

@@ -7,6 +7,7 @@ enum { MESSAGE_SIZE = 512 };
 
 static _Thread_local struct {
   ct_status code;
+  bool old; /* from before the status function that is running: its own first error replaces it */
   char text[MESSAGE_SIZE];
 } pending;
 
@@ -14,13 +15,25 @@ static _Thread_local struct {
  * out of memory can be told like everything else. */
 static ct_status funnel(bool replace, ct_status code, const char *format, va_list args) {
   if (code == CT_OK) code = CT_EARG;
-  if (pending.code == CT_OK || replace) {
+  if (pending.code == CT_OK || pending.old || replace) {
     char text[MESSAGE_SIZE]; /* an argument may be the old message */
     vsnprintf(text, sizeof text, format, args);
     memcpy(pending.text, text, sizeof text);
     pending.code = code;
+    pending.old = false;
   }
   return code;
+}
+
+bool ct__status_begin(void) {
+  bool was = pending.old;
+  pending.old = pending.code != CT_OK;
+  return was;
+}
+
+ct_status ct__status_end(bool was, ct_status status) {
+  pending.old = pending.old && was;
+  return status;
 }
 
 ct_status ct__fail(ct_status code, const char *format, ...) {

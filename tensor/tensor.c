@@ -163,6 +163,11 @@ ct_status ct__check_value(const char *who, const ct_tensor *t) {
   return CT_OK;
 }
 
+ct_status ct__check_operand(const char *who, const ct_tensor *t) {
+  if (t && t->buffer && !ct__stale(t)) return CT_OK;
+  return ct_error_code() != CT_OK ? ct_error_code() : ct__check_value(who, t);
+}
+
 ct_status ct__check_writable(const char *who, const ct_tensor *t) {
   if (!t) return ct__fail_status(CT_EARG, "%s: got NULL", who);
   if (ct__is_nil(t)) return ct__pending(who);

@@ -28,6 +28,10 @@ ct_status ct__fail_status(ct_status code, const char *format, ...) CT_PRINTF(2, 
 /* fails and returns nil */
 ct_tensor *ct__nil(ct_status code, const char *format, ...) CT_PRINTF(2, 3);
 /* the pending error, or CT_ENIL naming who; for functions given a nil */
+/* Around a status function that is made of functions which keep the first error: an error that was
+ * pending before is kept on success and replaced by the first new one. */
+bool ct__status_begin(void);
+ct_status ct__status_end(bool was, ct_status status);
 ct_status ct__pending(const char *who);
 
 /* ---- buffers --------------------------------------------------------------------------------- */
@@ -97,6 +101,8 @@ void ct__recipe_unref(ct_recipe *r);
 /* CT_OK if t is a live value: not NULL, not nil, not symbolic, not stale. Fails as a status
  * function named who. */
 ct_status ct__check_value(const char *who, const ct_tensor *t);
+/* The same for a function that returns a tensor: a pending error is kept. */
+ct_status ct__check_operand(const char *who, const ct_tensor *t);
 /* CT_OK if a write to t is allowed at all. */
 ct_status ct__check_writable(const char *who, const ct_tensor *t);
 /* Notes a write to t's buffer: restamps t, makes every other user of the old values stale. */

@@ -137,6 +137,7 @@ static void test_unrecorded_is_an_error(void **state) {
   assert_ok(ct_scope_end(quiet));
   assert_false(ct_is_recorded(y));
   assert_fails(ct_grad(y, CT_LIST(v), &g), CT_ERECORD, "while recording was off");
+  assert_fails(ct_grad(ct_exp(y), CT_LIST(v), &g), CT_ERECORD, "while recording was off");
   assert_ok(ct_grad(ct_mul(y, v), CT_LIST(v), &g)); /* a constant to both modes */
   assert_near(item(g), 4, 0);
   ct_release(&y);
@@ -202,6 +203,26 @@ static void test_wrong_arguments(void **state) {
   assert_fails(ct_grad(ct_nil(), CT_LIST(x), g), CT_ENIL, "");
   ct_release(&x);
   ct_release(&i);
+  assert_ok(ct_scope_end(s));
+}
+
+/* A status function replaces an older error, a tensor function keeps it, success changes nothing.
+ */
+static void test_which_error_is_kept(void **state) {
+  (void)state;
+  ct_scope s = ct_scope_begin();
+  ct_tensor *x = ct_variable(ct_ones(CT_F64, CT_SHAPE(3))), *g[1];
+  ct_reshape(x, CT_SHAPE(4));
+  assert_ok(ct_grad(ct_sum(x, CT_ALL, false), CT_LIST(x), g));
+  assert_non_null(strstr(ct_error_message(), "reshape"));
+  assert_true(ct_is_nil(ct_matmul(x, ct_ones(CT_F64, CT_SHAPE(2, 2)))));
+  assert_non_null(strstr(ct_error_message(), "reshape"));
+  assert_int_equal(ct_grad(ct_reshape(x, CT_SHAPE(4)), CT_LIST(x), g), CT_ESHAPE);
+  assert_non_null(strstr(ct_error_message(), "reshape")); /* given a nil: the pending error */
+  assert_int_equal(ct_grad(x, CT_LIST(x), g), CT_ESHAPE);
+  assert_non_null(strstr(ct_error_message(), "one element"));
+  ct_error_clear();
+  ct_release(&x);
   assert_ok(ct_scope_end(s));
 }
 
@@ -412,6 +433,7 @@ int main(void) {
       cmocka_unit_test(test_overwritten_values_are_found),
       cmocka_unit_test(test_assign_from_own_view),
       cmocka_unit_test(test_wrong_arguments),
+      cmocka_unit_test(test_which_error_is_kept),
       cmocka_unit_test(test_outputs_that_nobody_holds),
       cmocka_unit_test(test_the_same_code_symbolically),
       cmocka_unit_test(test_function_inside_a_recipe),

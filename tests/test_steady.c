@@ -75,7 +75,7 @@ static void evaluate(trainer *t) {
 
 static void test_steps_allocate_nothing(void **state) {
   (void)state;
-  if (!HEAP_COUNTED) skip();
+  if (!heap_watched()) skip();
   make_optim *const optims[] = {plain, momentum, adam, adamw};
   for (int k = 0; k < 4; k++) {
     trainer t;
@@ -95,7 +95,7 @@ static void test_steps_allocate_nothing(void **state) {
 /* Second derivatives, too. */
 static void test_hessian_vector_products_allocate_nothing(void **state) {
   (void)state;
-  if (!HEAP_COUNTED) skip();
+  if (!heap_watched()) skip();
   ct_scope all = ct_scope_begin();
   ct_tensor *w = ct_variable(ct_randn(ct_key(1), CT_F32, CT_SHAPE(16, 8)));
   ct_tensor *x = ct_randn(ct_key(2), CT_F32, CT_SHAPE(4, 16)),
@@ -117,7 +117,7 @@ static void test_hessian_vector_products_allocate_nothing(void **state) {
 /* A function that is made once and run often. */
 static void test_runs_allocate_nothing(void **state) {
   (void)state;
-  if (!HEAP_COUNTED) skip();
+  if (!heap_watched()) skip();
   ct_scope all = ct_scope_begin();
   ct_tensor *x = ct_placeholder(CT_F32, CT_SHAPE(8, 8)), *one = ct_ones(CT_F32, CT_SHAPE(8, 8)), *y;
   ct_function *f = ct_function_new(CT_LIST(x), CT_LIST(ct_softmax(ct_matmul(x, ct_exp(x)), 1)));
@@ -136,7 +136,7 @@ static void test_runs_allocate_nothing(void **state) {
 
 static void test_memory_stays_flat(void **state) {
   (void)state;
-  if (!HEAP_COUNTED) skip();
+  if (!heap_watched()) skip();
   trainer t;
   begin(&t, adam);
   for (int i = 0; i < WARM; i++) step(&t);
@@ -157,7 +157,7 @@ static void test_memory_stays_flat(void **state) {
 /* Everything that was taken is given back. */
 static void test_nothing_stays_behind(void **state) {
   (void)state;
-  if (!HEAP_COUNTED) skip();
+  if (!heap_watched()) skip();
   long live = 0;
   for (int round = 0; round < 3; round++) {
     trainer t;

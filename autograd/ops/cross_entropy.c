@@ -1,4 +1,5 @@
 /* cross_entropy.c - softmax and cross entropy in one pass over the logits, and its derivative. */
+#include "batch.h"
 #include "lines.h"
 
 typedef struct loss_attr {
@@ -112,6 +113,12 @@ static ct_tensor *row_cotangent(const ct_call *c, ct_tensor *gy) {
   return reduction_of(c) == CT_MEAN && n > 0 ? ct_scale(gy, 1 / (double)n) : gy;
 }
 
+/* Batch rules see all rows of a batch as rows of one matrix: logits, targets and what else has them
+ * in front. */
+static ct_tensor *all_rows(ct_tensor *const *in, const bool *batched, int i, int64_t n) {
+  return join_axes(batch_whole(in, batched, i, n), 2);
+}
+
 /* ---- cross_entropy_grad: the derivative in one pass ------------------------------------------ */
 
 /* gx = (softmax(logits) sum_j t_j - t) gy, gy / n for the mean; 0 where gy is 0. */
@@ -152,6 +159,21 @@ static void grad_fallback(const ct_call *c, ct_tensor **y) {
   y[0] = ct_mul0(row_cotangent(c, c->in[2]), ct_sub(p, t));
 }
 
+static const ct_op cross_entropy_grad_op;
+
+static void grad_batch(const ct_call *c, ct_tensor *const *in, const bool *batched,
+                       ct_tensor **out) {
+  int64_t n = batch_size(c, in, batched), rows = ct__in(c, 0)->dim[0];
+  loss_attr each = {smoothing_of(c), CT_EACH};
+  ct_tensor *gy = in[2];
+  if (reduction_of(c) == CT_MEAN && rows > 0) gy = ct_scale(gy, 1 / (double)rows);
+  if (reduction_of(c) != CT_EACH) gy = ct_expand_dims(gy, -1);
+  gy = ct_broadcast_to(gy, CT_SHAPE(n, rows));
+  out[0] = cut_axis(CT__APPLY(&cross_entropy_grad_op, &each, all_rows(in, batched, 0, n),
+                              all_rows(in, batched, 1, n), ct_reshape(gy, CT_SHAPE(n * rows))),
+                    n, rows);
+}
+
 static const ct_op cross_entropy_grad_op = {
     CT_OP,
     .name = "cross_entropy_grad",
@@ -160,6 +182,7 @@ static const ct_op cross_entropy_grad_op = {
     .attr_size = sizeof(loss_attr),
     .infer = grad_infer,
     .eval = grad_eval,
+    .batch = grad_batch,
     .fallback = grad_fallback,
     .lo = -3,
     .hi = 3,
@@ -209,6 +232,19 @@ static void cross_entropy_vjp(const ct_call *c, ct_tensor *const *gy, ct_tensor 
         ct_mul0(ct_scale(row_cotangent(c, gy[0]), smoothing_of(c) - 1), ct_log_softmax(logits, 1));
 }
 
+/* The losses of all rows, then one mean or sum for each element of the batch. */
+static void cross_entropy_batch(const ct_call *c, ct_tensor *const *in, const bool *batched,
+                                ct_tensor **out) {
+  int64_t n = batch_size(c, in, batched), rows = ct__in(c, 0)->dim[0];
+  loss_attr each = {smoothing_of(c), CT_EACH};
+  ct_tensor *y = CT__APPLY(c->op, &each, all_rows(in, batched, 0, n), all_rows(in, batched, 1, n));
+  y = ct_reshape(y, CT_SHAPE(n, rows));
+  ct_reduction reduction = reduction_of(c);
+  out[0] = reduction == CT_EACH   ? y
+           : reduction == CT_MEAN ? ct_mean(y, CT_AXES(1), false)
+                                  : ct_sum(y, CT_AXES(1), false);
+}
+
 static void cross_entropy_fallback(const ct_call *c, ct_tensor **y) {
   ct_tensor *terms = ct_mul0(smoothed(c), ct_log_softmax(c->in[0], 1));
   ct_tensor *each = ct_neg(ct_sum(terms, CT_AXES(1), false));
@@ -227,6 +263,7 @@ static const ct_op cross_entropy_op = {
     .infer = cross_entropy_infer,
     .eval = cross_entropy_eval,
     .vjp = cross_entropy_vjp,
+    .batch = cross_entropy_batch,
     .fallback = cross_entropy_fallback,
     .lo = -3,
     .hi = 3,

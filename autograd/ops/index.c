@@ -1,5 +1,5 @@
 /* index.c - operations that read or write at positions given by an i32 tensor. */
-#include "../autograd_internal.h"
+#include "batch.h"
 
 /* ---- rows: what gather and scatter_add share ------------------------------------------------- */
 
@@ -133,6 +133,10 @@ COPY_ROW(copy_row_1, uint8_t)
 COPY_ROW(copy_row_4, uint32_t)
 COPY_ROW(copy_row_8, uint64_t)
 
+static ct_loop *copy_row(size_t item) {
+  return item == 1 ? copy_row_1 : item == 4 ? copy_row_4 : copy_row_8;
+}
+
 static ct_status gather_infer(const ct_call *c, ct_spec *out) {
   int axis = *(const int *)c->attr;
   return list_infer(c, &axis, out);
@@ -143,17 +147,54 @@ static ct_status gather_eval(const ct_eval *e) {
   int axis = ct__axis(*(const int *)e->attr, x->ndim);
   ct_status status = read_indices(e, indices, x->dim[axis]);
   if (status != CT_OK) return status;
-  size_t item = ct_dtype_size(x->dtype);
   each_row(&(rows){x, axis, 1}, &(rows){e->out[0], axis, indices->ndim}, true, e->work,
-           indices->size,
-           item == 1   ? copy_row_1
-           : item == 4 ? copy_row_4
-                       : copy_row_8);
+           indices->size, copy_row(ct_dtype_size(x->dtype)));
   return CT_OK;
 }
 
 static void gather_vjp(const ct_call *c, ct_tensor *const *gy, ct_tensor **gx) {
   gx[0] = ct_scatter_add(ct__zeros_like(c->in[0]), c->in[1], gy[0], *(const int *)c->attr);
+}
+
+/* Indices of a batch into a table each: one table after another, (n extent, rest). */
+static ct_tensor *flat_rows(ct_tensor *indices, int64_t n, int64_t extent) {
+  ct_shape shape = ct_shape_of(indices);
+  int64_t each = n > 0 ? ct_size(indices) / n : 0;
+  ct_tensor *flat = ct__flat_index(ct_reshape(indices, CT_SHAPE(n, each)), 1, extent);
+  return ct_reshape(flat, shape);
+}
+
+/* (n, before, extent, behind) as (n extent, before, behind). */
+static ct_tensor *flat_table(ct_tensor *x, int axis) {
+  return join_axes(move_axis(x, axis + 1, 1), 2);
+}
+
+/* (n, before, j, behind) <-> (n, j, before, behind), j the axes of the indices. */
+static ct_tensor *list_axes(ct_tensor *list, int axis, int n_mid, bool forward) {
+  ct_axes axes = {.n = ct_ndim(list)};
+  for (int i = 0; i < axes.n; i++) {
+    int to = i < 1 || i > axis + n_mid ? i : i <= axis ? i + n_mid : i - axis;
+    if (forward)
+      axes.at[to] = i;
+    else
+      axes.at[i] = to;
+  }
+  return ct_permute(list, axes);
+}
+
+static void gather_batch(const ct_call *c, ct_tensor *const *in, const bool *batched,
+                         ct_tensor **out) {
+  int64_t n = batch_size(c, in, batched);
+  int axis = ct__axis(*(const int *)c->attr, ct__in(c, 0)->ndim), n_mid = ct__in(c, 1)->ndim;
+  if (!batched[1]) {
+    out[0] = ct_gather(in[0], in[1], axis + 1);
+  } else if (!batched[0]) {
+    out[0] = move_axis(ct_gather(in[0], in[1], axis), axis, 0);
+  } else {
+    int64_t extent = ct__in(c, 0)->dim[axis];
+    ct_tensor *list = ct_gather(flat_table(in[0], axis), flat_rows(in[1], n, extent), 0);
+    out[0] = list_axes(list, axis, n_mid, false);
+  }
 }
 
 static const ct_op gather_op = {CT_OP,
@@ -166,6 +207,7 @@ static const ct_op gather_op = {CT_OP,
                                 .work = index_work,
                                 .eval = gather_eval,
                                 .vjp = gather_vjp,
+                                .batch = gather_batch,
                                 .lo = -2,
                                 .hi = 2};
 
@@ -173,9 +215,10 @@ ct_tensor *ct_gather(ct_tensor *x, ct_tensor *indices, int axis) {
   return CT__APPLY(&gather_op, &axis, x, indices);
 }
 
-/* ---- scatter_add: y = x, then y[o, index[j], i] += u[o, j, i] in the order of j. Linear in x and u
- * together; gx = gy, gu = gather(gy, index)
- * --------------------------------------------------------- */
+/* ---- scatter_add and scatter_set: linear in x and u together --------------------------------- */
+
+/* scatter_add: y = x, then y[o, index[j], i] += u[o, j, i] in the order of j.
+ * gx = gy, gu = gather(gy, index). */
 
 #define ADD_ROW(name, T, sum)                                                                      \
   static void name(int64_t n, char *const *p, const int64_t *s, const void *attr) {                \
@@ -196,13 +239,12 @@ ADD_ROW(add_row_i32, int32_t, WRAP_PLUS)
 static ct_loop *const add_row[CT_DTYPES] = {
     [CT_F32] = add_row_f32, [CT_F64] = add_row_f64, [CT_I32] = add_row_i32};
 
-static ct_status scatter_infer(const ct_call *c, ct_spec *out) {
+static ct_status put_infer(const ct_call *c, ct_spec *out) {
   const ct_view *x = ct__in(c, 0), *updates = ct__in(c, 2);
   int axis = *(const int *)c->attr;
   ct_status status = list_infer(c, &axis, out);
   if (status != CT_OK) return status;
-  if (!add_row[x->dtype] || updates->dtype != x->dtype)
-    return ct_fail(c, CT_EDTYPE, "want x and updates of one dtype, f32, f64 or i32");
+  if (updates->dtype != x->dtype) return ct_fail(c, CT_EDTYPE, "want x and updates of one dtype");
   if (!ct_shape_equal(out->shape, ct__shape_of_view(updates))) {
     char text[CT__SHAPE_TEXT];
     return ct_fail(c, CT_ESHAPE, "want updates of shape %s",
@@ -212,20 +254,44 @@ static ct_status scatter_infer(const ct_call *c, ct_spec *out) {
   return CT_OK;
 }
 
-static ct_status scatter_eval(const ct_eval *e) {
+static ct_status scatter_infer(const ct_call *c, ct_spec *out) {
+  if (!add_row[ct__in(c, 0)->dtype]) return ct_fail(c, CT_EDTYPE, "want f32, f64 or i32");
+  return put_infer(c, out);
+}
+
+/* row(update, place) for each update in order. */
+static ct_status put_rows(const ct_eval *e, ct_loop *row) {
   const ct_view *x = e->in[0], *indices = e->in[1], *y = e->out[0];
   int axis = ct__axis(*(const int *)e->attr, x->ndim);
   ct_status status = read_indices(e, indices, x->dim[axis]);
   if (status != CT_OK) return status;
   ct__copy(x, e->out[0]);
   each_row(&(rows){e->in[2], axis, indices->ndim}, &(rows){y, axis, 1}, false, e->work,
-           indices->size, add_row[x->dtype]);
+           indices->size, row);
   return CT_OK;
 }
+
+static ct_status scatter_eval(const ct_eval *e) { return put_rows(e, add_row[e->in[0]->dtype]); }
 
 static void scatter_vjp(const ct_call *c, ct_tensor *const *gy, ct_tensor **gx) {
   gx[0] = gy[0];
   if (ct_wants(c, 2)) gx[2] = ct_gather(gy[0], c->in[1], *(const int *)c->attr);
+}
+
+static void scatter_batch(const ct_call *c, ct_tensor *const *in, const bool *batched,
+                          ct_tensor **out) {
+  int64_t n = batch_size(c, in, batched);
+  int axis = ct__axis(*(const int *)c->attr, ct__in(c, 0)->ndim), to = batched[1] ? 0 : axis + 1;
+  int64_t extent = ct__in(c, 0)->dim[axis];
+  ct_tensor *x = batch_whole(in, batched, 0, n), *indices = in[1];
+  ct_tensor *updates = batch_whole(in, batched, 2, n);
+  if (batched[1]) {
+    x = flat_table(x, axis);
+    indices = flat_rows(indices, n, extent);
+    updates = list_axes(updates, axis, ct__in(c, 1)->ndim, true);
+  }
+  out[0] = CT__APPLY(c->op, &to, x, indices, updates);
+  if (batched[1]) out[0] = move_axis(cut_axis(out[0], n, extent), 1, axis + 1);
 }
 
 static const ct_op scatter_add_op = {CT_OP,
@@ -238,11 +304,57 @@ static const ct_op scatter_add_op = {CT_OP,
                                      .eval = scatter_eval,
                                      .vjp = scatter_vjp,
                                      .jvp = ct__jvp_joint,
+                                     .batch = scatter_batch,
                                      .lo = -2,
                                      .hi = 2};
 
 ct_tensor *ct_scatter_add(ct_tensor *x, ct_tensor *indices, ct_tensor *updates, int axis) {
   return CT__APPLY(&scatter_add_op, &axis, x, indices, updates);
+}
+
+/* scatter_set: y = x, then y[o, index[j], i] = u[o, j, i] in the order of j: the last one wins.
+ * gx = gy, 0 at the places; gu = gather(gy, index), 0 for those that did not win. */
+static ct_status set_eval(const ct_eval *e) {
+  return put_rows(e, copy_row(ct_dtype_size(e->in[0]->dtype)));
+}
+
+/* Which of the updates are the last ones of their place; bool, the indices' axes and extents of 1
+ * behind them, for the axes of x behind `axis`. */
+static ct_tensor *winners(const ct_call *c, int axis) {
+  ct_tensor *indices = c->in[1];
+  ct_shape shape = ct_shape_of(indices);
+  ct_tensor *order = ct_arange(CT_I32, 0, (double)ct_size(indices), 1);
+  ct_tensor *last = ct_zeros(CT_I32, CT_SHAPE(ct__in(c, 0)->dim[axis]));
+  order = ct_reshape(order, shape);
+  last = ct_scatter_set(last, indices, order, 0);
+  for (int i = axis + 1; i < ct__in(c, 0)->ndim; i++) shape.dim[shape.n++] = 1;
+  return ct_reshape(ct_eq(order, ct_gather(last, indices, 0)), shape);
+}
+
+static void set_vjp(const ct_call *c, ct_tensor *const *gy, ct_tensor **gx) {
+  int axis = ct__axis(*(const int *)c->attr, ct__in(c, 0)->ndim);
+  if (ct_wants(c, 0)) gx[0] = ct_scatter_set(gy[0], c->in[1], ct__zeros_like(c->in[2]), axis);
+  if (ct_wants(c, 2))
+    gx[2] =
+        ct_where(winners(c, axis), ct_gather(gy[0], c->in[1], axis), ct__constant_like(gy[0], 0));
+}
+
+static const ct_op scatter_set_op = {CT_OP,
+                                     .name = "scatter_set",
+                                     .doc = "y = x with updates at [..., indices, ...], last wins",
+                                     .n_in = 3,
+                                     .attr_size = sizeof(int),
+                                     .infer = put_infer,
+                                     .work = index_work,
+                                     .eval = set_eval,
+                                     .vjp = set_vjp,
+                                     .jvp = ct__jvp_joint,
+                                     .batch = scatter_batch,
+                                     .lo = -2,
+                                     .hi = 2};
+
+ct_tensor *ct_scatter_set(ct_tensor *x, ct_tensor *indices, ct_tensor *updates, int axis) {
+  return CT__APPLY(&scatter_set_op, &axis, x, indices, updates);
 }
 
 /* ---- one_hot: y[j, i] = 1 where i == index[j], else 0 ---------------------------------------- */
@@ -283,6 +395,12 @@ static ct_status one_hot_eval(const ct_eval *e) {
   return CT_OK;
 }
 
+static void one_hot_batch(const ct_call *c, ct_tensor *const *in, const bool *batched,
+                          ct_tensor **out) {
+  (void)batched;
+  out[0] = CT__APPLY(c->op, c->attr, in[0]);
+}
+
 static const ct_op one_hot_op = {CT_OP,
                                  .name = "one_hot",
                                  .doc = "y = 1 at the index along a new last axis, 0 elsewhere",
@@ -291,11 +409,13 @@ static const ct_op one_hot_op = {CT_OP,
                                  .attr_size = sizeof(one_hot),
                                  .infer = one_hot_infer,
                                  .work = one_hot_work,
-                                 .eval = one_hot_eval};
+                                 .eval = one_hot_eval,
+                                 .batch = one_hot_batch};
 
 ct_tensor *ct_one_hot(ct_tensor *indices, int64_t depth, ct_dtype dtype) {
   one_hot a = {depth, dtype};
   return CT__APPLY(&one_hot_op, &a, indices);
 }
 
-const ct_op *const ct__index_ops[] = {&gather_op, &scatter_add_op, &one_hot_op, NULL};
+const ct_op *const ct__index_ops[] = {&gather_op, &scatter_add_op, &scatter_set_op, &one_hot_op,
+                                      NULL};

@@ -1,4 +1,5 @@
 /* matmul.c - matrix products over leading batch axes. */
+#include "batch.h"
 #include "lines.h"
 
 static ct_status matmul_infer(const ct_call *c, ct_spec *out) {
@@ -78,7 +79,7 @@ static ct_status matmul_eval(const ct_eval *e) {
   return status;
 }
 
-static ct_tensor *rows_joined(ct_tensor *x) { return ct_reshape(x, CT_SHAPE(-1, ct_dim(x, -1))); }
+static ct_tensor *rows_joined(ct_tensor *x) { return join_axes(x, ct_ndim(x) - 1); }
 
 /* y = a b: (..., m, k) (..., k, n) -> (..., m, n).   ga = gy b^T,  gb = a^T gy. */
 static void matmul_vjp(const ct_call *c, ct_tensor *const *gy, ct_tensor **gx) {
@@ -93,6 +94,39 @@ static void matmul_vjp(const ct_call *c, ct_tensor *const *gy, ct_tensor **gx) {
   gx[1] = ct_matmul(ct_transpose(a, -1, -2), g);
 }
 
+/* x with the new axis, and `rank` axes behind it. */
+static ct_tensor *of_rank(ct_tensor *x, int rank) {
+  ct_shape from = ct_shape_of(x), to = {.n = rank + 1, .dim = {from.dim[0]}};
+  int missing = to.n - from.n;
+  for (int i = 1; i < to.n && i < CT_MAX_DIMS; i++)
+    to.dim[i] = i <= missing ? 1 : from.dim[i - missing];
+  return missing ? ct_reshape(x, to) : x;
+}
+
+/* All rows of a times one matrix b is one product. */
+static ct_tensor *rows_times(ct_tensor *a, ct_tensor *b) {
+  ct_shape shape = ct_shape_of(a);
+  shape.dim[shape.n - 1] = ct_dim(b, 1);
+  return ct_reshape(ct_matmul(rows_joined(a), b), shape);
+}
+
+/* Where one side is the same matrix for all, one product does it. */
+static void matmul_batch(const ct_call *c, ct_tensor *const *in, const bool *batched,
+                         ct_tensor **out) {
+  int a_rank = ct__in(c, 0)->ndim, b_rank = ct__in(c, 1)->ndim;
+  int rank = a_rank > b_rank ? a_rank : b_rank;
+  if (!batched[1] && b_rank == 2) {
+    out[0] = rows_times(in[0], in[1]);
+  } else if (!batched[0] && a_rank == 2) {
+    ct_tensor *columns = ct_transpose(in[1], -1, -2);
+    out[0] = ct_transpose(rows_times(columns, ct_transpose(in[0], 0, 1)), -1, -2);
+  } else {
+    ct_tensor *a = batched[0] ? of_rank(in[0], rank) : in[0];
+    ct_tensor *b = batched[1] ? of_rank(in[1], rank) : in[1];
+    out[0] = ct_matmul(a, b);
+  }
+}
+
 static const ct_op matmul_op = {
     CT_OP,
     .name = "matmul",
@@ -102,6 +136,7 @@ static const ct_op matmul_op = {
     .infer = matmul_infer,
     .eval = matmul_eval,
     .vjp = matmul_vjp,
+    .batch = matmul_batch,
     .lo = -2,
     .hi = 2,
 };

@@ -74,6 +74,9 @@ REDUCERS(prod, MUL, MUL, uint64_t, 1, 1, to_i32)
 REDUCERS(max, NAN_MAX, MAX, int64_t, -INFINITY, INT64_MIN, to_u8)
 REDUCERS(min, NAN_MIN, MIN, int64_t, INFINITY, INT64_MAX, to_u8)
 
+static const ct__reducer any_reducer = {max_u8, to_u8, 0, 0, true};
+static const ct__reducer all_reducer = {min_u8, to_u8, 0, 1, true};
+
 static const ct__reducer mean_reducers[CT_DTYPES] = {
     [CT_F32] = {sum_f32, mean_to_f32, 0, 0, false},
     [CT_F64] = {sum_f64, mean_to_f64, 0, 0, false},
@@ -162,7 +165,16 @@ static ct_tensor *reduce(const ct_op *op, ct_tensor *x, ct_axes axes, bool keepd
   return CT__APPLY(op, &attr, x);
 }
 
-#define REDUCE_OP .size = sizeof(ct_op), .n_in = 1, .attr_size = sizeof(reduce_attr)
+static void reduce_batch(const ct_call *c, ct_tensor *const *in, const bool *batched,
+                         ct_tensor **out) {
+  (void)batched;
+  reduce_attr attr = *attr_of(c);
+  attr.axes <<= 1;
+  out[0] = CT__APPLY(c->op, &attr, in[0]);
+}
+
+#define REDUCE_OP                                                                                  \
+  .size = sizeof(ct_op), .n_in = 1, .attr_size = sizeof(reduce_attr), .batch = reduce_batch
 
 /* ---- sum and mean ---------------------------------------------------------------------------- */
 
@@ -317,6 +329,41 @@ ct_tensor *ct_max(ct_tensor *x, ct_axes axes, bool keepdims) {
 }
 ct_tensor *ct_min(ct_tensor *x, ct_axes axes, bool keepdims) {
   return reduce(&min_op, x, axes, keepdims);
+}
+
+/* ---- any and all ----------------------------------------------------------------------------- */
+
+/* Whether one element, or every one, is true: bool to bool; of nothing false and true. */
+static ct_status infer_bool(const ct_call *c, ct_spec *out) {
+  if (ct__in(c, 0)->dtype != CT_BOOL)
+    return ct_fail(c, CT_EDTYPE, "want bool (comparisons give it)");
+  return infer_reduced(c, CT_BOOL, out);
+}
+
+static ct_status any_eval(const ct_eval *e) {
+  ct__reduce(e->in[0], ((const reduce_attr *)e->attr)->axes, e->out[0], &any_reducer);
+  return CT_OK;
+}
+
+static ct_status all_eval(const ct_eval *e) {
+  ct__reduce(e->in[0], ((const reduce_attr *)e->attr)->axes, e->out[0], &all_reducer);
+  return CT_OK;
+}
+
+static const ct_op any_op = {
+    REDUCE_OP,           .name = "any",       .doc = "y = some x is true over the axes",
+    .flags = CT_NONDIFF, .infer = infer_bool, .eval = any_eval,
+};
+static const ct_op all_op = {
+    REDUCE_OP,           .name = "all",       .doc = "y = every x is true over the axes",
+    .flags = CT_NONDIFF, .infer = infer_bool, .eval = all_eval,
+};
+
+ct_tensor *ct_any(ct_tensor *x, ct_axes axes, bool keepdims) {
+  return reduce(&any_op, x, axes, keepdims);
+}
+ct_tensor *ct_all(ct_tensor *x, ct_axes axes, bool keepdims) {
+  return reduce(&all_op, x, axes, keepdims);
 }
 
 /* ---- logsumexp ------------------------------------------------------------------------------- */
@@ -484,5 +531,6 @@ ct_tensor *ct_argmin(ct_tensor *x, int axis, bool keepdims) {
   return position(&argmin_op, x, axis, keepdims);
 }
 
-const ct_op *const ct__reduce_ops[] = {&sum_op,       &mean_op,   &prod_op,   &max_op, &min_op,
-                                       &logsumexp_op, &argmax_op, &argmin_op, NULL};
+const ct_op *const ct__reduce_ops[] = {&sum_op,    &mean_op,   &prod_op, &max_op,
+                                       &min_op,    &any_op,    &all_op,  &logsumexp_op,
+                                       &argmax_op, &argmin_op, NULL};

@@ -1,6 +1,6 @@
 /* shape.c - operations that only rearrange: the numbers stay what they are, so all are linear and
  * most are views. */
-#include "../autograd_internal.h"
+#include "batch.h"
 
 /* ---- axes ------------------------------------------------------------------------------------ */
 
@@ -33,8 +33,7 @@ static bool find_axis(const char *who, int ndim, int *axis) {
   return found;
 }
 
-/* For constructors that look into x: what is no tensor is reported under their own name. */
-static bool given(const char *who, const ct_tensor *x) {
+bool ct__given(const char *who, const ct_tensor *x) {
   if (!x)
     ct__fail(CT_EARG, "%s: got NULL", who);
   else if (ct__is_nil(x))
@@ -42,12 +41,11 @@ static bool given(const char *who, const ct_tensor *x) {
   return !ct_is_nil(x);
 }
 
-static bool given_axis(const char *who, const ct_tensor *x, int *axis) {
-  return given(who, x) && find_axis(who, x->v.ndim, axis);
+bool ct__given_axis(const char *who, const ct_tensor *x, int *axis) {
+  return ct__given(who, x) && find_axis(who, x->v.ndim, axis);
 }
 
-/* eval of the operations whose result is always a view: for callers that bring their own memory. */
-static ct_status view_eval(const ct_eval *e) {
+ct_status ct__view_eval(const ct_eval *e) {
   ct_view y = *e->out[0];
   e->op->view(e->attr, e->in[0], &y);
   ct__copy(&y, e->out[0]);
@@ -132,6 +130,13 @@ static void reshape_vjp(const ct_call *c, ct_tensor *const *gy, ct_tensor **gx) 
   gx[0] = ct_reshape(gy[0], ct_shape_of(c->in[0]));
 }
 
+static void reshape_batch(const ct_call *c, ct_tensor *const *in, const bool *batched,
+                          ct_tensor **out) {
+  const extents *to = c->attr;
+  ct_shape shape = ct_shape_make((size_t)to->n, to->dim);
+  out[0] = ct_reshape(in[0], batch_shape(batch_size(c, in, batched), shape));
+}
+
 static const ct_op reshape_op = {CT_OP,
                                  .name = "reshape",
                                  .doc = "y = x's elements under another shape",
@@ -142,6 +147,7 @@ static const ct_op reshape_op = {CT_OP,
                                  .view = reshape_view,
                                  .eval = reshape_eval,
                                  .vjp = reshape_vjp,
+                                 .batch = reshape_batch,
                                  .lo = -2,
                                  .hi = 2};
 
@@ -193,6 +199,16 @@ static void permute_vjp(const ct_call *c, ct_tensor *const *gy, ct_tensor **gx) 
   gx[0] = ct_permute(gy[0], inverse);
 }
 
+static void permute_batch(const ct_call *c, ct_tensor *const *in, const bool *batched,
+                          ct_tensor **out) {
+  (void)batched;
+  const ct_axes *a = c->attr;
+  ct_axes axes = {.n = a->n + 1};
+  for (int i = 0; i < a->n && i + 1 < CT_MAX_DIMS; i++)
+    axes.at[i + 1] = ct__axis(a->at[i], a->n) + 1;
+  out[0] = ct_permute(in[0], axes);
+}
+
 static const ct_op permute_op = {CT_OP,
                                  .name = "permute",
                                  .doc = "y's axis i = x's axis a[i]",
@@ -201,8 +217,9 @@ static const ct_op permute_op = {CT_OP,
                                  .attr_size = sizeof(ct_axes),
                                  .infer = permute_infer,
                                  .view = permute_view,
-                                 .eval = view_eval,
+                                 .eval = ct__view_eval,
                                  .vjp = permute_vjp,
+                                 .batch = permute_batch,
                                  .lo = -2,
                                  .hi = 2};
 
@@ -212,7 +229,8 @@ ct_tensor *ct_permute(ct_tensor *x, ct_axes axes) {
 }
 
 ct_tensor *ct_transpose(ct_tensor *x, int a, int b) {
-  if (!given_axis("transpose", x, &a) || !find_axis("transpose", x->v.ndim, &b)) return ct_nil();
+  if (!ct__given_axis("transpose", x, &a) || !find_axis("transpose", x->v.ndim, &b))
+    return ct_nil();
   ct_axes axes = {.n = x->v.ndim};
   for (int i = 0; i < axes.n; i++) axes.at[i] = i == a ? b : i == b ? a : i;
   return ct_permute(x, axes);
@@ -246,6 +264,20 @@ static void pass_vjp(const ct_call *c, ct_tensor *const *gy, ct_tensor **gx) {
   gx[0] = gy[0];
 }
 
+/* The new axis comes first; extents of 1 behind it where x had fewer axes than y. */
+static void broadcast_batch(const ct_call *c, ct_tensor *const *in, const bool *batched,
+                            ct_tensor **out) {
+  const extents *to = c->attr;
+  const ct_view *x = ct__in(c, 0);
+  int64_t n = batch_size(c, in, batched);
+  ct_shape shape = ct_shape_make((size_t)to->n, to->dim), filled = shape;
+  for (int i = 0; i < shape.n; i++) {
+    int k = i - (shape.n - x->ndim);
+    filled.dim[i] = k < 0 ? 1 : x->dim[k];
+  }
+  out[0] = ct_broadcast_to(ct_reshape(in[0], batch_shape(n, filled)), batch_shape(n, shape));
+}
+
 static const ct_op broadcast_op = {CT_OP,
                                    .name = "broadcast_to",
                                    .doc = "y = x repeated to a larger shape",
@@ -254,201 +286,15 @@ static const ct_op broadcast_op = {CT_OP,
                                    .attr_size = sizeof(extents),
                                    .infer = broadcast_infer,
                                    .view = broadcast_view,
-                                   .eval = view_eval,
+                                   .eval = ct__view_eval,
                                    .vjp = pass_vjp,
+                                   .batch = broadcast_batch,
                                    .lo = -2,
                                    .hi = 2};
 
 ct_tensor *ct_broadcast_to(ct_tensor *x, ct_shape shape) {
   extents to = extents_of(shape);
   return CT__APPLY(&broadcast_op, &to, x);
-}
-
-/* ---- slice and pad: transposes of each other ------------------------------------------------- */
-
-/* Along axis i, element k of the small tensor lies at start + k step in the large one. dim is the
- * shape of the result: of the small one for slice, of the large one for pad. */
-typedef struct window {
-  int64_t n, dim[CT_MAX_DIMS], start[CT_MAX_DIMS], step[CT_MAX_DIMS];
-} window;
-
-/* All of x. */
-static window whole(const ct_tensor *x) {
-  window w = {.n = x->v.ndim};
-  for (int i = 0; i < w.n; i++) {
-    w.dim[i] = x->v.dim[i];
-    w.step[i] = 1;
-  }
-  return w;
-}
-
-/* Whether `count` elements along axis i lie within `extent`. */
-static bool inside(const window *w, int i, int64_t count, int64_t extent) {
-  int64_t last;
-  if (count == 0) return true;
-  return w->step[i] != 0 && w->start[i] >= 0 && w->start[i] < extent &&
-         !__builtin_mul_overflow(count - 1, w->step[i], &last) &&
-         !__builtin_add_overflow(last, w->start[i], &last) && last >= 0 && last < extent;
-}
-
-static ct_status window_infer(const ct_call *c, const int64_t *small, const int64_t *large,
-                              ct_spec *out) {
-  const window *w = c->attr;
-  const ct_view *x = ct__in(c, 0);
-  bool fits = w->n == x->ndim;
-  for (int i = 0; i < x->ndim && fits; i++) fits = inside(w, i, small[i], large[i]);
-  if (!fits) return ct_fail(c, CT_ESHAPE, "want a window inside the larger tensor");
-  ct__spec_set(out, x->dtype, x->ndim, w->dim);
-  return CT_OK;
-}
-
-/* The small tensor (its shape is set) as a view of the large one. */
-static void window_view(const window *w, const ct_view *large, ct_view *small) {
-  int64_t offset = 0;
-  for (int i = 0; i < small->ndim; i++) {
-    offset += w->start[i] * large->stride[i];
-    small->stride[i] = w->step[i] * large->stride[i];
-  }
-  if (small->size == 0) offset = 0; /* a start may lie where no memory is */
-  small->data = large->data + offset * (int64_t)ct_dtype_size(large->dtype);
-  ct__view_refresh(small);
-}
-
-/* slice: y[k] = x[start + k step] along every axis; gx = pad(gy). */
-static ct_status slice_infer(const ct_call *c, ct_spec *out) {
-  return window_infer(c, ((const window *)c->attr)->dim, ct__in(c, 0)->dim, out);
-}
-
-static bool slice_view(const void *attr, const ct_view *x, ct_view *y) {
-  window_view(attr, x, y);
-  return true;
-}
-
-static void slice_vjp(const ct_call *c, ct_tensor *const *gy, ct_tensor **gx);
-
-static const ct_op slice_op = {CT_OP,
-                               .name = "slice",
-                               .doc = "y[k] = x[start + k step]",
-                               .n_in = 1,
-                               .linear = 1,
-                               .attr_size = sizeof(window),
-                               .infer = slice_infer,
-                               .view = slice_view,
-                               .eval = view_eval,
-                               .vjp = slice_vjp,
-                               .lo = -2,
-                               .hi = 2};
-
-/* pad: y[start + k step] = x[k] along every axis, 0 elsewhere; gx = slice(gy). */
-static ct_status pad_infer(const ct_call *c, ct_spec *out) {
-  return window_infer(c, ct__in(c, 0)->dim, ((const window *)c->attr)->dim, out);
-}
-
-static ct_status pad_eval(const ct_eval *e) {
-  ct_view inner = *e->in[0];
-  ct__fill(e->out[0], 0);
-  window_view(e->attr, e->out[0], &inner);
-  ct__copy(e->in[0], &inner);
-  return CT_OK;
-}
-
-/* The same window the other way, to the shape of the input. */
-static ct_tensor *window_back(const ct_op *op, const ct_call *c, ct_tensor *gy) {
-  window w = *(const window *)c->attr;
-  memcpy(w.dim, whole(c->in[0]).dim, sizeof w.dim);
-  return CT__APPLY(op, &w, gy);
-}
-
-static void pad_vjp(const ct_call *c, ct_tensor *const *gy, ct_tensor **gx) {
-  gx[0] = window_back(&slice_op, c, gy[0]);
-}
-
-static const ct_op pad_op = {CT_OP,
-                             .name = "pad",
-                             .doc = "y[start + k step] = x[k], 0 elsewhere",
-                             .n_in = 1,
-                             .linear = 1,
-                             .attr_size = sizeof(window),
-                             .infer = pad_infer,
-                             .eval = pad_eval,
-                             .vjp = pad_vjp,
-                             .lo = -2,
-                             .hi = 2};
-
-static void slice_vjp(const ct_call *c, ct_tensor *const *gy, ct_tensor **gx) {
-  gx[0] = window_back(&pad_op, c, gy[0]);
-}
-
-/* Python's rule for a bound: from the end if negative, then clipped to low .. high. */
-static int64_t clip(int64_t at, int64_t extent, int64_t low, int64_t high) {
-  if (at < 0) at += extent;
-  return at < low ? low : at > high ? high : at;
-}
-
-ct_tensor *ct_slice(ct_tensor *x, int axis, int64_t start, int64_t stop, int64_t step) {
-  if (!given_axis("slice", x, &axis)) return ct_nil();
-  if (step == 0) return ct__nil(CT_EARG, "slice: want a step other than 0");
-  int64_t n = x->v.dim[axis], count = 0;
-  if (step < -INT64_MAX) step = -INT64_MAX; /* so that it can be negated */
-  if (step > 0) {
-    start = start == CT_END ? 0 : clip(start, n, 0, n);
-    stop = clip(stop, n, 0, n);
-    if (start < stop) count = (stop - start - 1) / step + 1;
-  } else {
-    start = clip(start, n, -1, n - 1);
-    stop = stop == CT_END ? -1 : clip(stop, n, -1, n - 1);
-    if (start > stop) count = (start - stop - 1) / -step + 1;
-  }
-  window w = whole(x);
-  w.dim[axis] = count;
-  w.start[axis] = count > 0 ? start : 0;
-  w.step[axis] = count > 1 ? step : 1;
-  return CT__APPLY(&slice_op, &w, x);
-}
-
-ct_tensor *ct_flip(ct_tensor *x, ct_axes axes) {
-  unsigned mask;
-  if (!given("flip", x) || ct__axes_mask("flip", axes, x->v.ndim, &mask) != CT_OK) return ct_nil();
-  window w = whole(x);
-  for (int i = 0; i < w.n; i++) {
-    if (!(mask >> i & 1) || w.dim[i] < 2) continue;
-    w.start[i] = w.dim[i] - 1;
-    w.step[i] = -1;
-  }
-  return CT__APPLY(&slice_op, &w, x);
-}
-
-ct_status ct_split(ct_tensor *x, int axis, int n, ct_tensor **out) {
-  if (!out) return ct__fail_status(CT_EARG, "split: want room for the parts, got NULL");
-  for (int i = 0; i < n; i++) out[i] = ct_nil();
-  if (!x) return ct__fail_status(CT_EARG, "split: got NULL");
-  if (ct__is_nil(x)) return ct__pending("split");
-  int along = ct__axis(axis, x->v.ndim);
-  if (along < 0 || n < 1 || x->v.dim[along] % n) {
-    char text[CT__SHAPE_TEXT];
-    return ct__fail_status(along < 0 || n < 1 ? CT_EARG : CT_ESHAPE,
-                           "split: want parts that divide an axis, got %d along axis %d of %s", n,
-                           axis, ct__shape_text(text, x->v.ndim, x->v.dim));
-  }
-  int64_t width = x->v.dim[along] / n;
-  for (int i = 0; i < n; i++) {
-    out[i] = ct_slice(x, along, i * width, (i + 1) * width, 1);
-    if (!ct__is_nil(out[i])) continue;
-    while (i > 0) out[--i] = ct_nil();
-    return ct__pending("split");
-  }
-  return CT_OK;
-}
-
-ct_tensor *ct_pad(ct_tensor *x, int axis, int64_t before, int64_t after) {
-  if (!given_axis("pad", x, &axis)) return ct_nil();
-  if (before < 0 || after < 0) return ct__nil(CT_EARG, "pad: want widths of at least 0");
-  window w = whole(x);
-  if (__builtin_add_overflow(w.dim[axis], before, &w.dim[axis]) ||
-      __builtin_add_overflow(w.dim[axis], after, &w.dim[axis]))
-    return ct__nil(CT_ESIZE, "pad: the result is too large");
-  w.start[axis] = x->v.dim[axis] > 0 ? before : 0;
-  return CT__APPLY(&pad_op, &w, x);
 }
 
 /* ---- concat: parts one after another along an axis; gx_i = slice(gy) ------------------------- */
@@ -498,6 +344,17 @@ static void concat_vjp(const ct_call *c, ct_tensor *const *gy, ct_tensor **gx) {
   }
 }
 
+static void concat_batch(const ct_call *c, ct_tensor *const *in, const bool *batched,
+                         ct_tensor **out) {
+  int axis = ct__axis(*(const int *)c->attr, ct__in(c, 0)->ndim) + 1;
+  int64_t n = batch_size(c, in, batched);
+  size_t bytes = (size_t)c->n_in * sizeof(ct_tensor *);
+  ct_tensor **part = ct__alloc(bytes);
+  for (int i = 0; part && i < c->n_in; i++) part[i] = batch_whole(in, batched, i, n);
+  out[0] = part ? ct_concat((ct_list){c->n_in, part}, axis) : ct_nil();
+  if (part) ct__free(part, bytes);
+}
+
 static const ct_op concat_op = {CT_OP,
                                 .name = "concat",
                                 .doc = "y = the inputs one after another along an axis",
@@ -506,6 +363,7 @@ static const ct_op concat_op = {CT_OP,
                                 .infer = concat_infer,
                                 .eval = concat_eval,
                                 .vjp = concat_vjp,
+                                .batch = concat_batch,
                                 .jvp = ct__jvp_joint,
                                 .lo = -2,
                                 .hi = 2};
@@ -518,7 +376,7 @@ ct_tensor *ct_concat(ct_list parts, int axis) {
 ct_tensor *ct_stack(ct_list parts, int axis) {
   if (parts.n < 1 || !parts.at) return ct__nil(CT_EARG, "stack: want at least one tensor");
   for (int i = 0; i < parts.n; i++) {
-    if (!given("stack", parts.at[i])) return ct_nil();
+    if (!ct__given("stack", parts.at[i])) return ct_nil();
     if (!ct__same_shape(&parts.at[0]->v, &parts.at[i]->v)) {
       char a[CT__SHAPE_TEXT], b[CT__SHAPE_TEXT];
       return ct__nil(CT_ESHAPE, "stack: want tensors of one shape, got %s and %s",
@@ -539,7 +397,7 @@ ct_tensor *ct_stack(ct_list parts, int axis) {
 
 ct_tensor *ct_squeeze(ct_tensor *x, ct_axes axes) {
   unsigned mask;
-  if (!given("squeeze", x) || ct__axes_mask("squeeze", axes, x->v.ndim, &mask) != CT_OK)
+  if (!ct__given("squeeze", x) || ct__axes_mask("squeeze", axes, x->v.ndim, &mask) != CT_OK)
     return ct_nil();
   ct_shape shape = {0};
   for (int i = 0; i < x->v.ndim; i++) {
@@ -554,7 +412,7 @@ ct_tensor *ct_squeeze(ct_tensor *x, ct_axes axes) {
 }
 
 ct_tensor *ct_expand_dims(ct_tensor *x, int axis) {
-  if (!given("expand_dims", x)) return ct_nil();
+  if (!ct__given("expand_dims", x)) return ct_nil();
   ct_shape shape = {.n = x->v.ndim + 1};
   if (shape.n > CT_MAX_DIMS)
     return ct__nil(CT_ESHAPE, "expand_dims: a tensor has at most %d dimensions", CT_MAX_DIMS);
@@ -564,7 +422,7 @@ ct_tensor *ct_expand_dims(ct_tensor *x, int axis) {
 }
 
 ct_tensor *ct_flatten(ct_tensor *x, int first_axis) {
-  if (!given("flatten", x)) return ct_nil();
+  if (!ct__given("flatten", x)) return ct_nil();
   /* a scalar has one element, so it becomes (1) */
   if (!find_axis("flatten", x->v.ndim ? x->v.ndim : 1, &first_axis)) return ct_nil();
   ct_shape shape = {.n = first_axis + 1};
@@ -595,5 +453,5 @@ static const ct_op copy_op = {CT_OP,
 
 ct_tensor *ct_contiguous(ct_tensor *x) { return CT__APPLY(&copy_op, NULL, x); }
 
-const ct_op *const ct__shape_ops[] = {&reshape_op, &permute_op, &broadcast_op, &slice_op,
-                                      &pad_op,     &concat_op,  &copy_op,      NULL};
+const ct_op *const ct__shape_ops[] = {&reshape_op, &permute_op, &broadcast_op,
+                                      &concat_op,  &copy_op,    NULL};

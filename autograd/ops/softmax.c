@@ -70,6 +70,11 @@ static ct_tensor *apply(const ct_op *op, ct_tensor *x, int axis) {
   return CT__APPLY(op, &attr, x);
 }
 
+static void batch(const ct_call *c, ct_tensor *const *in, const bool *batched, ct_tensor **out) {
+  (void)batched;
+  out[0] = apply(c->op, in[0], ((const softmax_attr *)c->attr)->axis + 1);
+}
+
 /* ---- softmax --------------------------------------------------------------------------------- */
 
 /* y = e^x / sum e^x; NaN for lines of -inf only, or with inf.
@@ -99,6 +104,7 @@ static const ct_op softmax_op = {
     .eval = softmax_eval,
     .vjp = softmax_vjp,
     .jvp = softmax_jvp,
+    .batch = batch,
     .lo = -3,
     .hi = 3,
 };
@@ -130,6 +136,7 @@ static const ct_op log_softmax_op = {
     .eval = log_softmax_eval,
     .vjp = log_softmax_vjp,
     .jvp = log_softmax_jvp,
+    .batch = batch,
     .lo = -3,
     .hi = 3,
 };

@@ -125,47 +125,24 @@ static ct_status sort_eval(const ct_eval *e) {
   return CT_OK;
 }
 
-/* x seen as (outer, n, inner) around the axis. */
-typedef struct blocks {
-  int64_t outer, n, inner, size;
-} blocks;
-
-static blocks blocks_of(const ct_call *c) {
-  const ct_view *x = ct__in(c, 0);
-  int axis = ct__axis(((const order *)c->attr)->axis, x->ndim);
-  blocks b = {1, x->dim[axis], 1, x->size};
-  for (int d = 0; d < axis; d++) b.outer *= x->dim[d];
-  for (int d = axis + 1; d < x->ndim; d++) b.inner *= x->dim[d];
-  return b;
-}
-
-/* Places of y's elements in x flattened: (outer, n, inner), i32. */
-static ct_tensor *flat_places(const ct_call *c, blocks b) {
-  if (b.size > INT32_MAX)
-    return ct__nil(CT_ESIZE, "sort: derivatives want at most 2^31 - 1 elements, got %lld",
-                   (long long)b.size);
-  double block = (double)(b.n * b.inner);
-  ct_tensor *outer = ct_arange(CT_I32, 0, (double)b.size, block);
-  ct_tensor *inner = ct_arange(CT_I32, 0, (double)b.inner, 1);
-  ct_tensor *along = ct_reshape(ct_out(c, 1), CT_SHAPE(b.outer, b.n, b.inner));
-  ct_tensor *base = ct_add(ct_reshape(outer, CT_SHAPE(b.outer, 1, 1)), inner);
-  return ct_add(ct_scale(along, (double)b.inner), base);
+static int axis_of(const ct_call *c) {
+  return ct__axis(((const order *)c->attr)->axis, ct__in(c, 0)->ndim);
 }
 
 static void sort_vjp(const ct_call *c, ct_tensor *const *gy, ct_tensor **gx) {
-  blocks b = blocks_of(c);
-  if (!gy[0] || b.size == 0) return;
-  ct_tensor *zeros = ct_zeros(gy[0]->v.dtype, CT_SHAPE(b.size));
-  ct_tensor *updates = ct_reshape(gy[0], CT_SHAPE(b.outer, b.n, b.inner));
-  ct_tensor *flat = ct_scatter_add(zeros, flat_places(c, b), updates, 0);
-  gx[0] = ct_reshape(flat, ct_shape_of(c->in[0]));
+  if (gy[0]) gx[0] = ct__put_along(ct__in(c, 0), ct_out(c, 1), gy[0], axis_of(c));
 }
 
 static void sort_jvp(const ct_call *c, ct_tensor *const *dx, ct_tensor **dy) {
-  blocks b = blocks_of(c);
-  if (!dx[0] || b.size == 0) return;
-  ct_tensor *flat = ct_reshape(dx[0], CT_SHAPE(b.size));
-  dy[0] = ct_reshape(ct_gather(flat, flat_places(c, b), 0), ct_shape_of(c->in[0]));
+  if (dx[0]) dy[0] = ct_take_along_axis(dx[0], ct_out(c, 1), axis_of(c));
+}
+
+static void sort_batch(const ct_call *c, ct_tensor *const *in, const bool *batched,
+                       ct_tensor **out) {
+  (void)batched;
+  order o = *(const order *)c->attr;
+  o.axis = axis_of(c) + 1;
+  ct__apply(c->op, &o, 1, in, out);
 }
 
 static const ct_op sort_op = {CT_OP,
@@ -179,6 +156,7 @@ static const ct_op sort_op = {CT_OP,
                               .eval = sort_eval,
                               .vjp = sort_vjp,
                               .jvp = sort_jvp,
+                              .batch = sort_batch,
                               .lo = -2,
                               .hi = 2};
 

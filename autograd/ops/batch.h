@@ -1,0 +1,56 @@
+/* batch.h - what batch rules share: in[i] has the new axis 0 where batched[i]. */
+#ifndef COTANGENT_BATCH_H
+#define COTANGENT_BATCH_H
+
+#include "../autograd_internal.h"
+
+/* The extent of the new axis. */
+static inline int64_t batch_size(const ct_call *c, ct_tensor *const *in, const bool *batched) {
+  for (int i = 0; i < c->n_in; i++)
+    if (batched[i]) return ct_dim(in[i], 0);
+  return 0;
+}
+
+/* A new first extent before those of a shape. */
+static inline ct_shape batch_shape(int64_t n, ct_shape shape) {
+  ct_shape s = {.n = shape.n + 1, .dim = {n}};
+  if (shape.n < CT_MAX_DIMS) memcpy(s.dim + 1, shape.dim, (size_t)shape.n * sizeof n);
+  return s;
+}
+
+/* Input i with the new axis in any case: repeated along it where it has none. */
+static inline ct_tensor *batch_whole(ct_tensor *const *in, const bool *batched, int i, int64_t n) {
+  return batched[i] ? in[i] : ct_broadcast_to(in[i], batch_shape(n, ct_shape_of(in[i])));
+}
+
+/* Axis `from` moved to position `to`, the others in order. */
+static inline ct_tensor *move_axis(ct_tensor *x, int from, int to) {
+  ct_axes axes = {.n = ct_ndim(x)};
+  for (int i = 0, other = 0; i < axes.n; i++) {
+    if (other == from) other++;
+    axes.at[i] = i == to ? from : other++;
+  }
+  return ct_permute(x, axes);
+}
+
+/* The first n axes as one. */
+static inline ct_tensor *join_axes(ct_tensor *x, int n) {
+  ct_shape from = ct_shape_of(x), to = {.n = from.n - n + 1, .dim = {1}};
+  for (int i = 0; i < from.n; i++) {
+    if (i < n)
+      to.dim[0] *= from.dim[i];
+    else
+      to.dim[i - n + 1] = from.dim[i];
+  }
+  return ct_reshape(x, to);
+}
+
+/* The first axis as (outer, inner). */
+static inline ct_tensor *cut_axis(ct_tensor *x, int64_t outer, int64_t inner) {
+  ct_shape from = ct_shape_of(x), to = {.n = from.n + 1, .dim = {outer, inner}};
+  for (int i = 1; i < from.n; i++)
+    if (i + 1 < CT_MAX_DIMS) to.dim[i + 1] = from.dim[i];
+  return ct_reshape(x, to);
+}
+
+#endif

@@ -1,0 +1,103 @@
+/* cumulative.c - running sums along an axis. */
+#include "lines.h"
+
+typedef struct running {
+  int axis, exclusive, reverse;
+} running;
+
+/* How a line lies in x and y. */
+typedef struct line {
+  int64_t n, x_step, y_step;
+  bool exclusive;
+} line;
+
+/* Floats are added in double, integers in 64 bits that wrap. */
+#define CUMSUM(name, T, U, Acc)                                                                    \
+  static void name(int64_t lines, char *const *p, const int64_t *s, const void *attr) {            \
+    const line *l = attr;                                                                          \
+    const T *x = (const T *)(const void *)p[0];                                                    \
+    U *y = (U *)(void *)p[1];                                                                      \
+    for (int64_t i = 0; i < lines; i++, x += s[0], y += s[1]) {                                    \
+      Acc sum = 0;                                                                                 \
+      for (int64_t k = 0; k < l->n; k++) {                                                         \
+        Acc next = sum + (Acc)x[k * l->x_step];                                                    \
+        y[k * l->y_step] = (U)(l->exclusive ? sum : next);                                         \
+        sum = next;                                                                                \
+      }                                                                                            \
+    }                                                                                              \
+  }
+CUMSUM(cumsum_f32, float, float, double)
+CUMSUM(cumsum_f64, double, double, double)
+CUMSUM(cumsum_i32, int32_t, int32_t, uint64_t)
+CUMSUM(cumsum_u8, uint8_t, int32_t, uint64_t)
+
+static ct_loop *const cumsum_loops[CT_DTYPES] = {cumsum_f32, cumsum_f64, cumsum_i32, cumsum_u8,
+                                                 cumsum_u8};
+
+/* y[k] = sum of x[j] for j <= k along the axis; exclusive: j < k; reverse: j >= k, j > k.
+ * Linear; gx = the same of gy in the other direction. */
+static ct_status cumsum_infer(const ct_call *c, ct_spec *out) {
+  const running *r = c->attr;
+  ct_dtype dtype = ct__in(c, 0)->dtype;
+  unsigned mask;
+  if (ct__axes_mask(c->op->name, (ct_axes){1, {r->axis}}, ct__in(c, 0)->ndim, &mask) != CT_OK)
+    return CT_EARG;
+  ct__infer_like(c, out);
+  if (dtype == CT_U8 || dtype == CT_BOOL) out->dtype = CT_I32;
+  return CT_OK;
+}
+
+static ct_status cumsum_eval(const ct_eval *e) {
+  const running *r = e->attr;
+  ct_view x = *e->in[0], y = *e->out[0];
+  if (y.size == 0) return CT_OK;
+  int axis = ct__axis(r->axis, x.ndim);
+  line l = {x.dim[axis], x.stride[axis], y.stride[axis], r->exclusive != 0};
+  if (r->reverse) {
+    x.data += (l.n - 1) * l.x_step * (int64_t)ct_dtype_size(x.dtype);
+    y.data += (l.n - 1) * l.y_step * (int64_t)ct_dtype_size(y.dtype);
+    l.x_step = -l.x_step;
+    l.y_step = -l.y_step;
+  }
+  ct_view x_starts = line_starts(&x, 1u << axis), y_starts = line_starts(&y, 1u << axis);
+  ct_map(1, (const ct_view *[]){&x_starts}, &y_starts, cumsum_loops[x.dtype], &l);
+  return CT_OK;
+}
+
+static void cumsum_vjp(const ct_call *c, ct_tensor *const *gy, ct_tensor **gx) {
+  running r = *(const running *)c->attr;
+  r.reverse = !r.reverse;
+  gx[0] = CT__APPLY(c->op, &r, gy[0]);
+}
+
+static void cumsum_batch(const ct_call *c, ct_tensor *const *in, const bool *batched,
+                         ct_tensor **out) {
+  (void)batched;
+  running r = *(const running *)c->attr;
+  r.axis = ct__axis(r.axis, ct__in(c, 0)->ndim) + 1;
+  out[0] = CT__APPLY(c->op, &r, in[0]);
+}
+
+static const ct_op cumsum_op = {CT_OP,
+                                .name = "cumsum",
+                                .doc = "y[k] = sum of x[j], j <= k",
+                                .n_in = 1,
+                                .linear = 1,
+                                .attr_size = sizeof(running),
+                                .infer = cumsum_infer,
+                                .eval = cumsum_eval,
+                                .vjp = cumsum_vjp,
+                                .batch = cumsum_batch,
+                                .lo = -2,
+                                .hi = 2};
+
+ct_tensor *ct_cumsum(ct_tensor *x, int axis) {
+  return ct_cumsum_with(x, axis, (ct_cumsum_opts){0});
+}
+
+ct_tensor *ct_cumsum_with(ct_tensor *x, int axis, ct_cumsum_opts opts) {
+  running r = {axis, opts.exclusive, opts.reverse};
+  return CT__APPLY(&cumsum_op, &r, x);
+}
+
+const ct_op *const ct__cumulative_ops[] = {&cumsum_op, NULL};

@@ -1,0 +1,208 @@
+/* position.c - positions along an axis: into a flattened tensor, and among sorted numbers. */
+#include "batch.h"
+
+/* ---- flat_index: y[o,j,i] = (o extent + x[o,j,i]) inner + i ---------------------------------- */
+
+typedef struct flat {
+  int64_t axis, extent;
+} flat;
+
+/* Products of extents; the axis is one of x. */
+static int64_t extents_before(const ct_view *x, int64_t axis) {
+  int64_t n = 1;
+  for (int64_t d = 0; d < axis; d++) n *= x->dim[d];
+  return n;
+}
+
+static int64_t extents_behind(const ct_view *x, int64_t axis) {
+  int64_t n = 1;
+  for (int64_t d = axis + 1; d < x->ndim; d++) n *= x->dim[d];
+  return n;
+}
+
+static ct_status flat_infer(const ct_call *c, ct_spec *out) {
+  const flat *a = c->attr;
+  const ct_view *x = ct__in(c, 0);
+  int64_t size;
+  if (x->dtype != CT_I32) return ct_fail(c, CT_EDTYPE, "want i32 indices (ct_cast converts)");
+  if (!ct__mul_size(extents_before(x, a->axis), a->extent, &size) ||
+      !ct__mul_size(size, extents_behind(x, a->axis), &size) || size > INT32_MAX)
+    return ct_fail(c, CT_ESIZE, "want a tensor of less than 2^31 elements");
+  return ct__infer_like(c, out);
+}
+
+static ct_status flat_eval(const ct_eval *e) {
+  const flat *a = e->attr;
+  ct_view *y = e->out[0];
+  int64_t inner = extents_behind(y, a->axis), n = y->dim[a->axis];
+  int32_t *at = (int32_t *)(void *)y->data;
+  ct__copy(e->in[0], y);
+  for (int64_t k = 0; k < y->size; k++) {
+    if (at[k] < 0 || at[k] >= a->extent)
+      return ct_error_set(CT_EINDEX, "%s: index %d (number %lld) is outside 0 <= i < %lld",
+                          e->op->name, (int)at[k], (long long)k, (long long)a->extent);
+    at[k] = (int32_t)((k / (n * inner) * a->extent + at[k]) * inner + k % inner);
+  }
+  return CT_OK;
+}
+
+/* The axes before `axis`, the batch with the axis, the axes behind: each batch counts from 0. */
+static void flat_batch(const ct_call *c, ct_tensor *const *in, const bool *batched,
+                       ct_tensor **out) {
+  const flat *a = c->attr;
+  const ct_view *x = ct__in(c, 0);
+  int64_t before = extents_before(x, a->axis), behind = extents_behind(x, a->axis);
+  int64_t n = batch_size(c, in, batched), along = x->dim[a->axis];
+  ct_tensor *t = ct_transpose(ct_reshape(in[0], CT_SHAPE(n, before, along, behind)), 0, 1);
+  t = ct__flat_index(ct_reshape(t, CT_SHAPE(before, n * along, behind)), 1, a->extent);
+  t = ct_transpose(ct_reshape(t, CT_SHAPE(before, n, along, behind)), 0, 1);
+  out[0] = ct_reshape(t, ct_shape_of(in[0]));
+}
+
+static const ct_op flat_index_op = {CT_OP,
+                                    .name = "flat_index",
+                                    .doc = "y = positions along an axis as positions in all",
+                                    .n_in = 1,
+                                    .flags = CT_NONDIFF,
+                                    .attr_size = sizeof(flat),
+                                    .infer = flat_infer,
+                                    .eval = flat_eval,
+                                    .batch = flat_batch,
+                                    .lo = -2,
+                                    .hi = 2};
+
+ct_tensor *ct__flat_index(ct_tensor *indices, int axis, int64_t extent) {
+  flat a = {axis, extent};
+  return CT__APPLY(&flat_index_op, &a, indices);
+}
+
+/* ---- what is made of it ---------------------------------------------------------------------- */
+
+static ct_tensor *flattened(ct_tensor *x) { return ct_reshape(x, CT_SHAPE(ct_size(x))); }
+
+ct_tensor *ct__put_along(const ct_view *x, ct_tensor *indices, ct_tensor *g, int axis) {
+  ct_tensor *zeros = ct_zeros(ct_dtype_of(g), CT_SHAPE(x->size));
+  ct_tensor *at = flattened(ct__flat_index(indices, axis, x->dim[axis]));
+  return ct_reshape(ct_scatter_add(zeros, at, flattened(g), 0), ct__shape_of_view(x));
+}
+
+/* x with other extents before and behind the axis, as broadcasting gives them. */
+static ct_tensor *spread(ct_tensor *x, ct_shape shape, int axis) {
+  shape.dim[axis] = x->v.dim[axis];
+  return ct_shape_equal(shape, ct_shape_of(x)) ? x : ct_broadcast_to(x, shape);
+}
+
+ct_tensor *ct_take_along_axis(ct_tensor *x, ct_tensor *indices, int axis) {
+  const char *who = "take_along_axis";
+  if (!ct__given_axis(who, x, &axis) || !ct__given(who, indices)) return ct_nil();
+  ct_shape sx = ct_shape_of(x), si = ct_shape_of(indices), both;
+  if (sx.n == si.n) sx.dim[axis] = si.dim[axis] = 1;
+  if (sx.n != si.n || !ct__broadcast(sx, si, &both)) {
+    char a[CT__SHAPE_TEXT], b[CT__SHAPE_TEXT];
+    return ct__nil(CT_ESHAPE, "%s: want shapes that broadcast except along axis %d, got %s and %s",
+                   who, axis, ct__shape_text(a, x->v.ndim, x->v.dim),
+                   ct__shape_text(b, indices->v.ndim, indices->v.dim));
+  }
+  x = spread(x, both, axis);
+  indices = spread(indices, both, axis);
+  if (ct__is_nil(x) || ct__is_nil(indices)) return ct_nil();
+  return ct_gather(flattened(x), ct__flat_index(indices, axis, x->v.dim[axis]), 0);
+}
+
+/* ---- searchsorted: how many of a line of sorted numbers are smaller than x ------------------- */
+
+/* sorted (lines, n), x (lines, ...): each element of x is looked for in the line of its leading
+ * axes. From the right: how many are smaller or equal. NaN is larger than all. No derivative. */
+static ct_status search_infer(const ct_call *c, ct_spec *out) {
+  const ct_view *sorted = ct__in(c, 0), *x = ct__in(c, 1);
+  int lead = sorted->ndim - 1;
+  if (sorted->dtype != x->dtype) return ct_fail(c, CT_EDTYPE, "want one dtype (ct_cast converts)");
+  if (lead < 0 || x->ndim < lead ||
+      memcmp(sorted->dim, x->dim, (size_t)lead * sizeof x->dim[0]) != 0)
+    return ct_fail(c, CT_ESHAPE, "want sorted (...,n) and x (...), the leading axes the same");
+  if (sorted->dim[lead] > INT32_MAX) return ct_fail(c, CT_ESIZE, "want positions that fit i32");
+  ct__spec_set(out, CT_I32, x->ndim, x->dim);
+  return CT_OK;
+}
+
+/* NaN comes last. */
+static bool comes_before(double a, double b) { return a < b || (b != b && a == a); }
+
+static int32_t search(const ct_view *line, double x, bool right) {
+  int64_t low = 0, high = line->dim[0];
+  while (low < high) {
+    int64_t mid = low + (high - low) / 2;
+    double at = ct__get(line, mid * line->stride[0]);
+    if (right ? !comes_before(x, at) : comes_before(at, x))
+      low = mid + 1;
+    else
+      high = mid;
+  }
+  return (int32_t)low;
+}
+
+/* The part of v behind its first `lead` axes, number `at` of them in row-major order. */
+static ct_view part_of(const ct_view *v, int lead, int64_t at) {
+  ct_view part = *v;
+  int64_t offset = 0;
+  for (int d = lead - 1; d >= 0; d--) {
+    offset += at % v->dim[d] * v->stride[d];
+    at /= v->dim[d];
+  }
+  part.ndim = v->ndim - lead;
+  part.data += offset * (int64_t)ct_dtype_size(v->dtype);
+  memmove(part.dim, v->dim + lead, (size_t)part.ndim * sizeof part.dim[0]);
+  memmove(part.stride, v->stride + lead, (size_t)part.ndim * sizeof part.stride[0]);
+  ct__view_refresh(&part);
+  return part;
+}
+
+static int64_t offset_of(const ct_view *v, int64_t k) {
+  int64_t offset = 0;
+  for (int d = v->ndim - 1; d >= 0; d--) {
+    offset += k % v->dim[d] * v->stride[d];
+    k /= v->dim[d];
+  }
+  return offset;
+}
+
+static ct_status search_eval(const ct_eval *e) {
+  const ct_view *sorted = e->in[0], *x = e->in[1];
+  bool right = *(const int *)e->attr;
+  int32_t *y = (int32_t *)(void *)e->out[0]->data;
+  int lead = sorted->ndim - 1;
+  int64_t lines = extents_before(sorted, lead);
+  for (int64_t l = 0; l < lines && x->size > 0; l++) {
+    ct_view line = part_of(sorted, lead, l), part = part_of(x, lead, l);
+    for (int64_t k = 0; k < part.size; k++)
+      y[l * part.size + k] = search(&line, ct__get(&part, offset_of(&part, k)), right);
+  }
+  return CT_OK;
+}
+
+static void search_batch(const ct_call *c, ct_tensor *const *in, const bool *batched,
+                         ct_tensor **out) {
+  bool shared = !batched[0] && ct__in(c, 0)->ndim == 1; /* one line for all of x */
+  int64_t n = batch_size(c, in, batched);
+  out[0] = CT__APPLY(c->op, c->attr, shared ? in[0] : batch_whole(in, batched, 0, n),
+                     batch_whole(in, batched, 1, n));
+}
+
+static const ct_op searchsorted_op = {CT_OP,
+                                      .name = "searchsorted",
+                                      .doc = "y = how many of the sorted numbers are smaller",
+                                      .n_in = 2,
+                                      .flags = CT_NONDIFF,
+                                      .attr_size = sizeof(int),
+                                      .infer = search_infer,
+                                      .eval = search_eval,
+                                      .batch = search_batch,
+                                      .lo = -2,
+                                      .hi = 2};
+
+ct_tensor *ct_searchsorted(ct_tensor *sorted, ct_tensor *x, bool right) {
+  int from_right = right;
+  return CT__APPLY(&searchsorted_op, &from_right, sorted, x);
+}
+
+const ct_op *const ct__position_ops[] = {&flat_index_op, &searchsorted_op, NULL};

@@ -1,0 +1,188 @@
+/* test_cumulative.c - running sums, products and maxima; any and all. */
+#include "testing.h"
+
+#include "autograd/autograd.h"
+#include "tensor/tensor_internal.h"
+
+static ct_scope scope;
+
+static int open_scope(void **state) {
+  (void)state;
+  scope = ct_scope_begin();
+  ct_error_clear();
+  return 0;
+}
+
+static int close_scope(void **state) {
+  (void)state;
+  return ct_scope_end(scope);
+}
+
+enum { MAX_VALUES = 256 };
+
+static void assert_values(const ct_tensor *t, int64_t n, const double *want, double tol) {
+  double got[MAX_VALUES];
+  assert_false(ct_is_nil(t));
+  assert_true(n <= MAX_VALUES);
+  tensor_values(t, got, n);
+  for (int64_t i = 0; i < n; i++) assert_near(got[i], want[i], tol);
+}
+
+#define F64(shape, ...) ct_from(CT_F64, shape, (const double[]){__VA_ARGS__})
+#define ASSERT_VALUES(t, tol, ...)                                                                 \
+  assert_values((t), (int64_t)(sizeof((const double[]){__VA_ARGS__}) / sizeof(double)),            \
+                (const double[]){__VA_ARGS__}, (tol))
+
+static ct_tensor *wave(ct_shape shape) {
+  int64_t size = 1;
+  for (int i = 0; i < shape.n; i++) size *= shape.dim[i];
+  return ct_reshape(ct_sin(ct_arange(CT_F64, 0, (double)size, 1)), shape);
+}
+
+/* y[k] = f(x[0], ..., x[k]) along an axis, as a loop. */
+static void along(const double *x, ct_shape shape, int axis, double (*f)(double, double),
+                  double *y) {
+  int64_t step = 1, size = 1;
+  for (int d = axis + 1; d < shape.n; d++) step *= shape.dim[d];
+  for (int d = 0; d < shape.n; d++) size *= shape.dim[d];
+  for (int64_t i = 0; i < size; i++)
+    y[i] = i / step % shape.dim[axis] ? f(y[i - step], x[i]) : x[i];
+}
+
+static double plus(double a, double b) { return a + b; }
+static double times(double a, double b) { return a * b; }
+static double larger(double a, double b) { return b > a ? b : a; }
+
+static ct_tensor *layouts(ct_tensor *x, int i) { /* the same values */
+  if (i == 0) return x;
+  if (i == 1) return ct_permute(ct_contiguous(ct_permute(x, CT_AXES(2, 0, 1))), CT_AXES(1, 2, 0));
+  return ct_flip(ct_contiguous(ct_flip(x, CT_ALL)), CT_ALL);
+}
+
+static void running_values(void **state) {
+  (void)state;
+  double x[MAX_VALUES], want[MAX_VALUES];
+  ct_shape shape = CT_SHAPE(3, 5, 4);
+  ct_tensor *t = wave(shape);
+  tensor_values(t, x, ct_size(t));
+  for (int axis = 0; axis < 3; axis++)
+    for (int i = 0; i < 3; i++) {
+      ct_tensor *seen = layouts(t, i);
+      along(x, shape, axis, plus, want);
+      assert_values(ct_cumsum(seen, axis - 3), ct_size(t), want, 1e-14);
+      assert_values(ct_cumsum(ct_cast(seen, CT_F32), axis), ct_size(t), want, 1e-6);
+      along(x, shape, axis, times, want);
+      assert_values(ct_cumprod(seen, axis), ct_size(t), want, 1e-15);
+      along(x, shape, axis, larger, want);
+      assert_values(ct_cummax(seen, axis), ct_size(t), want, 0);
+    }
+}
+
+static void directions(void **state) {
+  (void)state;
+  ct_tensor *x = F64(CT_SHAPE(4), 1, 2, 3, 4);
+  ASSERT_VALUES(ct_cumsum_with(x, 0, (ct_cumsum_opts){.exclusive = true}), 0, 0, 1, 3, 6);
+  ASSERT_VALUES(ct_cumsum_with(x, 0, (ct_cumsum_opts){.reverse = true}), 0, 10, 9, 7, 4);
+  ASSERT_VALUES(ct_cumsum_with(x, 0, (ct_cumsum_opts){true, true}), 0, 9, 7, 4, 0);
+  ct_tensor *bits = ct_gt(x, ct_scalar(CT_F64, 1.5)), *count = ct_cumsum(bits, 0);
+  assert_int_equal(ct_dtype_of(count), CT_I32);
+  ASSERT_VALUES(count, 0, 0, 1, 2, 3);
+  ct_tensor *most = ct_full(CT_I32, CT_SHAPE(2), INT32_MAX);
+  ASSERT_VALUES(ct_cumsum(most, 0), 0, INT32_MAX, -2); /* wraps, as sums do */
+  ASSERT_VALUES(ct_cumprod(ct_cast(x, CT_I32), 0), 0, 1, 2, 6, 24);
+  assert_int_equal(ct_size(ct_cumsum(ct_zeros(CT_F32, CT_SHAPE(0, 3)), 0)), 0);
+  assert_int_equal(ct_size(ct_cumprod(ct_zeros(CT_F32, CT_SHAPE(3, 0)), 1)), 0);
+  assert_int_equal(ct_size(ct_cummax(ct_zeros(CT_F32, CT_SHAPE(3, 0)), 1)), 0);
+}
+
+static void a_small_addend_is_not_lost(void **state) {
+  (void)state;
+  ct_tensor *x = ct_full(CT_F32, CT_SHAPE(100001), 0.1), *y = ct_cumsum(x, 0);
+  double last;
+  assert_ok(ct_item(ct_slice(y, 0, -1, CT_END, 1), &last));
+  assert_near(last, 100001 * (double)0.1f, 1e-3); /* f32 sums would be off by 1 */
+}
+
+static void maxima_of_special_values(void **state) {
+  (void)state;
+  ct_tensor *x = F64(CT_SHAPE(8), 1, 1, 0, 3, 3, NAN, 9, NAN);
+  ct_tensor *v = ct_variable(x), *y = ct_cummax(v, 0);
+  ASSERT_VALUES(y, 0, 1, 1, 1, 3, 3, NAN, NAN, NAN);
+  ct_tensor *g = ct_vjp(y, v, ct_ones(CT_F64, CT_SHAPE(8)));
+  ASSERT_VALUES(g, 0, 3, 0, 0, 2, 0, 3, 0, 0); /* all to the first of equals */
+  ct_release(&v);
+  ASSERT_VALUES(ct_cummax(ct_full(CT_F64, CT_SHAPE(3), -INFINITY), 0), 0, -INFINITY, -INFINITY,
+                -INFINITY);
+}
+
+typedef ct_tensor *running(ct_tensor *x, int axis);
+typedef struct running_case {
+  running *f;
+  int axis;
+} running_case;
+
+static ct_tensor *run(ct_list x, void *payload) {
+  const running_case *c = payload;
+  return c->f(x.at[0], c->axis);
+}
+
+static ct_tensor *exclusive_back(ct_tensor *x, int axis) {
+  return ct_square(ct_cumsum_with(x, axis, (ct_cumsum_opts){true, true}));
+}
+
+static void running_derivatives(void **state) {
+  (void)state;
+  running *const functions[] = {ct_cumsum, exclusive_back, ct_cumprod, ct_cummax};
+  for (int f = 0; f < CT__COUNT(functions); f++)
+    for (int axis = 0; axis < 3; axis++) {
+      running_case c = {functions[f], axis};
+      assert_ok(
+          ct_gradcheck(run, &c, CT_LIST(wave(CT_SHAPE(2, 5, 3))), (ct_gradcheck_opts){0}, NULL));
+    }
+  running_case c = {ct_cumprod, 0};
+  ct_tensor *zeros = F64(CT_SHAPE(5), 2, 0, 3, 0, 1.5);
+  assert_ok(ct_gradcheck(run, &c, CT_LIST(zeros), (ct_gradcheck_opts){0}, NULL));
+}
+
+static void any_and_all(void **state) {
+  (void)state;
+  ct_tensor *x = ct_gt(F64(CT_SHAPE(2, 3), 0, 1, 0, 1, 1, 1), ct_scalar(CT_F64, 0.5));
+  ASSERT_VALUES(ct_any(x, CT_AXES(1), false), 0, 1, 1);
+  ASSERT_VALUES(ct_all(x, CT_AXES(1), false), 0, 0, 1);
+  ASSERT_VALUES(ct_all(x, CT_AXES(0), true), 0, 0, 1, 0);
+  ASSERT_VALUES(ct_any(ct_transpose(x, 0, 1), CT_ALL, false), 0, 1);
+  ct_tensor *none = ct_slice(x, 0, 0, 0, 1);
+  ASSERT_VALUES(ct_any(none, CT_ALL, false), 0, 0);
+  ASSERT_VALUES(ct_all(none, CT_ALL, false), 0, 1);
+  assert_int_equal(ct_dtype_of(ct_any(x, CT_ALL, false)), CT_BOOL);
+  assert_nil(ct_any(ct_zeros(CT_F32, CT_SHAPE(2)), CT_ALL, false), CT_EDTYPE, "any: want bool");
+  assert_nil(ct_all(ct_zeros(CT_I32, CT_SHAPE(2)), CT_ALL, false), CT_EDTYPE, "all: want bool");
+  assert_nil(ct_any(x, CT_AXES(2), false), CT_EARG, "any: axis 2");
+}
+
+static void errors(void **state) {
+  (void)state;
+  ct_tensor *x = ct_zeros(CT_F32, CT_SHAPE(2, 3)), *scalar = ct_scalar(CT_F32, 1);
+  running *const functions[] = {ct_cumsum, ct_cumprod, ct_cummax};
+  const char *const names[] = {"cumsum", "cumprod", "cummax"};
+  for (int f = 0; f < CT__COUNT(functions); f++) {
+    assert_nil(functions[f](x, 2), CT_EARG, names[f]);
+    assert_nil(functions[f](scalar, 0), CT_EARG, "out of range for 0 dimensions");
+    assert_nil(functions[f](NULL, 0), CT_EARG, names[f]);
+    assert_nil(functions[f](ct_nil(), 0), CT_ENIL, names[f]);
+  }
+}
+
+int main(void) {
+#define TEST(name) cmocka_unit_test_setup_teardown(name, open_scope, close_scope)
+  const struct CMUnitTest tests[] = {
+      TEST(running_values),
+      TEST(directions),
+      TEST(a_small_addend_is_not_lost),
+      TEST(maxima_of_special_values),
+      TEST(running_derivatives),
+      TEST(any_and_all),
+      TEST(errors),
+  };
+  return cmocka_run_group_tests(tests, NULL, NULL);
+}
