@@ -210,11 +210,60 @@ static void one_matrix_is_one_product(void **state) {
   assert_ok(ct_scope_end(scope));
 }
 
+/* Jacobians are maps over derivatives, so both modes send batches through the rules' own
+ * operations: they must agree. */
+typedef ct_tensor *mapped(ct_tensor *x);
+
+#define MAPPED(name, expression)                                                                   \
+  static ct_tensor *name(ct_tensor *x) { return expression; }
+MAPPED(convolved, ct_conv2d(x, ct_square(ct_slice(x, 0, 0, 1, 1)),
+                            (ct_conv2d_opts){{2, 1}, {1, 2}, {1, 1}, 1, {0, 0}}))
+MAPPED(spread_out, ct_conv2d_transpose(ct_tanh(x), ct_transpose(ct_slice(x, 3, 0, 2, 1), 0, 1),
+                                       (ct_conv2d_opts){.stride = {2, 1}}))
+MAPPED(pooled, ct_maxpool(ct_sin(x), (ct_pool_opts){{2, 2}, {1, 2}, {1, 0}}, NULL))
+MAPPED(averaged, ct_square(ct_avgpool(x, (ct_pool_opts){{2, 2}, {1, 2}, {1, 0}})))
+MAPPED(summed_up, ct_cumsum_with(ct_exp(x), 2, (ct_cumsum_opts){.exclusive = true}))
+MAPPED(multiplied_up, ct_cumprod(x, 3))
+MAPPED(largest_so_far, ct_cummax(ct_sin(x), 2))
+MAPPED(best_two, ct_topk(ct_square(x), 2, 2, NULL))
+MAPPED(normed, ct_norm(x, 3, CT_AXES(1, 3), false))
+MAPPED(normal_layers, ct_layer_norm(x, CT_AXES(1, 2), 1e-3))
+MAPPED(contracted, ct_einsum("nchw,ncwk,ncik->hki",
+                             CT_LIST(x, ct_transpose(x, 2, 3), ct_sin(ct_transpose(x, 2, 3)))))
+MAPPED(replaced, ct_update_slice(ct_exp(x), ct_square(ct_slice(x, 2, 1, 2, 1)), 2, 0, 1, 1))
+MAPPED(set_places, ct_scatter_set(ct_exp(x), ct_from(CT_I32, CT_SHAPE(2), (const int32_t[]){1, 1}),
+                                  ct_sin(ct_slice(x, 3, 0, 2, 1)), 3))
+MAPPED(losses, ct_cross_entropy(ct_reshape(x, CT_SHAPE(-1, 4)),
+                                ct_softmax(ct_reshape(ct_sin(x), CT_SHAPE(-1, 4)), 1)))
+MAPPED(kronecker, ct_kron(ct_sum(x, CT_AXES(0, 1), false), ct_prod(x, CT_AXES(2, 3), false)))
+
+static void jacobians_of_both_modes_agree(void **state) {
+  (void)state;
+  mapped *const functions[] = {convolved,     spread_out,     pooled,     averaged, summed_up,
+                               multiplied_up, largest_so_far, best_two,   normed,   normal_layers,
+                               contracted,    replaced,       set_places, losses,   kronecker};
+  for (int i = 0; i < CT__COUNT(functions); i++) {
+    ct_scope scope = ct_scope_begin();
+    ct_tensor *x = ct_variable(random_values(CT_SHAPE(2, 2, 3, 4), 3, -1, 1));
+    ct_tensor *y = functions[i](x);
+    snprintf(context, sizeof context, "Jacobian of function %d", i);
+    ct_tensor *back = ct_jacobian(y, x, CT_JACOBIAN_REVERSE);
+    ct_tensor *forward = ct_jacobian(y, x, CT_JACOBIAN_FORWARD);
+    require_close(back, forward);
+    ct_tensor *loss = ct_mean(ct_square(y), CT_ALL, false), *g;
+    require(ct_grad(loss, CT_LIST(x), &g) == CT_OK, "there is a gradient");
+    require_close(ct_jacobian(g, x, CT_JACOBIAN_REVERSE), ct_jacobian(g, x, CT_JACOBIAN_FORWARD));
+    ct_release(&x);
+    assert_ok(ct_scope_end(scope));
+  }
+}
+
 int main(void) {
   const struct CMUnitTest tests[] = {
       cmocka_unit_test(batch_rules_agree_with_a_loop),
       cmocka_unit_test(only_random_numbers_are_looped),
       cmocka_unit_test(one_matrix_is_one_product),
+      cmocka_unit_test(jacobians_of_both_modes_agree),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -5,20 +5,6 @@
 #include "autograd/autograd.h"
 #include "tensor/tensor_internal.h"
 
-static ct_scope scope;
-
-static int open_scope(void **state) {
-  (void)state;
-  scope = ct_scope_begin();
-  ct_error_clear();
-  return 0;
-}
-
-static int close_scope(void **state) {
-  (void)state;
-  return ct_scope_end(scope);
-}
-
 enum { MAX_VALUES = 1024 };
 
 static void assert_values(const ct_tensor *t, int64_t n, const double *want, double tol) {
@@ -354,7 +340,7 @@ static void products_and_grids(void **state) {
  */
 static ct_tensor *einsum_plainly(const char *spec, int n, ct_tensor *const *x) {
   double value[4][MAX_VALUES], y[MAX_VALUES] = {0};
-  int64_t extent[128] = {0}, place[128] = {0}, total = 1, size = 1;
+  int64_t extent[128] = {0}, place[128] = {0}, total = 1;
   const char *names[4], *out = strstr(spec, "->") + 2, *at = spec;
   char letters[16] = "";
   ct_shape shape = {0};
@@ -368,7 +354,7 @@ static ct_tensor *einsum_plainly(const char *spec, int n, ct_tensor *const *x) {
     }
   }
   for (const char *l = letters; *l; l++) total *= extent[(int)*l];
-  for (const char *l = out; *l; l++) size *= shape.dim[shape.n++] = extent[(int)*l];
+  for (const char *l = out; *l; l++) shape.dim[shape.n++] = extent[(int)*l];
   for (int64_t t = 0; t < total; t++) {
     int64_t rest = t, to = 0;
     double product = 1;

@@ -4,20 +4,6 @@
 #include "autograd/autograd.h"
 #include "tensor/tensor_internal.h"
 
-static ct_scope scope;
-
-static int open_scope(void **state) {
-  (void)state;
-  scope = ct_scope_begin();
-  ct_error_clear();
-  return 0;
-}
-
-static int close_scope(void **state) {
-  (void)state;
-  return ct_scope_end(scope);
-}
-
 enum { MAX_VALUES = 256 };
 
 static void assert_values(const ct_tensor *t, int64_t n, const double *want, double tol) {

@@ -6,19 +6,6 @@
 
 /* ---- what the tests share ---------------------------------------------------------------------------- */
 
-static int begin(void **state) {
-  static ct_scope scope;
-  scope = ct_scope_begin();
-  *state = &scope;
-  return 0;
-}
-
-static int end(void **state) {
-  bool pending = ct_error_code() != CT_OK;
-  ct_error_clear();
-  return ct_scope_end(*(ct_scope *)*state) != CT_OK || pending;
-}
-
 /* 0, 1, 2, ... */
 static ct_tensor *counting(ct_dtype dtype, ct_shape shape) {
   int64_t n = 1;
@@ -569,7 +556,7 @@ static void keys_are_inputs(void **state) {
 }
 
 int main(void) {
-#define TEST(f) cmocka_unit_test_setup_teardown(f, begin, end)
+#define TEST(f) cmocka_unit_test_setup_teardown(f, open_scope, close_scope)
   const struct CMUnitTest tests[] = {
       TEST(gather_takes_rows),
       TEST(gather_errors),

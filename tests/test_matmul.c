@@ -152,20 +152,6 @@ static void threads_are_checked(void **state) {
 
 /* ---- ct_matmul ------------------------------------------------------------------------------- */
 
-static ct_scope scope;
-
-static int open_scope(void **state) {
-  (void)state;
-  scope = ct_scope_begin();
-  ct_error_clear();
-  return 0;
-}
-
-static int close_scope(void **state) {
-  (void)state;
-  return ct_scope_end(scope);
-}
-
 static ct_tensor *integers(ct_dtype dtype, ct_shape shape) {
   static double block[ROOM];
   fill(block, dtype);

@@ -5,20 +5,6 @@
 #include "autograd/autograd.h"
 #include "tensor/tensor_internal.h"
 
-static ct_scope scope;
-
-static int open_scope(void **state) {
-  (void)state;
-  scope = ct_scope_begin();
-  ct_error_clear();
-  return 0;
-}
-
-static int close_scope(void **state) {
-  (void)state;
-  return ct_scope_end(scope);
-}
-
 static uint32_t seed = 1;
 
 static double draw(void) { /* -1 to 1 */

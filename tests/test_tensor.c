@@ -8,19 +8,6 @@ static int released;
 
 static void count_release(void *payload) { released += *(int *)payload; }
 
-static int begin(void **state) {
-  static ct_scope scope;
-  scope = ct_scope_begin();
-  *state = &scope;
-  released = 0;
-  return 0;
-}
-
-static int end(void **state) {
-  ct_error_clear();
-  return ct_scope_end(*(ct_scope *)*state);
-}
-
 static double item(const ct_tensor *t) {
   double value = NAN;
   assert_ok(ct_item(t, &value));
@@ -333,21 +320,21 @@ static void test_error_texts(void **state) {
 
 int main(void) {
   const struct CMUnitTest tests[] = {
-      cmocka_unit_test_setup_teardown(test_dtypes, begin, end),
-      cmocka_unit_test_setup_teardown(test_shapes, begin, end),
-      cmocka_unit_test_setup_teardown(test_creation, begin, end),
-      cmocka_unit_test_setup_teardown(test_ranges, begin, end),
-      cmocka_unit_test_setup_teardown(test_from_copies, begin, end),
-      cmocka_unit_test_setup_teardown(test_reading, begin, end),
-      cmocka_unit_test_setup_teardown(test_views_share_memory, begin, end),
-      cmocka_unit_test_setup_teardown(test_wrap_with_strides, begin, end),
-      cmocka_unit_test_setup_teardown(test_wrap_gives_memory_back_once, begin, end),
-      cmocka_unit_test_setup_teardown(test_touch, begin, end),
-      cmocka_unit_test_setup_teardown(test_assign, begin, end),
-      cmocka_unit_test_setup_teardown(test_read_only, begin, end),
-      cmocka_unit_test_setup_teardown(test_variables_keep_their_layout, begin, end),
-      cmocka_unit_test_setup_teardown(test_the_first_error_stays, begin, end),
-      cmocka_unit_test_setup_teardown(test_error_texts, begin, end),
+      cmocka_unit_test_setup_teardown(test_dtypes, open_scope, close_scope),
+      cmocka_unit_test_setup_teardown(test_shapes, open_scope, close_scope),
+      cmocka_unit_test_setup_teardown(test_creation, open_scope, close_scope),
+      cmocka_unit_test_setup_teardown(test_ranges, open_scope, close_scope),
+      cmocka_unit_test_setup_teardown(test_from_copies, open_scope, close_scope),
+      cmocka_unit_test_setup_teardown(test_reading, open_scope, close_scope),
+      cmocka_unit_test_setup_teardown(test_views_share_memory, open_scope, close_scope),
+      cmocka_unit_test_setup_teardown(test_wrap_with_strides, open_scope, close_scope),
+      cmocka_unit_test_setup_teardown(test_wrap_gives_memory_back_once, open_scope, close_scope),
+      cmocka_unit_test_setup_teardown(test_touch, open_scope, close_scope),
+      cmocka_unit_test_setup_teardown(test_assign, open_scope, close_scope),
+      cmocka_unit_test_setup_teardown(test_read_only, open_scope, close_scope),
+      cmocka_unit_test_setup_teardown(test_variables_keep_their_layout, open_scope, close_scope),
+      cmocka_unit_test_setup_teardown(test_the_first_error_stays, open_scope, close_scope),
+      cmocka_unit_test_setup_teardown(test_error_texts, open_scope, close_scope),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);
 }

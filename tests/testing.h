@@ -81,6 +81,22 @@ static inline void tensor_values(const ct_tensor *t, double *out, int64_t n) {
   assert_ok(status);
 }
 
+/* Setup and teardown of a test in a scope of its own, with no error pending before and after. */
+static inline int open_scope(void **state) {
+  static ct_scope scope;
+  ct_error_clear();
+  scope = ct_scope_begin();
+  *state = &scope;
+  return 0;
+}
+
+static inline int close_scope(void **state) {
+  bool pending = ct_error_code() != CT_OK;
+  if (pending) print_error("an error was left pending: %s\n", ct_error_message());
+  ct_error_clear();
+  return ct_scope_end(*(ct_scope *)*state) != CT_OK || pending;
+}
+
 #define TEMP_PATH 256
 
 /* Makes a fresh folder and gives its path. */

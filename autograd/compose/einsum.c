@@ -327,8 +327,8 @@ ct_tensor *ct_tensordot(ct_tensor *a, ct_tensor *b, ct_axes a_axes, ct_axes b_ax
   if (a_axes.n != b_axes.n)
     return ct__nil(CT_EARG, "tensordot: want as many axes of a as of b, got %d and %d", a_axes.n,
                    b_axes.n);
-  if (a_axes.n > 0 && (ct__axes_mask(who, a_axes, a->v.ndim, &mask) != CT_OK ||
-                       ct__axes_mask(who, b_axes, b->v.ndim, &mask) != CT_OK))
+  if (a_axes.n != 0 && (ct__axes_mask(who, a_axes, a->v.ndim, &mask) != CT_OK ||
+                        ct__axes_mask(who, b_axes, b->v.ndim, &mask) != CT_OK))
     return ct_nil();
   for (int i = 0; i < a->v.ndim; i++) left.label[i] = i;
   for (int i = 0; i < b->v.ndim; i++) right.label[i] = CT_MAX_DIMS + i;
