@@ -75,6 +75,47 @@ CT_API ct_status ct_run(const ct_function *f, ct_list inputs, ct_tensor **output
 /* f as one operation of a larger recipe: differentiable, eager or symbolic. */
 CT_API ct_status ct_call_function(ct_function *f, ct_list inputs, ct_tensor **outputs);
 
+/* f's operations one by one in the larger recipe, instead of as one. */
+CT_API ct_status ct_inline_function(ct_function *f, ct_list inputs, ct_tensor **outputs);
+
+/* ---- derivatives of one's own ---------------------------------------------------------------- */
+
+/* Results made from inputs by operations. It runs on placeholders, so it cannot look at values; nil
+ * among the results is a failure. */
+typedef void ct_body(ct_list in, ct_tensor **out, void *payload);
+
+typedef struct ct_custom {
+  ct_body *f;    /* x -> y, all results set */
+  ct_body *rule; /* a result left NULL is zero; those for tensors that are not float are ignored */
+  int n_out;     /* number of tensors in y; 0 means 1 */
+  void *payload; /* given to both, which run during the call */
+} ct_custom;
+
+/* y = f(x), and the derivative is what the rule says. y has room for n_out tensors.
+ *   ct_custom_vjp: the rule makes the cotangents of x, in their shapes, from x, y and gy in a row.
+ *   ct_custom_jvp: the rule makes the tangents of y from x, y and dx in a row.
+ * The other mode is the transpose of the rule, which must be linear in gy or dx for that
+ * (CT_ENORULE). Both nest, map and can be differentiated again: the derivative of a derivative is
+ * that of the rule. f and rule may refer to recorded tensors of outside, but a derivative of f with
+ * respect to those is CT_ENORULE: make them inputs. */
+CT_API ct_status ct_custom_vjp(ct_custom c, ct_list x, ct_tensor **y);
+CT_API ct_status ct_custom_jvp(ct_custom c, ct_list x, ct_tensor **y);
+
+/* Hooks: y = x, and what comes back to x on the way is another cotangent. Forward mode does not see
+ * them: dy = dx. */
+CT_API ct_tensor *ct_grad_scale(ct_tensor *x, double c);            /* gx = c gy; -1 reverses it */
+CT_API ct_tensor *ct_grad_clip(ct_tensor *x, double lo, double hi); /* gx = min(max(gy, lo), hi) */
+/* gx = gy min(1, limit / |gy|), over all elements; limit > 0. */
+CT_API ct_tensor *ct_grad_clip_norm(ct_tensor *x, double limit);
+/* gx = gy, if every element is finite: otherwise CT_ECHECK, which says where it is not in the
+ * gradient of `name`. Names are copied; at most 63 bytes. */
+CT_API ct_tensor *ct_grad_check(ct_tensor *x, const char *name);
+/* gx = gy, which is printed to the stream, with the name. The stream must outlive the recipe. */
+CT_API ct_tensor *ct_grad_print(ct_tensor *x, FILE *out, const char *name);
+/* The same two for the value itself; both modes pass. */
+CT_API ct_tensor *ct_check(ct_tensor *x, const char *name);
+CT_API ct_tensor *ct_show(ct_tensor *x, FILE *out, const char *name);
+
 /* ---- derivatives made of derivatives ------------------------------------------------------------- */
 
 /* All results are recorded like any other: these functions nest. */
@@ -96,6 +137,11 @@ CT_API ct_status ct_hvp(ct_tensor *loss, ct_list x, ct_list v, ct_tensor **hv);
 CT_API ct_status ct_ggn_vp(ct_tensor *loss, ct_tensor *y, ct_list x, ct_list v, ct_tensor **gv);
 /* d^k/dt^k y(x + t v) at t = 0, k >= 0: k nested tangents. */
 CT_API ct_tensor *ct_directional(ct_tensor *y, ct_tensor *x, ct_tensor *v, int k);
+/* c[k] = 1/k! d^k/dt^k y(x + t v) at t = 0 for k = 0 .. order: the Taylor coefficients along v, all
+ * at once, each from those before it by the recurrence that the derivative of its operation gives.
+ * The cost grows with the square of the order, where the nested tangents of ct_directional double
+ * with each. c has room for order + 1 tensors. */
+CT_API ct_status ct_taylor(ct_tensor *y, ct_tensor *x, ct_tensor *v, int order, ct_tensor **c);
 
 /* The linear map dx -> dy at the values that x has now, computed once and applied by ct_run, as
  * often as wanted. y must have a value. NULL on failure. */

@@ -98,6 +98,18 @@ ct_function *ct__function_frozen(ct_list inputs, ct_list outputs);
 ct_list ct__function_inputs(const ct_function *f); /* the cut points, without captured variables */
 int ct__function_outputs(const ct_function *f);
 
+/* What the attributes of a call of f begin with, and how such a record infers and evaluates. */
+typedef struct ct__call_attr {
+  int n_out;
+  ct_function *f;
+} ct__call_attr;
+ct_status ct__call_infer(const ct_call *c, ct_spec *out);
+ct_status ct__call_eval(const ct_eval *e);
+/* Fresh placeholders like the tensors of a list; false if one could not be made. */
+bool ct__placeholders(ct_list like, ct_tensor **out);
+/* Hands n tensors that the scope owns to its parent, or makes all of them nil; ends the scope. */
+ct_status ct__scope_return_all(ct_scope scope, ct_status status, int n, ct_tensor **t);
+
 /* ---- for operations -------------------------------------------------------------------------- */
 
 /* The families, each a table that ends with NULL (registry.c lists them). */
@@ -105,7 +117,7 @@ typedef const ct_op *const ct__family[];
 extern ct__family ct__unary_ops, ct__binary_ops, ct__misc_ops, ct__reduce_ops, ct__sort_ops,
     ct__shape_ops, ct__window_ops, ct__index_ops, ct__position_ops, ct__cumulative_ops,
     ct__matmul_ops, ct__conv_ops, ct__pool_ops, ct__softmax_ops, ct__cross_entropy_ops,
-    ct__random_ops, ct__function_ops;
+    ct__random_ops, ct__function_ops, ct__custom_ops, ct__hook_ops;
 
 static inline const ct_view *ct__in(const ct_call *c, int i) { return &c->in[i]->v; }
 static inline void ct__spec_set(ct_spec *s, ct_dtype dtype, int ndim, const int64_t *dim) {

@@ -57,8 +57,7 @@ ct_tensor *ct_hessian(ct_tensor *loss, ct_tensor *x) {
 
 /* ---- products --------------------------------------------------------------------------------------- */
 
-/* Hands n tensors that the scope owns to its parent, or makes all of them nil. */
-static ct_status scope_return_all(ct_scope scope, ct_status status, int n, ct_tensor **t) {
+ct_status ct__scope_return_all(ct_scope scope, ct_status status, int n, ct_tensor **t) {
   for (int i = 0; i < n && status == CT_OK; i++) ct__ref(t[i]);
   ct_status end = ct_scope_end(scope);
   for (int i = 0; i < n; i++) {
@@ -82,7 +81,7 @@ static ct_status hessian_product(ct_tensor *loss, ct_list x, ct_list v, ct_tenso
   status = g ? ct_grad(loss, x, g) : CT_ENOMEM;
   if (status == CT_OK) status = ct_jvp_all((ct_list){x.n, g}, x, v, hv);
   if (g) ct__free(g, bytes);
-  return scope_return_all(scope, status, x.n, hv);
+  return ct__scope_return_all(scope, status, x.n, hv);
 }
 
 ct_status ct_hvp(ct_tensor *loss, ct_list x, ct_list v, ct_tensor **hv) {
@@ -100,7 +99,7 @@ static ct_status gauss_newton_product(ct_tensor *loss, ct_tensor *y, ct_list x, 
   status = ct_jvp_all(CT_LIST(y), x, v, &dy);
   if (status == CT_OK) status = ct_hvp(loss, CT_LIST(y), CT_LIST(dy), &h);
   if (status == CT_OK) status = ct_vjp_all(CT_LIST(y), CT_LIST(h), x, gv);
-  return scope_return_all(scope, status, x.n, gv);
+  return ct__scope_return_all(scope, status, x.n, gv);
 }
 
 ct_status ct_ggn_vp(ct_tensor *loss, ct_tensor *y, ct_list x, ct_list v, ct_tensor **gv) {
@@ -119,8 +118,7 @@ ct_tensor *ct_directional(ct_tensor *y, ct_tensor *x, ct_tensor *v, int k) {
 
 /* ---- linear maps -------------------------------------------------------------------------------------- */
 
-/* Placeholders like the tensors of a list. */
-static bool placeholders(ct_list like, ct_tensor **out) {
+bool ct__placeholders(ct_list like, ct_tensor **out) {
   for (int i = 0; i < like.n; i++) {
     out[i] = ct_placeholder(like.at[i]->v.dtype, ct__shape_of_view(&like.at[i]->v));
     if (ct__is_nil(out[i])) return false;
@@ -138,7 +136,7 @@ ct_function *ct_linearize(ct_list y, ct_list x) {
   ct_scope scope = ct_scope_begin();
   size_t bytes = (size_t)(x.n + y.n) * sizeof(ct_tensor *);
   ct_tensor **dx = ct__alloc(bytes), **dy = dx + x.n;
-  if (dx && placeholders(x, dx) && ct_jvp_all(y, x, (ct_list){x.n, dx}, dy) == CT_OK)
+  if (dx && ct__placeholders(x, dx) && ct_jvp_all(y, x, (ct_list){x.n, dx}, dy) == CT_OK)
     f = ct__function_frozen((ct_list){x.n, dx}, (ct_list){y.n, dy});
   if (dx) ct__free(dx, bytes);
   ct_scope_end(scope);
@@ -156,8 +154,8 @@ ct_function *ct_transpose_linear(ct_function *f) {
   size_t bytes = (size_t)(2 * n_in + 2 * n_out) * sizeof(ct_tensor *);
   ct_tensor **x = ct__alloc(bytes), **y = x + n_in, **gy = y + n_out, **gx = gy + n_out;
   ct_list xs = {n_in, x}, ys = {n_out, y}, gys = {n_out, gy};
-  if (x && placeholders(ct__function_inputs(f), x) && ct_call_function(f, xs, y) == CT_OK &&
-      placeholders(ys, gy) && ct_vjp_all(ys, gys, xs, gx) == CT_OK)
+  if (x && ct__placeholders(ct__function_inputs(f), x) && ct_call_function(f, xs, y) == CT_OK &&
+      ct__placeholders(ys, gy) && ct_vjp_all(ys, gys, xs, gx) == CT_OK)
     transposed = ct__function_frozen(gys, (ct_list){n_in, gx});
   if (x) ct__free(x, bytes);
   ct_scope_end(scope);

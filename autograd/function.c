@@ -305,22 +305,17 @@ ct_status ct_run(const ct_function *f, ct_list inputs, ct_tensor **outputs) {
 
 /* ---- a function as one operation ------------------------------------------------------------- */
 
-typedef struct call_attr {
-  int n_out;
-  ct_function *f;
-} call_attr;
-
-static const ct_function *called(const void *attr) { return ((const call_attr *)attr)->f; }
+static const ct_function *called(const void *attr) { return ((const ct__call_attr *)attr)->f; }
 
 static ct_status call_copy(void *to, const void *from) {
-  memcpy(to, from, sizeof(call_attr));
-  ct_function_keep(((call_attr *)to)->f);
+  memcpy(to, from, sizeof(ct__call_attr));
+  ct_function_keep(((ct__call_attr *)to)->f);
   return CT_OK;
 }
 
-static void call_release(void *attr) { ct_function_release(&((call_attr *)attr)->f); }
+static void call_release(void *attr) { ct_function_release(&((ct__call_attr *)attr)->f); }
 
-static ct_status call_infer(const ct_call *c, ct_spec *out) {
+ct_status ct__call_infer(const ct_call *c, ct_spec *out) {
   const ct_function *f = called(c->attr);
   memcpy(out, f->spec, (size_t)f->n_out * sizeof *out);
   return CT_OK;
@@ -332,7 +327,7 @@ static ct_tensor *over(const ct_view *v) {
                  (ct_wrap_opts){.stride = v->stride, .read_only = true});
 }
 
-static ct_status call_eval(const ct_eval *e) {
+ct_status ct__call_eval(const ct_eval *e) {
   const ct_function *f = called(e->attr);
   size_t bytes = (size_t)(e->n_in + e->n_out) * sizeof(ct_tensor *);
   ct_tensor **in = ct__alloc(bytes), **out = in + e->n_in;
@@ -351,16 +346,32 @@ static void call_fallback(const ct_call *c, ct_tensor **y) {
   for (int o = 0; o < c->n_out; o++) y[o] = ct_nil();
 }
 
+/* The recipe on placeholders, mapped. */
+static void call_batch(const ct_call *c, ct_tensor *const *in, const bool *batched,
+                       ct_tensor **out) {
+  size_t pointers = (size_t)(c->n_in + c->n_out) * sizeof(ct_tensor *);
+  size_t bytes = pointers + (size_t)c->n_in * sizeof(int);
+  ct_tensor **x = ct__alloc(bytes), **y = x + c->n_in;
+  int *axes = x ? (int *)(void *)((char *)x + pointers) : NULL;
+  for (int o = 0; o < c->n_out; o++) out[o] = ct_nil();
+  for (int i = 0; x && i < c->n_in; i++) axes[i] = batched[i] ? 0 : CT_NOT_BATCHED;
+  if (x && ct__placeholders((ct_list){c->n_in, c->in}, x) && replay(called(c->attr), x, y) == CT_OK)
+    ct_vmap((ct_list){c->n_out, y}, (ct_list){c->n_in, x}, (ct_list){c->n_in, in},
+            (ct_vmap_opts){.in_axes = axes}, out);
+  if (x) ct__free(x, bytes);
+}
+
 static const ct_op call_op = {CT_OP,
                               .name = "call",
                               .doc = "y = f(x) for a ct_function f",
                               .n_in = CT_VARIADIC,
                               .n_out = CT_VARIADIC,
-                              .attr_size = sizeof(call_attr),
+                              .attr_size = sizeof(ct__call_attr),
                               .attr_copy = call_copy,
                               .attr_release = call_release,
-                              .infer = call_infer,
-                              .eval = call_eval,
+                              .infer = ct__call_infer,
+                              .eval = ct__call_eval,
+                              .batch = call_batch,
                               .fallback = call_fallback,
                               .lo = -2,
                               .hi = 2};
@@ -371,7 +382,7 @@ static ct_status call_it(ct_function *f, ct_list inputs, ct_tensor **outputs) {
   if (status == CT_OK && !outputs && f->n_out > 0)
     status = ct__fail_status(CT_EARG, "ct_call_function: there is no room for results");
   if (status != CT_OK || f->n_out == 0) return status;
-  call_attr attr;
+  ct__call_attr attr;
   memset(&attr, 0, sizeof attr);
   attr.n_out = f->n_out;
   attr.f = f;
@@ -385,6 +396,25 @@ static ct_status call_it(ct_function *f, ct_list inputs, ct_tensor **outputs) {
 ct_status ct_call_function(ct_function *f, ct_list inputs, ct_tensor **outputs) {
   bool was = ct__status_begin();
   return ct__status_end(was, call_it(f, inputs, outputs));
+}
+
+static ct_status inline_it(ct_function *f, ct_list inputs, ct_tensor **outputs) {
+  for (int o = 0; f && outputs && o < f->n_out; o++) outputs[o] = ct_nil();
+  ct_status status = check_arguments("ct_inline_function", f, inputs);
+  if (status == CT_OK && !outputs && f->n_out > 0)
+    status = ct__fail_status(CT_EARG, "ct_inline_function: there is no room for results");
+  if (status != CT_OK) return status;
+  ct_tensor **in = all_inputs(f, inputs);
+  if (!in) return CT_ENOMEM;
+  status = replay(f, in, outputs);
+  free_inputs(f, in);
+  for (int o = 0; status != CT_OK && o < f->n_out; o++) outputs[o] = ct_nil();
+  return status;
+}
+
+ct_status ct_inline_function(ct_function *f, ct_list inputs, ct_tensor **outputs) {
+  bool was = ct__status_begin();
+  return ct__status_end(was, inline_it(f, inputs, outputs));
 }
 
 const ct_op *const ct__function_ops[] = {&call_op, NULL};

@@ -90,6 +90,12 @@ CT_API ct_module *ct_module_ready(ct_module *m);
 
 /* y = m(x), with m's parameters. */
 CT_API ct_tensor *ct_forward(ct_module *m, ct_tensor *x);
+/* The same with other tensors in place of the parameters, in the order of ct_module_params: so one
+ * can differentiate through steps of training, or map over models. Frozen parameters and buffers
+ * stay the module's. m itself is not touched: it is run on a placeholder, and its recipe then on x
+ * and the tensors, so state such as random keys is read but not advanced, and what a forward
+ * detaches is the module's own. */
+CT_API ct_tensor *ct_forward_with(ct_module *m, ct_list tensors, ct_tensor *x);
 
 /* Training mode (the initial one) or evaluation mode, for m and all below. */
 CT_API ct_status ct_module_train(ct_module *m, bool training);

@@ -81,6 +81,22 @@ static void directions(void **state) {
   assert_int_equal(ct_size(ct_cummax(ct_zeros(CT_F32, CT_SHAPE(3, 0)), 1)), 0);
 }
 
+/* Many lines side by side give the bits of one after the other. */
+static void many_lines(void **state) {
+  (void)state;
+  enum { LINES = 77, LENGTH = 3 };
+  double want[LINES * LENGTH], got[LINES * LENGTH];
+  ct_tensor *x =
+      ct_sin(ct_reshape(ct_arange(CT_F64, 0, LINES * LENGTH, 1), CT_SHAPE(LENGTH, LINES)));
+  for (int i = 0; i < 4; i++) {
+    ct_cumsum_opts opts = {i & 1, i & 2};
+    ct_tensor *lines = ct_cumsum_with(ct_contiguous(ct_transpose(x, 0, 1)), 1, opts);
+    tensor_values(ct_transpose(lines, 0, 1), want, LINES * LENGTH);
+    tensor_values(ct_cumsum_with(x, 0, opts), got, LINES * LENGTH);
+    assert_memory_equal(got, want, sizeof want);
+  }
+}
+
 static void a_small_addend_is_not_lost(void **state) {
   (void)state;
   ct_tensor *x = ct_full(CT_F32, CT_SHAPE(100001), 0.1), *y = ct_cumsum(x, 0);
@@ -164,6 +180,7 @@ int main(void) {
   const struct CMUnitTest tests[] = {
       TEST(running_values),
       TEST(directions),
+      TEST(many_lines),
       TEST(a_small_addend_is_not_lost),
       TEST(maxima_of_special_values),
       TEST(running_derivatives),

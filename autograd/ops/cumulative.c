@@ -1,6 +1,8 @@
 /* cumulative.c - running sums along an axis. */
 #include "lines.h"
 
+#include <stdlib.h>
+
 typedef struct running {
   int axis, exclusive, reverse;
 } running;
@@ -11,20 +13,29 @@ typedef struct line {
   bool exclusive;
 } line;
 
+enum { SIDE_BY_SIDE = 32 };
+
 /* Floats are added in double, integers in 64 bits that wrap. */
 #define CUMSUM(name, T, U, Acc)                                                                    \
+  static inline void name##_together(int64_t m, const line *l, const T *x, int64_t x_next, U *y,   \
+                                     int64_t y_next) {                                             \
+    Acc sum[SIDE_BY_SIDE] = {0};                                                                   \
+    for (int64_t k = 0; k < l->n; k++, x += l->x_step, y += l->y_step)                             \
+      for (int64_t j = 0; j < m; j++) {                                                            \
+        Acc next = sum[j] + (Acc)x[j * x_next];                                                    \
+        y[j * y_next] = (U)(l->exclusive ? sum[j] : next);                                         \
+        sum[j] = next;                                                                             \
+      }                                                                                            \
+  }                                                                                                \
   static void name(int64_t lines, char *const *p, const int64_t *s, const void *attr) {            \
     const line *l = attr;                                                                          \
     const T *x = (const T *)(const void *)p[0];                                                    \
     U *y = (U *)(void *)p[1];                                                                      \
-    for (int64_t i = 0; i < lines; i++, x += s[0], y += s[1]) {                                    \
-      Acc sum = 0;                                                                                 \
-      for (int64_t k = 0; k < l->n; k++) {                                                         \
-        Acc next = sum + (Acc)x[k * l->x_step];                                                    \
-        y[k * l->y_step] = (U)(l->exclusive ? sum : next);                                         \
-        sum = next;                                                                                \
-      }                                                                                            \
-    }                                                                                              \
+    int64_t i = 0;                                                                                 \
+    if (llabs(l->x_step) > llabs(s[0])) /* neighbouring lines together: the order of the memory */ \
+      for (; i + SIDE_BY_SIDE <= lines; i += SIDE_BY_SIDE)                                         \
+        name##_together(SIDE_BY_SIDE, l, x + i * s[0], s[0], y + i * s[1], s[1]);                  \
+    for (; i < lines; i++) name##_together(1, l, x + i * s[0], s[0], y + i * s[1], s[1]);          \
   }
 CUMSUM(cumsum_f32, float, float, double)
 CUMSUM(cumsum_f64, double, double, double)

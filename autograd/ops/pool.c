@@ -38,11 +38,17 @@ static void set_extents(const ct_view *x, const int64_t extent[2], ct_spec *out)
 }
 
 /* The part of window p along axis d that lies on elements: [from, to). */
-static void clip_window(const windows *w, int d, int64_t p, int64_t *from, int64_t *to) {
+static inline bool clip_window(const windows *w, int d, int64_t p, int64_t *from, int64_t *to) {
   int64_t start = p * w->stride[d] - w->padding[d];
   *from = start < 0 ? 0 : start;
   *to = start + w->kernel[d] < w->in[d] ? start + w->kernel[d] : w->in[d];
+  return true;
 }
+
+/* Window (p, q) of a plane covers its rows i0 <= i < i1 and columns j0 <= j < j1. */
+#define EACH_WINDOW(w)                                                                             \
+  for (int64_t p = 0, i0, i1; p < w->out[0] && clip_window(w, 0, p, &i0, &i1); p++)                \
+    for (int64_t q = 0, j0, j1; q < w->out[1] && clip_window(w, 1, q, &j0, &j1); q++)
 
 /* The first element of plane number at. */
 static char *plane(const ct_view *v, int64_t at) {
@@ -89,10 +95,7 @@ static ct_status maxpool_infer(const ct_call *c, ct_spec *out) {
   static void name(const windows *w, const char *from, const int64_t *s, char *to, int32_t *at) {  \
     const T *x = (const T *)(const void *)from;                                                    \
     T *y = (T *)(void *)to;                                                                        \
-    for (int64_t p = 0; p < w->out[0] * w->out[1]; p++) {                                          \
-      int64_t i0, i1, j0, j1;                                                                      \
-      clip_window(w, 0, p / w->out[1], &i0, &i1);                                                  \
-      clip_window(w, 1, p % w->out[1], &j0, &j1);                                                  \
+    EACH_WINDOW(w) {                                                                               \
       T best = x[i0 * s[0] + j0 * s[1]];                                                           \
       int64_t place = i0 * w->in[1] + j0;                                                          \
       for (int64_t i = i0; i < i1; i++)                                                            \
@@ -102,8 +105,8 @@ static ct_status maxpool_infer(const ct_call *c, ct_spec *out) {
           best = v;                                                                                \
           place = i * w->in[1] + j;                                                                \
         }                                                                                          \
-      y[p] = best;                                                                                 \
-      at[p] = (int32_t)place;                                                                      \
+      *y++ = best;                                                                                 \
+      *at++ = (int32_t)place;                                                                      \
     }                                                                                              \
   }
 MAXPOOL_PLANE(maxpool_f32, float)
@@ -185,14 +188,11 @@ static ct_status transpose_infer(const ct_call *c, ct_spec *out) {
     const T *x = (const T *)(const void *)from;                                                    \
     T *y = (T *)(void *)to;                                                                        \
     double area = (double)(w->kernel[0] * w->kernel[1]);                                           \
-    for (int64_t p = 0; p < w->out[0] * w->out[1]; p++) {                                          \
-      int64_t i0, i1, j0, j1;                                                                      \
+    EACH_WINDOW(w) {                                                                               \
       double sum = 0;                                                                              \
-      clip_window(w, 0, p / w->out[1], &i0, &i1);                                                  \
-      clip_window(w, 1, p % w->out[1], &j0, &j1);                                                  \
       for (int64_t i = i0; i < i1; i++)                                                            \
         for (int64_t j = j0; j < j1; j++) sum += (double)x[i * s[0] + j * s[1]];                   \
-      y[p] = (T)(sum / area);                                                                      \
+      *y++ = (T)(sum / area);                                                                      \
     }                                                                                              \
   }                                                                                                \
   static void spread_##T(const windows *w, const char *from, const int64_t *s, char *to) {         \
@@ -200,11 +200,8 @@ static ct_status transpose_infer(const ct_call *c, ct_spec *out) {
     T *x = (T *)(void *)to;                                                                        \
     double area = (double)(w->kernel[0] * w->kernel[1]);                                           \
     memset(x, 0, (size_t)(w->in[0] * w->in[1]) * sizeof(T));                                       \
-    for (int64_t p = 0; p < w->out[0] * w->out[1]; p++) {                                          \
-      int64_t i0, i1, j0, j1, row = p / w->out[1], column = p % w->out[1];                         \
-      T share = (T)((double)y[row * s[0] + column * s[1]] / area);                                 \
-      clip_window(w, 0, row, &i0, &i1);                                                            \
-      clip_window(w, 1, column, &j0, &j1);                                                         \
+    EACH_WINDOW(w) {                                                                               \
+      T share = (T)((double)y[p * s[0] + q * s[1]] / area);                                        \
       for (int64_t i = i0; i < i1; i++)                                                            \
         for (int64_t j = j0; j < j1; j++) x[i * w->in[1] + j] += share;                            \
     }                                                                                              \

@@ -1,0 +1,266 @@
+/* Taylor coefficients: closed forms, nested tangents, cost. */
+#include "testing.h"
+
+#include "autograd/autograd_internal.h"
+
+#include <cotangent.h>
+
+#include "registry_cases.inc"
+
+enum { ORDER = 10, MAX_IN = 3 };
+
+static ct_tensor *number(double value) { return ct_variable(ct_scalar(CT_F64, value)); }
+
+/* c[k] of f at x along 1 is `want`, to a relative error of 1e-12. */
+static void assert_coefficients(ct_tensor *y, ct_tensor *x, const double *want) {
+  ct_tensor *c[ORDER + 1];
+  assert_ok(ct_taylor(y, x, ct_ones(CT_F64, CT_SCALAR), ORDER, c));
+  for (int k = 0; k <= ORDER; k++) {
+    double got = 0;
+    assert_ok(ct_item(c[k], &got));
+    assert_near(got, want[k], 1e-12 * fmax(1e-3, fabs(want[k])));
+  }
+}
+
+static double factorial(int k) { return k < 2 ? 1 : k * factorial(k - 1); }
+
+static void closed_forms(void **state) {
+  (void)state;
+  ct_scope s = ct_scope_begin();
+  const double at = 0.3;
+  double e[ORDER + 1], sine[ORDER + 1], geometric[ORDER + 1], logarithm[ORDER + 1], root[ORDER + 1];
+  const double turn[] = {sin(at), cos(at), -sin(at), -cos(at)};
+  for (int k = 0; k <= ORDER; k++) {
+    e[k] = exp(at) / factorial(k);
+    sine[k] = turn[k % 4] / factorial(k);
+    geometric[k] = pow(1 - at, -k - 1);
+    logarithm[k] = k == 0 ? log(at) : -pow(-1 / at, k) / k;
+    root[k] = k == 0 ? sqrt(at) : root[k - 1] * (1.5 - k) / (k * at);
+  }
+  ct_tensor *x = number(at), *one = ct_ones(CT_F64, CT_SCALAR);
+  assert_coefficients(ct_exp(x), x, e);
+  assert_coefficients(ct_sin(x), x, sine);
+  assert_coefficients(ct_div(one, ct_sub(one, x)), x, geometric);
+  assert_coefficients(ct_reciprocal(ct_sub(one, x)), x, geometric);
+  assert_coefficients(ct_log(x), x, logarithm);
+  assert_coefficients(ct_sqrt(x), x, root);
+  ct_release(&x);
+  /* of tanh at 0: 1, -1/3, 2/15, -17/315, 62/2835; of the logistic function half of that at x/2 */
+  const double tangent[ORDER + 1] = {0, 1,           0, -1.0 / 3,    0, 2.0 / 15,
+                                     0, -17.0 / 315, 0, 62.0 / 2835, 0};
+  double logistic[ORDER + 1];
+  for (int k = 0; k <= ORDER; k++) logistic[k] = k == 0 ? 0.5 : 0.5 * tangent[k] / pow(2, k);
+  x = number(0);
+  assert_coefficients(ct_tanh(x), x, tangent);
+  assert_coefficients(ct_sigmoid(x), x, logistic);
+  const double cube[ORDER + 1] = {0, 0, 0, 1};
+  assert_coefficients(ct_pow(x, ct_scalar(CT_F64, 3)), x, cube); /* right at 0, too */
+  assert_coefficients(ct_mul(x, ct_square(x)), x, cube);
+  ct_release(&x);
+  assert_ok(ct_scope_end(s));
+}
+
+/* c[k] k! is the k-th nested tangent. */
+static void assert_directional(ct_tensor *y, ct_tensor *x, ct_tensor *v, int order,
+                               const char *what) {
+  enum { ROOM = 256 };
+  ct_tensor *c[ORDER + 1];
+  double got[ROOM], want[ROOM];
+  assert_ok(ct_taylor(y, x, v, order, c));
+  for (int k = 0; k <= order; k++) {
+    int64_t n = ct_size(y);
+    assert_true(n <= ROOM);
+    tensor_values(c[k], got, n);
+    tensor_values(ct_directional(y, x, v, k), want, n);
+    double largest = 1;
+    for (int64_t i = 0; i < n; i++) largest = fmax(largest, fabs(want[i]));
+    for (int64_t i = 0; i < n; i++) {
+      if (fabs(got[i] * factorial(k) - want[i]) > 1e-9 * largest)
+        print_error("%s, coefficient %d\n", what, k);
+      assert_near(got[i] * factorial(k), want[i], 1e-9 * largest);
+    }
+  }
+}
+
+/* One input of a case, as test_registry.c reads it; floats are f64. */
+static const char *read_input(const ct_op *op, const char *word, uint64_t seed, ct_tensor **out) {
+  char kind = *word++, *end = (char *)(uintptr_t)word;
+  int64_t below = 2, dim[CT_MAX_DIMS];
+  size_t n = 0;
+  for (const char *at = word; *at >= '0' && *at <= '9'; at = *end == 'x' ? end + 1 : end)
+    dim[n++] = strtoll(at, &end, 10);
+  if (*end == '<') below = strtoll(end + 1, &end, 10);
+  ct_shape shape = ct_shape_make(n, dim);
+  double lo = kind == 'f' ? op->lo : 0, hi = kind == 'f' ? op->hi : (double)below;
+  ct_tensor *value = ct_uniform(ct_key(seed), CT_F64, shape, lo, hi);
+  *out = kind == 'f'   ? ct_variable(value)
+         : kind == 'i' ? ct_keep(ct_cast(value, CT_I32))
+         : kind == 'b' ? ct_keep(ct_cast(ct_cast(value, CT_I32), CT_BOOL))
+                       : ct_keep(ct_key(seed));
+  return *end == ' ' ? end + 1 : NULL;
+}
+
+static void try_case(const ct_op *op, const registry_case *use) {
+  ct_scope s = ct_scope_begin();
+  ct_tensor *in[MAX_IN];
+  int n = 0;
+  for (const char *word = use->inputs; word; n++)
+    word = read_input(op, word, 40 + (uint64_t)n, &in[n]);
+  if (use->apply || n == op->n_in) {
+    ct_tensor *y = use->apply ? use->apply(in) : ct_apply(op, (ct_list){n, in});
+    for (int i = 0; i < n; i++)
+      if (ct_is_variable(in[i]) && ct_dtype_of(y) == CT_F64)
+        assert_directional(y, in[i], ct_randn(ct_key(3), CT_F64, ct_shape_of(in[i])), 3, op->name);
+  }
+  for (int i = 0; i < n; i++) ct_release(&in[i]);
+  assert_ok(ct_scope_end(s));
+}
+
+static void every_primitive(void **state) {
+  (void)state;
+  for (int i = 0; i < ct_op_count(); i++) {
+    const ct_op *op = ct_op_at(i);
+    if (op->flags & CT_NONDIFF) continue;
+    for (size_t r = 0; r < sizeof cases / sizeof cases[0]; r++)
+      if (strcmp(cases[r].op, op->name) == 0) try_case(op, &cases[r]);
+    for (size_t r = 0; r < sizeof generic / sizeof generic[0]; r++)
+      if ((op->flags & CT_ELEMENTWISE) && op->attr_size == 0) try_case(op, &generic[r]);
+  }
+}
+
+/* Each smooth primitive in turn, a product of matrices, reductions. */
+static ct_tensor *composite(ct_tensor *x) {
+  ct_tensor *a = ct_tanh(ct_matmul(x, ct_transpose(x, 0, 1)));
+  ct_tensor *b = ct_div(ct_exp(a), ct_shift(ct_square(ct_sin(a)), 1));
+  ct_tensor *c = ct_mul(ct_softmax(b, 1), ct_log_softmax(ct_sqrt(ct_softplus(b)), 0));
+  return ct_logsumexp(ct_mul(ct_rsqrt(ct_sigmoid(c)), ct_log1p(ct_expm1(b))), CT_AXES(1), false);
+}
+
+static void compositions(void **state) {
+  (void)state;
+  ct_scope s = ct_scope_begin();
+  ct_tensor *x = ct_variable(ct_randn(ct_key(1), CT_F64, CT_SHAPE(3, 3)));
+  ct_tensor *v = ct_randn(ct_key(2), CT_F64, CT_SHAPE(3, 3)), *g, *c[7];
+  assert_directional(composite(x), x, v, 6, "composite");
+  assert_ok(ct_grad(ct_sum(composite(x), CT_ALL, false), CT_LIST(x), &g));
+  assert_directional(g, x, v, 3, "a gradient");
+  /* a coefficient is a tensor like any other */
+  assert_ok(ct_taylor(composite(x), x, v, 2, c));
+  ct_tensor *third = ct_jvp(c[2], x, v), *want = ct_directional(composite(x), x, v, 3);
+  double a[3], b[3];
+  tensor_values(third, a, 3);
+  tensor_values(want, b, 3);
+  for (int i = 0; i < 3; i++) assert_near(2 * a[i], b[i], 1e-9 * fmax(1, fabs(b[i])));
+  ct_release(&x);
+  assert_ok(ct_scope_end(s));
+}
+
+/* On placeholders and then run, and with recording off: the same numbers. */
+static void symbolic_and_unrecorded(void **state) {
+  (void)state;
+  ct_scope s = ct_scope_begin();
+  ct_tensor *x = ct_variable(ct_randn(ct_key(1), CT_F64, CT_SHAPE(3, 3)));
+  ct_tensor *v = ct_randn(ct_key(2), CT_F64, CT_SHAPE(3, 3)), *y = composite(x);
+  ct_tensor *c[5], *d[5], *e[5], *p = ct_placeholder(CT_F64, CT_SHAPE(3, 3));
+  assert_ok(ct_taylor(y, x, v, 4, c));
+  assert_ok(ct_taylor(composite(p), p, v, 4, d));
+  assert_false(ct_has_value(d[4]));
+  ct_function *f = ct_function_new(CT_LIST(p), (ct_list){5, d});
+  assert_non_null(f);
+  assert_ok(ct_run(f, CT_LIST(x), d));
+  ct_function_release(&f);
+  ct_scope plain = ct_scope_begin_with(CT_NO_RECORD);
+  assert_ok(ct_taylor(y, x, v, 4, e));
+  for (int k = 0; k < 5; k++) {
+    double a[3], b[3];
+    tensor_values(c[k], a, 3);
+    tensor_values(d[k], b, 3);
+    for (int i = 0; i < 3; i++) assert_near(a[i], b[i], 1e-12 * fmax(1, fabs(a[i])));
+    tensor_values(e[k], b, 3);
+    for (int i = 0; i < 3; i++) assert_near(a[i], b[i], 1e-12 * fmax(1, fabs(a[i])));
+    assert_false(k > 0 && ct_is_recorded(e[k]));
+  }
+  assert_ok(ct_scope_end(plain));
+  ct_release(&x);
+  assert_ok(ct_scope_end(s));
+}
+
+/* Multiplications and additions in the recipe of the coefficients. */
+static double operations(ct_tensor *y, ct_tensor *x, int order) {
+  ct_tensor *c[ORDER + 1];
+  assert_ok(ct_taylor(y, x, ct_ones(CT_F64, ct_shape_of(x)), order, c));
+  ct__walk w;
+  assert_ok(ct__walk_begin(&w, "operations", CT__REPLAY, (ct_list){order + 1, c}, CT_LIST(x)));
+  double n = 0;
+  for (ct__node *k = w.order; k; k = k->link) {
+    bool product = strcmp(k->call.op->name, "matmul") == 0;
+    n += (double)ct_size(ct_out(&k->call, 0)) *
+         (product ? 2.0 * (double)ct_dim(k->call.in[0], -1) : 1);
+  }
+  ct__walk_end(&w);
+  return n;
+}
+
+#define COST(name, expression)                                                                     \
+  static ct_tensor *name(ct_tensor *x) { return expression; }
+COST(weights, ct_randn(ct_key((uint64_t)ct_size(x)), CT_F64, CT_SHAPE(32, 32)))
+COST(layer, ct_tanh(ct_matmul(weights(x), x)))
+COST(network, ct_sum(layer(layer(layer(x))), CT_ALL, false))
+COST(exponential, ct_exp(ct_sin(x)))
+COST(rational, ct_div(x, ct_shift(ct_square(x), 1)))
+COST(roots, ct_sqrt(ct_shift(ct_square(x), 1)))
+COST(entropy, ct_mul(ct_softmax(x, 0), ct_log_softmax(x, 0)))
+COST(product, ct_mul(ct_exp(x), ct_tanh(x)))
+
+/* A pure convolution of order 10 has 4 times the terms of one of order 5, a chain of them 8 times.
+ */
+static void cost_is_quadratic(void **state) {
+  (void)state;
+  static const struct {
+    ct_tensor *(*f)(ct_tensor *);
+    double most;
+  } at[] = {{network, 3}, {exponential, 3}, {rational, 4}, {roots, 4}, {entropy, 4}, {product, 4}};
+  for (size_t i = 0; i < sizeof at / sizeof at[0]; i++) {
+    ct_scope s = ct_scope_begin();
+    ct_tensor *x = ct_variable(ct_uniform(ct_key(6), CT_F64, CT_SHAPE(32, 1), 0.2, 1));
+    ct_tensor *y = at[i].f(x);
+    double ratio = operations(y, x, 10) / operations(y, x, 5);
+    if (!(ratio <= at[i].most)) print_error("function %zu: ratio %g\n", i, ratio);
+    assert_true(ratio <= at[i].most);
+    ct_release(&x);
+    assert_ok(ct_scope_end(s));
+  }
+}
+
+static void errors(void **state) {
+  (void)state;
+  ct_scope s = ct_scope_begin();
+  ct_tensor *x = number(1), *y = ct_exp(x), *one = ct_ones(CT_F64, CT_SCALAR), *c[3];
+  assert_fails(ct_taylor(y, one, one, 2, c), CT_ERECORD, "ct_taylor: x is not recorded");
+  assert_fails(ct_taylor(y, x, ct_ones(CT_F64, CT_SHAPE(2)), 2, c), CT_ESHAPE, "(2) and ()");
+  assert_fails(ct_taylor(y, x, ct_ones(CT_F32, CT_SCALAR), 2, c), CT_EDTYPE, "ct_taylor");
+  assert_fails(ct_taylor(y, x, one, -1, c), CT_EARG, "order");
+  assert_fails(ct_taylor(y, x, one, 1, NULL), CT_EARG, "room");
+  assert_fails(ct_taylor(NULL, x, one, 1, c), CT_EARG, "ct_taylor");
+  assert_ok(ct_assign(x, one)); /* the recipe of y is stale now */
+  assert_fails(ct_taylor(y, x, one, 2, c), CT_ESTALE, "exp");
+  assert_true(ct_is_nil(c[0]) && ct_is_nil(c[2]));
+  assert_ok(ct_taylor(x, x, one, 2, c)); /* x along v itself */
+  double value;
+  assert_ok(ct_item(c[1], &value));
+  assert_near(value, 1, 0);
+  assert_ok(ct_taylor(one, x, one, 2, c)); /* what does not depend on x */
+  assert_ok(ct_item(c[2], &value));
+  assert_near(value, 0, 0);
+  ct_release(&x);
+  assert_ok(ct_scope_end(s));
+}
+
+int main(void) {
+  const struct CMUnitTest tests[] = {
+      cmocka_unit_test(closed_forms),      cmocka_unit_test(every_primitive),
+      cmocka_unit_test(compositions),      cmocka_unit_test(symbolic_and_unrecorded),
+      cmocka_unit_test(cost_is_quadratic), cmocka_unit_test(errors),
+  };
+  return cmocka_run_group_tests(tests, NULL, NULL);
+}
