@@ -256,11 +256,15 @@ CT_API const ct_op *ct_op_at(int i);
 
 /* ---- elementwise ----------------------------------------------------------------------------- */
 
-/* One input, f32 or f64 (neg, abs, sign, square also i32). At a kink the
- * derivative is the one named. */
+/* One input, f32 or f64 (neg, abs, sign, square also i32). Errors are within 1.5 ulp for exp, log
+ * and tanh, 2.5 ulp for most of the others, over the whole range; special values are C's. At a kink
+ * the derivative is the one named. */
 CT_API ct_tensor *ct_neg(ct_tensor *x);        /* -x */
 CT_API ct_tensor *ct_abs(ct_tensor *x);        /* |x|;                    derivative 0 at 0 */
 CT_API ct_tensor *ct_sign(ct_tensor *x);       /* -1, 0, 1; NaN stays;    derivative 0 */
+CT_API ct_tensor *ct_floor(ct_tensor *x);      /* towards -inf;           derivative 0 */
+CT_API ct_tensor *ct_ceil(ct_tensor *x);       /* towards +inf;           derivative 0 */
+CT_API ct_tensor *ct_round(ct_tensor *x);      /* to nearest, half to even; derivative 0 */
 CT_API ct_tensor *ct_exp(ct_tensor *x);        /* e^x */
 CT_API ct_tensor *ct_expm1(ct_tensor *x);      /* e^x - 1, exact near 0 */
 CT_API ct_tensor *ct_log(ct_tensor *x);        /* ln x */
@@ -271,10 +275,36 @@ CT_API ct_tensor *ct_square(ct_tensor *x);     /* x^2 */
 CT_API ct_tensor *ct_reciprocal(ct_tensor *x); /* 1 / x */
 CT_API ct_tensor *ct_sin(ct_tensor *x);        /* sin x */
 CT_API ct_tensor *ct_cos(ct_tensor *x);        /* cos x */
+CT_API ct_tensor *ct_tan(ct_tensor *x);        /* tan x;                  dy/dx = 1 + y^2 */
+CT_API ct_tensor *ct_asin(ct_tensor *x);       /* arc sine;               infinite slope at -1, 1 */
+CT_API ct_tensor *ct_acos(ct_tensor *x);       /* arc cosine;             infinite slope at -1, 1 */
+CT_API ct_tensor *ct_atan(ct_tensor *x);       /* arc tangent;            dy/dx = 1 / (1 + x^2) */
+CT_API ct_tensor *ct_sinh(ct_tensor *x);       /* (e^x - e^-x) / 2, exact near 0 */
+CT_API ct_tensor *ct_cosh(ct_tensor *x);       /* (e^x + e^-x) / 2 */
 CT_API ct_tensor *ct_tanh(ct_tensor *x); /* tanh x;   dy/dx = 4 s(2x) s(-2x), right in the tails */
+CT_API ct_tensor *ct_erf(ct_tensor *x);  /* error function;           dy/dx = 2 / sqrt(pi) e^-x^2 */
+CT_API ct_tensor *ct_erfc(ct_tensor *x); /* 1 - erf x, every digit in the right tail */
+CT_API ct_tensor *ct_erfinv(ct_tensor *x);   /* inverse of erf;       dy/dx = sqrt(pi) / 2 e^y^2 */
+CT_API ct_tensor *ct_lgamma(ct_tensor *x);   /* ln |Gamma(x)|;            dy/dx = polygamma 0 */
 CT_API ct_tensor *ct_sigmoid(ct_tensor *x);  /* s(x) = 1 / (1 + e^-x);       dy/dx = s(x) s(-x) */
 CT_API ct_tensor *ct_softplus(ct_tensor *x); /* ln(1 + e^x), no overflow;    dy/dx = s(x) */
-CT_API ct_tensor *ct_relu(ct_tensor *x);     /* max(x, 0);              derivative 0 at 0 */
+CT_API ct_tensor *ct_log_sigmoid(ct_tensor *x); /* ln s(x), no overflow;     dy/dx = s(-x) */
+CT_API ct_tensor *ct_softsign(ct_tensor *x);    /* x / (1 + |x|);  derivative 1 at 0, second 0 */
+CT_API ct_tensor *ct_relu(ct_tensor *x);        /* max(x, 0);              derivative 0 at 0 */
+CT_API ct_tensor *ct_silu(ct_tensor *x);        /* x s(x) */
+CT_API ct_tensor *ct_gelu(ct_tensor *x); /* x (1 + erf(x / sqrt 2)) / 2, right in the left tail */
+CT_API ct_tensor *ct_gelu_tanh(ct_tensor *x); /* x (1 + tanh(sqrt(2/pi) (x + 0.044715 x^3))) / 2 */
+CT_API ct_tensor *ct_hardtanh(ct_tensor *x);  /* ct_clamp(x, -1, 1);     derivative 1 at -1 and 1 */
+
+/* The same with a constant, which has no derivative; p takes x's dtype. At 0 the derivative of both
+ * is p. */
+CT_API ct_tensor *ct_elu(ct_tensor *x, double p);        /* x where x > 0, else p (e^x - 1) */
+CT_API ct_tensor *ct_leaky_relu(ct_tensor *x, double p); /* x where x > 0, else p x */
+/* The n-th derivative of digamma = lgamma', for n from 0 (digamma itself) to 100, else CT_EARG;
+ * dy/dx is that of n + 1. Infinite or NaN at the poles 0, -1, -2, ... */
+CT_API ct_tensor *ct_polygamma(int n, ct_tensor *x);
+
+CT_API ct_tensor *ct_is_finite(ct_tensor *x); /* neither infinite nor NaN: bool, no derivative */
 
 /* Two inputs that broadcast; f32, f64 and, where the result is exact, i32. */
 CT_API ct_tensor *ct_add(ct_tensor *a, ct_tensor *b); /* a + b */
@@ -282,6 +312,13 @@ CT_API ct_tensor *ct_sub(ct_tensor *a, ct_tensor *b); /* a - b */
 CT_API ct_tensor *ct_mul(ct_tensor *a, ct_tensor *b); /* a b */
 CT_API ct_tensor *ct_div(ct_tensor *a, ct_tensor *b); /* a / b */
 CT_API ct_tensor *ct_pow(ct_tensor *a, ct_tensor *b); /* a^b; dy/db is 0 at a = 0 */
+/* a - b trunc(a / b), exact: the sign is that of a, as in C. For i32 0 where b is 0. */
+CT_API ct_tensor *ct_rem(ct_tensor *a, ct_tensor *b);
+/* The angle from -pi to pi of the point with ordinate a and abscissa b; derivatives 0 at (0, 0). */
+CT_API ct_tensor *ct_atan2(ct_tensor *a, ct_tensor *b);
+CT_API ct_tensor *ct_hypot(ct_tensor *a,
+                           ct_tensor *b); /* sqrt(a^2 + b^2); derivatives 0 at (0, 0) */
+CT_API ct_tensor *ct_logaddexp(ct_tensor *a, ct_tensor *b); /* ln(e^a + e^b), no overflow */
 /* a b, but exactly 0 where a is 0, even if b is NaN or infinite: what derivatives are made with. */
 CT_API ct_tensor *ct_mul0(ct_tensor *a, ct_tensor *b);
 /* The larger one, the smaller one; NaN wins; ties share the cotangent evenly. */
@@ -295,6 +332,12 @@ CT_API ct_tensor *ct_lt(ct_tensor *a, ct_tensor *b);
 CT_API ct_tensor *ct_le(ct_tensor *a, ct_tensor *b);
 CT_API ct_tensor *ct_gt(ct_tensor *a, ct_tensor *b);
 CT_API ct_tensor *ct_ge(ct_tensor *a, ct_tensor *b);
+
+/* Logic takes bools and gives bools. */
+CT_API ct_tensor *ct_and(ct_tensor *a, ct_tensor *b);
+CT_API ct_tensor *ct_or(ct_tensor *a, ct_tensor *b);
+CT_API ct_tensor *ct_xor(ct_tensor *a, ct_tensor *b);
+CT_API ct_tensor *ct_not(ct_tensor *x);
 
 /* a where condition (bool), b elsewhere. The branch not taken gets exactly 0, never its NaN. */
 CT_API ct_tensor *ct_where(ct_tensor *condition, ct_tensor *a, ct_tensor *b);
@@ -514,22 +557,34 @@ CT_API ct_tensor *ct_permutation(ct_tensor *key, int64_t n); /* 0 .. n-1 shuffle
 /* y = f(x): a function for ct_gradcheck. Returns a tensor made from x by operations. */
 typedef ct_tensor *ct_fn(ct_list x, void *payload);
 
+/* The largest relative error of each check of one input; NaN if something is not finite, -1 if the
+ * check was not made: for inputs that are not float, and after a failure of another. */
+typedef struct ct_gradcheck_input {
+  double vjp, jvp;                           /* against central differences */
+  double vjp_of_vjp, jvp_of_vjp, vjp_of_jvp; /* and against each other */
+  double batch;   /* y and its gradient by ct_vmap over two values against one by one */
+  double strided; /* y and its gradient with gaps between the elements against without */
+} ct_gradcheck_input;
+
 typedef struct ct_gradcheck_opts {
-  double step;      /* of the central differences; 0 means 1e-6 scaled by max(1, |x|) */
-  double tolerance; /* relative to the largest element; 0 means 1e-6 */
-  int order;        /* 1 or 2; 0 means 2 */
-  uint64_t seed;    /* of the random directions */
+  double step;              /* of the central differences; 0 means 1e-6 scaled by max(1, |x|) */
+  double tolerance;         /* relative to the largest element; 0 means 1e-6 */
+  int order;                /* 1 or 2; 0 means 2 */
+  uint64_t seed;            /* of the random directions */
+  ct_gradcheck_input *each; /* room for x.n, or NULL: filled with what the checks found */
 } ct_gradcheck_opts;
 
 typedef struct ct_gradcheck_report {
-  const char *check; /* the worst check: "vjp", "jvp", "inner product", "second order ..." */
+  const char *check; /* the worst check: "vjp", "jvp", "inner product", "strided against
+                        contiguous", "batch against loop", "second order ..." */
   int input;         /* its input */
   int64_t element;   /* its element, row-major; -1 if the check is not about one */
   double got, want, error;
 } ct_gradcheck_report;
 
 /* Compares vjp and jvp of f at x (f64 values) with central differences, <u, J v> with <J^T u, v>,
- * and second derivatives both ways (vjp of vjp, jvp of vjp). Values of x are used as they are; x
+ * f and its gradient with each input in another layout and in a batch with themselves, and second
+ * derivatives both ways (vjp of vjp, jvp of vjp). Values of x are used as they are; x
  * need not be recorded. CT_ECHECK and an error text that names the worst element if any check
  * fails. */
 CT_API ct_status ct_gradcheck(ct_fn *f, void *payload, ct_list x, ct_gradcheck_opts opts,

@@ -176,6 +176,7 @@ static void release(custom *attr) {
 static ct_status prepare(const char *who, const ct_custom *c, ct_list x, bool pulls, custom *attr) {
   parts p = {0};
   ct_scope scope = ct_scope_begin();
+  if (scope.depth < 0) return ct__pending(who);
   ct__set_recording(true); /* until the scope ends */
   int n_y = attr->call.n_out;
   bool room = parts_begin(&p, x.n, n_y, pulls ? n_y : x.n, pulls ? x.n : n_y, n_y);
@@ -270,6 +271,7 @@ static ct_function *transposed(const ct_call *c, ct_list outputs) {
   ct_function *f = NULL;
   parts r = {0}, t = {0};
   ct_scope scope = ct_scope_begin();
+  if (scope.depth < 0) return NULL;
   ct__set_recording(true);
   if (parts_begin(&r, c->n_in, c->n_out, seeds.n, n_results, 0) &&
       parts_begin(&t, c->n_in, c->n_out, n_results, seeds.n, 0) &&

@@ -4,8 +4,9 @@
  * random direction v, and g(x) = J(x)^T u, the checks are first order:  g, J v against differences
  * of f;  <u, J v> = <g, v> second order: H v, the change of g along v, which is also the gradient
  * of <u, J v>, against differences of g, in all ways to nest the modes that give it; and the change
- * of J v along v against differences of J v. Vectors are plain arrays: the operations under test
- * take no part in the arithmetic of the check. */
+ * of J v along v against differences of J v. In between, f and g of each input in another layout,
+ * and of a batch of two of its values, against f and g one by one. Vectors are plain arrays: the
+ * operations under test take no part in the arithmetic of the check. */
 #include "autograd_internal.h"
 
 #include <math.h>
@@ -25,17 +26,19 @@ typedef struct check {
   ct_tensor **leaf;    /* what f is called with: variables, constants where not float */
   ct_tensor **target;  /* the variables alone */
   ct_tensor **tangent; /* n parts of a direction, NULL for zero */
-  ct_tensor **first;   /* n first derivatives */
-  ct_tensor **second;  /* n second derivatives */
+  ct_tensor **first;   /* n first derivatives, room for one tensor more */
+  ct_tensor **second;  /* n second derivatives, the same */
   ct_shape y_shape;
   int64_t y_size; /* -1 before f was called */
   int only;       /* the float input that v belongs to, -1 for all of them */
+  int strided;    /* the float input that f gets with gaps between its elements, -1 for none */
   double *x, *p, *v, *g, *got, *plus, *minus, *want; /* start[n]; p: a point near x */
   double *u, *y, *y_got, *y_plus, *y_minus, *y_want; /* y_size */
   double step, tolerance;
   double scale; /* of y and g at x */
   uint64_t seed, drawn;
   ct_gradcheck_report worst;
+  ct_gradcheck_input *each; /* all.n */
 } check;
 
 /* ---- vectors --------------------------------------------------------------------------------- */
@@ -97,6 +100,26 @@ static ct_list direction(const check *c) {
   return (ct_list){c->n, c->tangent};
 }
 
+static ct_tensor *reversed_axes(ct_tensor *t) {
+  ct_axes axes = {.n = t->v.ndim};
+  for (int d = 0; d < axes.n; d++) axes.at[d] = axes.n - 1 - d;
+  return axes.n > 1 ? ct_permute(t, axes) : t;
+}
+
+/* A recorded tensor with gaps of NaN between its elements, the last axis outermost: a view of a
+ * variable. The caller owns it. */
+static ct_tensor *strided_leaf(const check *c, int i, const double *vector) {
+  ct_tensor *turned = reversed_axes(part(c, i, vector));
+  ct_shape shape = ct_shape_of(turned), line = CT_SHAPE(-1);
+  line.dim[0] = c->start[i + 1] - c->start[i];
+  ct_tensor *filled = ct_reshape(turned, line), *gaps = ct_full(CT_F64, line, (double)NAN);
+  line.dim[0] *= 2;
+  ct_tensor *v = ct_variable(ct_reshape(ct_stack(CT_LIST(filled, gaps), 1), line));
+  ct_tensor *x = reversed_axes(ct_reshape(ct_slice(v, 0, 0, CT_END, 2), shape));
+  ct_release(&v);
+  return ct_keep(x);
+}
+
 static ct_status join(const check *c, ct_tensor *const *t, double *vector) {
   ct_status status = CT_OK;
   for (int i = 0; i < c->n && status == CT_OK; i++)
@@ -136,7 +159,8 @@ static bool set_leaves(check *c, const double *p) {
     ct_tensor *value = p != c->x                  ? part(c, i, p)
                        : given->v.dtype == CT_F64 ? given
                                                   : ct_cast(given, CT_F64);
-    c->target[i] = c->leaf[c->input[i]] = ct_variable(value);
+    c->target[i] = i == c->strided ? strided_leaf(c, i, p) : ct_variable(value);
+    c->leaf[c->input[i]] = c->target[i];
     if (ct__is_nil(c->target[i])) return false;
   }
   return true;
@@ -211,15 +235,36 @@ static ct_status jvp_of_jvp(check *c, ct_tensor *y, double *result) {
   return status == CT_OK ? tangent(c, dy, result) : status;
 }
 
+/* y and g at x and at p, as one batch of input `only`: they go to got and y_got, and to plus and
+ * y_plus. */
+static ct_status batched(check *c, ct_tensor *y, double *result) {
+  (void)result;
+  ct_status status = pull(c, y, c->first);
+  if (status != CT_OK) return status;
+  int i = c->only;
+  ct_tensor *both = ct_stack(CT_LIST(part(c, i, c->x), part(c, i, c->p)), 0);
+  c->first[c->n] = y;
+  status = ct_vmap((ct_list){c->n + 1, c->first}, CT_LIST(c->target[i]), CT_LIST(both),
+                   (ct_vmap_opts){0}, c->second);
+  for (int b = 0; b < 2 && status == CT_OK; b++) {
+    for (int k = 0; k <= c->n; k++) c->first[k] = ct_slice(c->second[k], 0, b, b + 1, 1);
+    status = join(c, c->first, b ? c->plus : c->got);
+    if (status == CT_OK) status = out(c, c->first[c->n], b ? c->y_plus : c->y_got);
+  }
+  return status;
+}
+
 /* ---- comparing ------------------------------------------------------------------------------- */
 
 /* Relative to the largest element, but not below what rounding leaves of differences of numbers as
- * large as y and g. */
+ * large as y and g. The worst error so far goes to the report and, for a check of one input, to
+ * its place `each`; NaN is the worst of all. */
 static void compare(check *c, const char *name, int input, int64_t element, int64_t n,
-                    const double *got, const double *want) {
-  double unit = fmax(fmax(largest(n, got), largest(n, want)), 1e-3 * c->scale);
+                    const double *got, const double *want, double *each) {
+  double unit = fmax(fmax(largest(n, got), largest(n, want)), 1e-3 * c->scale), worst = 0;
   for (int64_t e = 0; e < n; e++) {
     double error = got[e] == want[e] ? 0 : fabs(got[e] - want[e]) / unit;
+    if (!(error <= worst) && !isnan(worst)) worst = error;
     if (!(error <= c->worst.error) && !isnan(c->worst.error))
       c->worst = (ct_gradcheck_report){.check = name,
                                        .input = input,
@@ -228,12 +273,19 @@ static void compare(check *c, const char *name, int input, int64_t element, int6
                                        .want = want[e],
                                        .error = error};
   }
+  if (each && !(worst <= *each) && !isnan(*each)) *each = worst;
 }
 
-static void compare_inputs(check *c, const char *name, const double *got, const double *want) {
+/* Where the errors of a kind are kept, as the place of its member. */
+static double *place(const check *c, int i, size_t member) {
+  return (double *)(void *)((char *)&c->each[c->input[i]] + member);
+}
+
+static void compare_inputs(check *c, const char *name, const double *got, const double *want,
+                           size_t member) {
   for (int i = 0; i < c->n; i++) {
     int64_t s = c->start[i];
-    compare(c, name, c->input[i], 0, c->start[i + 1] - s, got + s, want + s);
+    compare(c, name, c->input[i], 0, c->start[i + 1] - s, got + s, want + s, place(c, i, member));
   }
 }
 
@@ -268,7 +320,8 @@ static ct_status check_elements(check *c, int i) {
   }
   int64_t s = c->start[i];
   if (status == CT_OK)
-    compare(c, "vjp", c->input[i], 0, c->start[i + 1] - s, c->g + s, c->want + s);
+    compare(c, "vjp", c->input[i], 0, c->start[i + 1] - s, c->g + s, c->want + s,
+            &c->each[c->input[i]].vjp);
   return status;
 }
 
@@ -282,7 +335,8 @@ static ct_status check_directions(check *c, int i) {
     got[d] = dot(c->start[c->n], c->g, c->v);
     want[d] = dot(c->y_size, c->u, c->y_want);
   }
-  if (status == CT_OK) compare(c, "vjp", c->input[i], -1, DIRECTIONS, got, want);
+  if (status == CT_OK)
+    compare(c, "vjp", c->input[i], -1, DIRECTIONS, got, want, &c->each[c->input[i]].vjp);
   return status;
 }
 
@@ -292,8 +346,51 @@ static ct_status check_input(check *c, int i) {
   draw_direction(c, i);
   if (status == CT_OK) status = difference_y(c, value);
   if (status == CT_OK) status = at(c, c->x, tangent, c->y_got);
-  if (status == CT_OK) compare(c, "jvp", c->input[i], 0, c->y_size, c->y_got, c->y_want);
+  if (status == CT_OK)
+    compare(c, "jvp", c->input[i], 0, c->y_size, c->y_got, c->y_want, &c->each[c->input[i]].jvp);
   return status;
+}
+
+/* f and g, one by one or with input i in another layout or a batch, against f and g as they should
+ * be. Everything that is compared belongs to input i: it alone was changed. */
+static void compare_both(check *c, const char *name, int i, const double *y_got,
+                         const double *y_want, const double *got, const double *want,
+                         double *each) {
+  compare(c, name, c->input[i], -1, c->y_size, y_got, y_want, each);
+  compare(c, name, c->input[i], -1, c->start[c->n], got, want, each);
+}
+
+static ct_status value_and_gradient(check *c, const double *p, double *y, double *g) {
+  ct_status status = at(c, p, value, y);
+  return status == CT_OK ? at(c, p, gradient, g) : status;
+}
+
+static ct_status check_layout(check *c, int i) {
+  memcpy(c->p, c->x, (size_t)c->start[c->n] * sizeof *c->p); /* contiguous, as x may not be */
+  ct_status status = value_and_gradient(c, c->p, c->y_want, c->want);
+  c->strided = i;
+  if (status == CT_OK) status = value_and_gradient(c, c->p, c->y_got, c->got);
+  c->strided = -1;
+  if (status == CT_OK)
+    compare_both(c, "strided against contiguous", i, c->y_got, c->y_want, c->got, c->want,
+                 &c->each[c->input[i]].strided);
+  return status;
+}
+
+/* The second element of the batch differs by a thousandth: enough to be told from the first, and
+ * of the same sign. */
+static ct_status check_batch(check *c, int i) {
+  memcpy(c->p, c->x, (size_t)c->start[c->n] * sizeof *c->p);
+  for (int64_t e = c->start[i]; e < c->start[i + 1]; e++) c->p[e] += 1e-3 * draw(c) * c->x[e];
+  double *each = &c->each[c->input[i]].batch;
+  c->only = i;
+  ct_status status = at(c, c->x, batched, NULL);
+  c->only = -1;
+  if (status == CT_OK) status = value_and_gradient(c, c->p, c->y_want, c->want);
+  if (status != CT_OK) return status;
+  compare_both(c, "batch against loop", i, c->y_got, c->y, c->got, c->g, each);
+  compare_both(c, "batch against loop", i, c->y_plus, c->y_want, c->plus, c->want, each);
+  return CT_OK;
 }
 
 static ct_status check_inner_product(check *c) {
@@ -301,7 +398,7 @@ static ct_status check_inner_product(check *c) {
   ct_status status = at(c, c->x, tangent, c->y_got);
   if (status != CT_OK) return status;
   double got = dot(c->start[c->n], c->g, c->v), want = dot(c->y_size, c->u, c->y_got);
-  compare(c, "inner product", -1, -1, 1, &got, &want);
+  compare(c, "inner product", -1, -1, 1, &got, &want, NULL);
   return CT_OK;
 }
 
@@ -310,22 +407,23 @@ static ct_status check_second(check *c) {
   static const struct {
     const char *name;
     job *todo;
-  } way[] = {{"second order, vjp of vjp", vjp_of_vjp},
-             {"second order, jvp of vjp", jvp_of_vjp},
-             {"second order, vjp of jvp", vjp_of_jvp}};
+    size_t member;
+  } way[] = {{"second order, vjp of vjp", vjp_of_vjp, offsetof(ct_gradcheck_input, vjp_of_vjp)},
+             {"second order, jvp of vjp", jvp_of_vjp, offsetof(ct_gradcheck_input, jvp_of_vjp)},
+             {"second order, vjp of jvp", vjp_of_jvp, offsetof(ct_gradcheck_input, vjp_of_jvp)}};
   int64_t n = c->start[c->n];
   ct_status status = difference(c, gradient, n, c->plus, c->minus, c->want);
   for (int k = 0; k < CT__COUNT(way) && status == CT_OK; k++) {
     status = at(c, c->x, way[k].todo, c->got);
     if (status != CT_OK) break;
-    compare_inputs(c, way[k].name, c->got, c->want);
+    compare_inputs(c, way[k].name, c->got, c->want, way[k].member);
     if (k == 0) memcpy(c->plus, c->got, (size_t)n * sizeof *c->got);
-    compare_inputs(c, "second order, both ways", c->got, c->plus);
+    compare_inputs(c, "second order, both ways", c->got, c->plus, way[k].member);
   }
   if (status == CT_OK) status = difference_y(c, tangent);
   if (status == CT_OK) status = at(c, c->x, jvp_of_jvp, c->y_got);
   if (status == CT_OK)
-    compare(c, "second order, jvp of jvp", -1, 0, c->y_size, c->y_got, c->y_want);
+    compare(c, "second order, jvp of jvp", -1, 0, c->y_size, c->y_got, c->y_want, NULL);
   return status;
 }
 
@@ -398,8 +496,9 @@ static ct_status set_up(check *c) {
   ct_tensor ***const lists[] = {&c->leaf, &c->target, &c->tangent, &c->first, &c->second};
   bool full = c->input && c->start;
   for (int i = 0; i < CT__COUNT(lists) && full; i++)
-    full = (*lists[i] = scratch((int64_t)n, sizeof(ct_tensor *)));
+    full = (*lists[i] = scratch((int64_t)n + 1, sizeof(ct_tensor *)));
   if (!full) return ct__pending("ct_gradcheck");
+  for (int i = 0; i < c->all.n; i++) c->each[i] = (ct_gradcheck_input){-1, -1, -1, -1, -1, -1, -1};
   ct_status status = set_inputs(c);
   return status == CT_OK ? set_outputs(c) : status;
 }
@@ -411,6 +510,10 @@ static ct_status run_checks(check *c, int order) {
   for (int i = 0; i < c->n && status == CT_OK; i++) status = check_input(c, i);
   if (status == CT_OK) status = verdict(c);
   if (status == CT_OK) status = check_inner_product(c);
+  for (int i = 0; i < c->n && status == CT_OK; i++) {
+    status = check_layout(c, i);
+    if (status == CT_OK) status = check_batch(c, i);
+  }
   if (status == CT_OK) status = verdict(c);
   if (status == CT_OK && order != 1) status = check_second(c);
   return status == CT_OK ? verdict(c) : status;
@@ -428,11 +531,14 @@ ct_status ct_gradcheck(ct_fn *f, void *payload, ct_list x, ct_gradcheck_opts opt
              .step = opts.step > 0 ? opts.step : 1e-6,
              .tolerance = opts.tolerance > 0 ? opts.tolerance : 1e-6,
              .seed = opts.seed,
-             .worst = {.check = ""}};
+             .strided = -1,
+             .worst = {.check = ""},
+             .each = opts.each};
   ct_scope scope = ct_scope_begin();
   if (scope.depth < 0) return ct__pending("ct_gradcheck");
   ct__set_recording(true);
-  status = run_checks(&c, opts.order);
+  if (!c.each) c.each = scratch(x.n, sizeof *c.each);
+  status = c.each ? run_checks(&c, opts.order) : ct__pending("ct_gradcheck");
   ct_scope_end(scope);
   if (report) *report = c.worst;
   return status;

@@ -46,6 +46,12 @@ foreach(source IN LISTS test_sources)
     LABELS "${labels}" ENVIRONMENT "CT_MNIST=${mnist}" TIMEOUT 3600)
 endforeach()
 
+# Every primitive with the kernels of lower instruction sets too.
+foreach(isa IN LISTS instruction_sets)
+  add_test(NAME test_registry_${isa} COMMAND test_registry)
+  set_tests_properties(test_registry_${isa} PROPERTIES LABELS unit ENVIRONMENT "CT_ISA=${isa}")
+endforeach()
+
 file(GLOB example_sources CONFIGURE_DEPENDS examples/*.c)
 foreach(source IN LISTS example_sources)
   cmake_path(GET source STEM name)
@@ -53,6 +59,12 @@ foreach(source IN LISTS example_sources)
   # an example of several files has the others in a folder of its name
   file(GLOB parts CONFIGURE_DEPENDS examples/${name}/*.c)
   target_sources(example_${name} PRIVATE ${parts})
+  # each runs; what it prints is in tests/examples, where that is the same everywhere
+  if(NOT name STREQUAL train)
+    add_test(NAME example_${name} COMMAND ${PROJECT_SOURCE_DIR}/tests/check_example.sh
+      $<TARGET_FILE:example_${name}> ${PROJECT_SOURCE_DIR}/tests/examples/${name}.txt)
+    set_tests_properties(example_${name} PROPERTIES LABELS "unit;asan")
+  endif()
 endforeach()
 
 # This test runs the trainer.
@@ -81,7 +93,8 @@ if(NOT COTANGENT_SANITIZE)
   add_test(NAME package COMMAND ${scripts}/check_package.sh ${CMAKE_COMMAND} ${PROJECT_BINARY_DIR})
   add_test(NAME abuse COMMAND ${scripts}/check_abuse.sh $<TARGET_FILE:cotangent>)
   add_test(NAME readme COMMAND ${scripts}/check_readme.sh)
-  set_tests_properties(symbols headers package abuse readme PROPERTIES LABELS package)
+  add_test(NAME docs COMMAND ${scripts}/check_docs.sh)
+  set_tests_properties(symbols headers package abuse readme docs PROPERTIES LABELS package)
 
   add_test(NAME tsan WORKING_DIRECTORY ${PROJECT_SOURCE_DIR} COMMAND
     sh -c "cmake --preset tsan && cmake --build --preset tsan && ctest --preset tsan")

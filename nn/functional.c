@@ -33,6 +33,7 @@ static ct_list joined(ct_tensor **block, ct_tensor *first, ct_list rest) {
 static ct_function *recipe_of(ct_module *m, const ct_tensor *x, ct_list params, ct_tensor **block) {
   ct_function *f = NULL;
   ct_scope scope = ct_scope_begin();
+  if (scope.depth < 0) return NULL;
   ct__set_recording(true); /* until the scope ends */
   ct_tensor *input = ct_placeholder(x->v.dtype, ct_shape_of(x)), *y = ct_forward(m, input);
   if (!ct_is_nil(y)) f = ct_function_new(joined(block, input, params), CT_LIST(y));

@@ -18,6 +18,17 @@ typedef struct ct__step {
   double shrink;     /* adamw: 1 - lr decay; else 1 */
 } ct__step;
 
+/* The loops, for each instruction set (loops.c). */
+#define CT__OPTIM_LOOPS(X)                                                                         \
+  X(sgd_f32) X(sgd_f64) X(momentum_f32) X(momentum_f64) X(adam_f32) X(adam_f64)
+typedef struct ct__optim_loops {
+#define CT__ONE_LOOP(name) ct_loop *name;
+  CT__OPTIM_LOOPS(CT__ONE_LOOP)
+#undef CT__ONE_LOOP
+} ct__optim_loops;
+#define CT__OPTIM_LOOPS_OF(isa) extern const ct__optim_loops ct__optim_loops_##isa;
+CT__ISA_LIST(CT__OPTIM_LOOPS_OF)
+
 /* An optimizer as a record. The loops read gradient and states and write states and parameter:
  * operands are gradient, states, parameter. They cannot fail. */
 typedef struct ct__rule {

@@ -109,23 +109,9 @@ static void plain(double alpha, const ct_view *a, const ct_view *b, double beta,
     plain_f64(alpha, a, b, beta, c);
 }
 
-/* C = alpha a b^T + beta C, rows of C contiguous: one write of C, where ger would read it too. */
-#define OUTER(name, T)                                                                             \
-  static void name(T alpha, const ct_view *a, const ct_view *b, T beta, const ct_view *c) {        \
-    const T *pa = (const T *)(const void *)a->data, *pb = (const T *)(const void *)b->data;        \
-    for (int64_t i = 0; i < c->dim[0]; i++) {                                                      \
-      T scale = alpha * pa[i * a->stride[0]], *row = (T *)(void *)c->data + i * c->stride[0];      \
-      int64_t step = b->stride[1];                                                                 \
-      if (beta != 0)                                                                               \
-        for (int64_t j = 0; j < c->dim[1]; j++) row[j] = scale * pb[j * step] + beta * row[j];     \
-      else if (step == 1)                                                                          \
-        for (int64_t j = 0; j < c->dim[1]; j++) row[j] = scale * pb[j];                            \
-      else                                                                                         \
-        for (int64_t j = 0; j < c->dim[1]; j++) row[j] = scale * pb[j * step];                     \
-    }                                                                                              \
-  }
-OUTER(outer_f32, float)
-OUTER(outer_f64, double)
+/* Outer products of the instruction set in use. */
+#define OUTER_SET(isa) &ct__outer_##isa,
+static const ct__outer *const outer_sets[] = {CT__ISA_LIST(OUTER_SET)};
 
 /* ---- BLAS ------------------------------------------------------------------------------------ */
 
@@ -219,9 +205,9 @@ static ct_status dispatch(double alpha, const ct_view *a, const ct_view *b, doub
                           ct_view *c) {
   if (a->dim[1] == 1 && c->dim[0] > 1 && c->stride[1] == 1) {
     if (c->dtype == CT_F32)
-      outer_f32((float)alpha, a, b, (float)beta, c);
+      outer_sets[ct__isa()]->f32((float)alpha, a, b, (float)beta, c);
     else
-      outer_f64(alpha, a, b, beta, c);
+      outer_sets[ct__isa()]->f64(alpha, a, b, beta, c);
     return CT_OK;
   }
   return product(alpha, a, b, beta, c);

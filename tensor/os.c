@@ -8,6 +8,7 @@
 #include <fcntl.h>
 #include <pthread.h>
 #include <sched.h>
+#include <stdlib.h>
 #include <sys/stat.h>
 #include <time.h>
 #include <unistd.h>
@@ -24,6 +25,49 @@ int ct__cpu_count(void) {
   long n = sysconf(_SC_NPROCESSORS_ONLN);
   return n > 0 ? (int)n : 1;
 }
+
+/* ---- instruction sets ------------------------------------------------------------------------ */
+
+#define ISA_NAME(isa) #isa,
+static const char *const isa_name[] = {CT__ISA_LIST(ISA_NAME)};
+
+static int best_isa(void) {
+#ifdef CT__X86_LEVELS
+  __builtin_cpu_init();
+  bool v3 = __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma") &&
+            __builtin_cpu_supports("bmi2");
+  bool v4 = __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") &&
+            __builtin_cpu_supports("avx512cd") && __builtin_cpu_supports("avx512dq") &&
+            __builtin_cpu_supports("avx512vl");
+  return v3 ? 1 + v4 : 0;
+#else
+  return 0;
+#endif
+}
+
+int ct__isa_named(const char *name, int best) {
+  for (int i = 0; name && i < best; i++)
+    if (strcmp(name, isa_name[i]) == 0) return i;
+  return best;
+}
+
+static atomic_int isa_in_use = -1;
+
+int ct__isa(void) {
+  int isa = atomic_load_explicit(&isa_in_use, memory_order_relaxed);
+  if (CT__LIKELY(isa >= 0)) return isa;
+  isa = ct__isa_named(getenv("CT_ISA"), best_isa());
+  atomic_store_explicit(&isa_in_use, isa, memory_order_relaxed);
+  return isa;
+}
+
+bool ct__use_isa(int isa) {
+  if (isa < 0 || isa > best_isa()) return false;
+  atomic_store_explicit(&isa_in_use, isa, memory_order_relaxed);
+  return true;
+}
+
+/* ---- once ------------------------------------------------------------------------------------ */
 
 void ct__once(atomic_int *state, void (*init)(void)) {
   enum { NOT_YET, RUNNING, DONE };

@@ -11,6 +11,18 @@
 #define CT__UNLIKELY(x) __builtin_expect(!!(x), 0)
 #define CT__COUNT(a)    ((int)(sizeof(a) / sizeof((a)[0])))
 
+/* ---- instruction sets ------------------------------------------------------------------------ */
+
+/* The instruction sets that kernels are compiled for, the lowest first. */
+#ifdef CT__X86_LEVELS
+#define CT__ISA_LIST(X) X(v2) X(v3) X(v4) /* x86-64-v2, ... */
+#else
+#define CT__ISA_LIST(X) X(base)
+#endif
+/* name_v3, say: what a source that is compiled for each of them calls its results. */
+#define CT__ISA_PASTE(name, isa) name##_##isa
+#define CT__ISA_NAME(name, isa)  CT__ISA_PASTE(name, isa)
+
 /* ---- memory (alloc.c): sized blocks from capped per-thread lists, 64-byte aligned ------------ */
 
 void *ct__alloc(size_t size);            /* NULL and CT_ENOMEM on failure; size 0 is fine */
@@ -184,6 +196,15 @@ bool ct__reference(void);
  * copy. */
 ct_status ct__gemm(double alpha, const ct_view *a, const ct_view *b, double beta, ct_view *c);
 
+/* C = alpha a b^T + beta C for vectors a (m,1), b (1,n), rows of C contiguous
+ * (kernels/outer.c). */
+typedef struct ct__outer {
+  void (*f32)(float alpha, const ct_view *a, const ct_view *b, float beta, const ct_view *c);
+  void (*f64)(double alpha, const ct_view *a, const ct_view *b, double beta, const ct_view *c);
+} ct__outer;
+#define CT__OUTER_OF(isa) extern const ct__outer ct__outer_##isa;
+CT__ISA_LIST(CT__OUTER_OF)
+
 /* ---- random (random.c): value number i of a stream depends on key and i only ----------------- */
 
 /* A key is 4 words: the Philox key and the stream, the upper half of its counter. */
@@ -197,8 +218,15 @@ void ct__key_fold(const int32_t key[4], int64_t n, int32_t out[4]);
 
 /* ---- the operating system (os.c): the one place that calls it -------------------------------- */
 
-double ct__clock(void);                               /* seconds, monotonic */
-int ct__cpu_count(void);                              /* processors this process may use */
+double ct__clock(void);  /* seconds, monotonic */
+int ct__cpu_count(void); /* processors this process may use */
+/* The one in use, a position in that list: the best of this processor, or a lower one that the
+ * environment variable CT_ISA names. */
+int ct__isa(void);
+/* Another one for the whole process, for tests; false if the processor has not got it. */
+bool ct__use_isa(int isa);
+/* Position of the name in the list if it is at most best, else best. */
+int ct__isa_named(const char *name, int best);
 void ct__once(atomic_int *state, void (*init)(void)); /* runs init once per process, others wait */
 /* registers flush for this thread and for unloading */
 void ct__at_thread_exit(void); /* ct__thread_end will run when this thread or the process ends */

@@ -111,9 +111,11 @@ static ct_status sum_infer(const ct_call *c, ct_spec *out) {
 }
 
 static ct_status sum_eval(const ct_eval *e) {
-  const ct_view *x = e->in[0];
+  const ct_view *x = e->in[0]; /* a matrix */
   numbers(e->out[0])[0] = 0;
-  for (int64_t i = 0; i < x->size; i++) numbers(e->out[0])[0] += numbers(x)[i];
+  for (int64_t i = 0; i < x->size; i++)
+    numbers(e->out[0])[0] +=
+        numbers(x)[i / x->dim[1] * x->stride[0] + i % x->dim[1] * x->stride[1]];
   return CT_OK;
 }
 
@@ -198,8 +200,9 @@ static ct_status circle_infer(const ct_call *c, ct_spec *out) {
 
 static ct_status circle_eval(const ct_eval *e) {
   for (int64_t i = 0; i < e->in[0]->size; i++) {
-    numbers(e->out[0])[i] = sin(numbers(e->in[0])[i]);
-    numbers(e->out[1])[i] = cos(numbers(e->in[0])[i]);
+    double x = numbers(e->in[0])[i * e->in[0]->stride[0]];
+    numbers(e->out[0])[i] = sin(x);
+    numbers(e->out[1])[i] = cos(x);
   }
   return CT_OK;
 }
@@ -332,12 +335,73 @@ static void large_inputs_are_checked_along_directions(void **state) {
   assert_ok(ct_scope_end(scope));
 }
 
-/* ---- what f may be --------------------------------------------------------------------------- */
+/* ---- the report of each input ---------------------------------------------------------------- */
+
+/* A kernel that knows one layout only, and a batch rule that gives every element the first. */
+LOOP(blind_loop, 1, (((const double *)(const void *)p[0])[stride[0] > 1 ? 0 : i *stride[0]]))
+VJP(same_vjp, gx[0] = gy[0])
+JVP(same_jvp, dy[0] = dx[0])
+ELEMENTWISE(blind_wrong, 1, blind_loop, .vjp = same_vjp, .jvp = same_jvp)
+
+static ct_status same_eval(const ct_eval *e) {
+  for (int64_t i = 0; i < e->in[0]->size; i++)
+    numbers(e->out[0])[i] = numbers(e->in[0])[i * e->in[0]->stride[0]];
+  return CT_OK;
+}
+
+static void first_for_all(const ct_call *c, ct_tensor *const *in, const bool *batched,
+                          ct_tensor **out) {
+  (void)c, (void)batched;
+  out[0] = ct_broadcast_to(ct_slice(in[0], 0, 0, 1, 1), ct_shape_of(in[0]));
+}
+
+static const ct_op batch_wrong = {CT_OP,
+                                  .name = "batch_wrong",
+                                  .n_in = 1,
+                                  .infer = product_infer,
+                                  .eval = same_eval,
+                                  .vjp = same_vjp,
+                                  .jvp = same_jvp,
+                                  .batch = first_for_all};
+
+static void layouts_and_batches_are_checked(void **state) {
+  (void)state;
+  ct_scope scope = ct_scope_begin();
+  ct_gradcheck_input each[1];
+  ct_gradcheck_opts opts = {.each = each};
+  const ct_list x = CT_LIST(values(CT_SHAPE(5)));
+  assert_fails(ct_gradcheck(use, (void *)(uintptr_t)&blind_wrong, x, opts, NULL), CT_ECHECK,
+               "strided against contiguous, input 0");
+  assert_true(each[0].strided > 1e-2 && each[0].batch < 1e-9 && each[0].vjp_of_vjp == -1);
+  assert_fails(ct_gradcheck(use, (void *)(uintptr_t)&batch_wrong, x, opts, NULL), CT_ECHECK,
+               "batch against loop, input 0");
+  assert_true(each[0].batch > 1e-5 && each[0].strided < 1e-9 && each[0].vjp_of_vjp == -1);
+  assert_ok(ct_scope_end(scope));
+}
 
 static ct_tensor *pick(ct_list x, void *payload) {
   (void)payload;
   return ct_mul(ct_gather(x.at[1], x.at[0], 0), ct_square(x.at[2]));
 }
+
+static void every_check_of_every_input_is_reported(void **state) {
+  (void)state;
+  ct_scope scope = ct_scope_begin();
+  ct_tensor *index = ct_from(CT_I32, CT_SHAPE(3), (int32_t[]){2, 0, 2});
+  ct_gradcheck_input each[3];
+  assert_ok(ct_gradcheck(pick, NULL,
+                         CT_LIST(index, values(CT_SHAPE(4)), ct_cast(values(CT_SHAPE(3)), CT_F32)),
+                         (ct_gradcheck_opts){.each = each}, NULL));
+  for (int i = 0; i < 3; i++) {
+    const double error[] = {each[i].vjp,   each[i].jvp,     each[i].vjp_of_vjp, each[i].jvp_of_vjp,
+                            each[i].batch, each[i].strided, each[i].vjp_of_jvp};
+    for (size_t k = 0; k < sizeof error / sizeof error[0]; k++)
+      assert_true(i == 0 ? error[k] == -1 : error[k] >= 0 && error[k] < 1e-6);
+  }
+  assert_ok(ct_scope_end(scope));
+}
+
+/* ---- what f may be --------------------------------------------------------------------------- */
 
 static void other_dtypes_are_constants(void **state) {
   (void)state;
@@ -452,6 +516,8 @@ int main(void) {
       cmocka_unit_test(planted_mistakes_are_caught),
       cmocka_unit_test(the_worst_element_is_named),
       cmocka_unit_test(large_inputs_are_checked_along_directions),
+      cmocka_unit_test(layouts_and_batches_are_checked),
+      cmocka_unit_test(every_check_of_every_input_is_reported),
       cmocka_unit_test(other_dtypes_are_constants),
       cmocka_unit_test(f_may_differentiate),
       cmocka_unit_test(inputs_may_be_recorded_strided_empty_and_scalar),

@@ -141,7 +141,8 @@ static const char *read_input(situation *s, const char *word) {
 }
 
 static bool is_generic(const ct_op *op) {
-  return (op->flags & CT_ELEMENTWISE) && op->attr_size == 0 && (op->n_in == 1 || op->n_in == 2);
+  return (op->flags & CT_ELEMENTWISE) && op->attr_size == 0 && (op->n_in == 1 || op->n_in == 2) &&
+         !(op->kernel && !op->kernel->loop[CT_F32]);
 }
 
 static int inputs_of(const registry_case *c) {

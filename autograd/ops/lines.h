@@ -6,7 +6,7 @@
 #ifndef COTANGENT_LINES_H
 #define COTANGENT_LINES_H
 
-#include "../autograd_internal.h"
+#include "kernels.h"
 
 #include <math.h>
 
@@ -20,31 +20,20 @@ static inline ct_view line_starts(const ct_view *v, unsigned axes) {
 }
 
 /* max_T: the largest of n elements; NaN is passed over, and shows in the sum.
- * sum_exp_T: sum e^(x - max). */
-#define LINE_SUMS(T, EXP)                                                                          \
+ * sum_exp_T: sum e^(x - shift); store_exp_T: the same, and y = e^(x - shift). */
+#define LINE_KERNELS(T)                                                                            \
   static inline T max_##T(int64_t n, const T *x, int64_t step) {                                   \
-    T max = x[0];                                                                                  \
-    for (int64_t j = 1; j < n; j++) max = x[j * step] > max ? x[j * step] : max;                   \
-    return max;                                                                                    \
+    return ct__kernels_now()->max_##T(n, x, step);                                                 \
   }                                                                                                \
-  static inline double sum_exp_##T(int64_t n, const T *x, int64_t step, T max) {                   \
-    double sum = 0;                                                                                \
-    for (int64_t j = 0; j < n; j++) sum += (double)EXP(x[j * step] - max);                         \
-    return sum;                                                                                    \
+  static inline double sum_exp_##T(int64_t n, const T *x, int64_t step, T shift) {                 \
+    return ct__kernels_now()->sum_exp_##T(n, x, step, shift);                                      \
   }                                                                                                \
-  /* The same, and y = e^(x - max). */                                                             \
-  static inline double store_exp_##T(int64_t n, const T *x, int64_t step, T max, T *y,             \
+  static inline double store_exp_##T(int64_t n, const T *x, int64_t step, T shift, T *y,           \
                                      int64_t y_step) {                                             \
-    double sum = 0;                                                                                \
-    for (int64_t j = 0; j < n; j++) {                                                              \
-      T e = EXP(x[j * step] - max);                                                                \
-      y[j * y_step] = e;                                                                           \
-      sum += (double)e;                                                                            \
-    }                                                                                              \
-    return sum;                                                                                    \
+    return ct__kernels_now()->store_exp_##T(n, x, step, shift, y, y_step);                         \
   }
-LINE_SUMS(float, expf)
-LINE_SUMS(double, exp)
-#undef LINE_SUMS
+LINE_KERNELS(float)
+LINE_KERNELS(double)
+#undef LINE_KERNELS
 
 #endif

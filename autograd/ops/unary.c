@@ -1,95 +1,108 @@
-/* unary.c - the rows of unary.def as kernels, derivatives, records and constructors. */
-#include "elementwise.h"
+/* unary.c - the rows of unary.def as derivatives, records and constructors. */
+#include "composition.h"
+#include "kernels.h"
 
-/* ---- kernels: the value, and t times the derivative ------------------------------------------ */
+/* ---- kernels: those of the instruction set in use -------------------------------------------- */
 
-#define PARTIAL1(loop, T, derivative)                                                              \
-  static void loop(int64_t n, char *const *p, const int64_t *s, const void *attr) {                \
-    (void)attr;                                                                                    \
-    const T *pt = (const T *)(const void *)p[0], *px = (const T *)(const void *)p[1],              \
-            *py = (const T *)(const void *)p[2];                                                   \
-    T *out = (T *)(void *)p[3];                                                                    \
-    if (s[0] == 1 && s[1] == 1 && s[2] == 1 && s[3] == 1)                                          \
-      for (int64_t i = 0; i < n; i++) {                                                            \
-        T x = px[i], y = py[i];                                                                    \
-        (void)x, (void)y;                                                                          \
-        out[i] = MUL0(pt[i], derivative);                                                          \
-      }                                                                                            \
-    else                                                                                           \
-      for (int64_t i = 0; i < n; i++) {                                                            \
-        T x = px[i * s[1]], y = py[i * s[2]];                                                      \
-        (void)x, (void)y;                                                                          \
-        out[i * s[3]] = MUL0(pt[i * s[0]], derivative);                                            \
-      }                                                                                            \
-  }
-
-#define T float
-#define UNARY(name, doc, f, derivative, lo, hi, i32)                                               \
-  LOOP1(name##_f32, float, float, f)                                                               \
-  PARTIAL1(name##_partial_f32, float, derivative)
+#define PASS_ON(name)                                                                              \
+  static void name(CT__LOOP_ARGUMENTS) { ct__kernels_now()->name(n, p, s, attr); }
+#define UNARY(name, ...)                                                                           \
+  PASS_ON(name##_f32) PASS_ON(name##_f64) PASS_ON(name##_dx_f32) PASS_ON(name##_dx_f64)
+#define UNARY_WITH            UNARY
+#define UNARY_STEP(name, ...) PASS_ON(name##_f32) PASS_ON(name##_f64)
 #include "unary.def"
-#undef UNARY
-#undef T
-
-#define T double
-#define UNARY(name, doc, f, derivative, lo, hi, i32)                                               \
-  LOOP1(name##_f64, double, double, f)                                                             \
-  PARTIAL1(name##_partial_f64, double, derivative)
-#include "unary.def"
-#undef UNARY
-#undef T
-
-/* Integers wrap, as unsigned arithmetic does. */
-LOOP1(neg_i32, int32_t, int32_t, (int32_t)(0u - (uint32_t)x))
-LOOP1(abs_i32, int32_t, int32_t, x < 0 ? (int32_t)(0u - (uint32_t)x) : x)
-LOOP1(square_i32, int32_t, int32_t, (int32_t)((uint32_t)x *(uint32_t)x))
-LOOP1(sign_i32, int32_t, int32_t, (x > 0) - (x < 0))
-LOOP1(sign_f32, float, float, SIGN(x))
-LOOP1(sign_f64, double, double, SIGN(x))
+CT__UNARY_EXTRAS(PASS_ON)
 
 /* ---- derivatives as compositions ------------------------------------------------------------- */
 
-#include "composition.h"
-
-#define UNARY(name, doc, f, derivative, lo, hi, i32)                                               \
+#define UNARY(name, doc, f, derivative, ...)                                                       \
   static ct_tensor *name##_partial(const ct_call *c, int i) {                                      \
     ct_tensor *x = c->in[0], *y = ct_out(c, 0);                                                    \
     (void)i, (void)x, (void)y;                                                                     \
     return derivative;                                                                             \
   }
+#define UNARY_WITH(name, doc, f, derivative, ...)                                                  \
+  static ct_tensor *name##_partial(const ct_call *c, int i) {                                      \
+    ct_tensor *x = c->in[0];                                                                       \
+    double p = *(const double *)c->attr;                                                           \
+    (void)i;                                                                                       \
+    return derivative;                                                                             \
+  }
 #include "unary.def"
-#undef UNARY
 
 /* ---- records and constructors ---------------------------------------------------------------- */
 
 /* clang-format off */
-#define UNARY(NAME, DOC, f, derivative, LO, HI, I32)                                                    \
-  static const ct_kernel NAME##_kernel = {                                                         \
-      .loop = {[CT_F32] = NAME##_f32, [CT_F64] = NAME##_f64, [CT_I32] = I32},           \
-      .partial = {{[CT_F32] = NAME##_partial_f32, [CT_F64] = NAME##_partial_f64}}};                \
-  static const ct_op NAME##_op = {CT_OP, .name = #NAME, .doc = "y = " DOC, .n_in = 1, .inplace = 1, \
-      .flags = CT_ELEMENTWISE, .infer = ct__infer_like, .kernel = &NAME##_kernel,                  \
-      .partial = NAME##_partial, .lo = LO, .hi = HI};                                              \
-  ct_tensor *ct_##NAME(ct_tensor *x) { return CT__APPLY(&NAME##_op, NULL, x); }
-/* clang-format on */
-#include "unary.def"
-#undef UNARY
+#define RECORD(NAME, DOC, LO, HI, ...)                                                             \
+  static const ct_op NAME##_op = {CT_OP, .name = #NAME, .doc = "y = " DOC, .n_in = 1,              \
+      .inplace = 1, .infer = ct__infer_like, .kernel = &NAME##_kernel, .lo = LO, .hi = HI, __VA_ARGS__};
+#define LOOPS(NAME, I32) .loop = {[CT_F32] = NAME##_f32, [CT_F64] = NAME##_f64, [CT_I32] = I32}
+#define PARTIAL(NAME)    .partial = {{[CT_F32] = NAME##_dx_f32, [CT_F64] = NAME##_dx_f64}}
 
-static const ct_kernel sign_kernel = {.loop = {sign_f32, sign_f64, sign_i32}};
-static const ct_op sign_op = {CT_OP,
-                              .name = "sign",
-                              .doc = "y = -1, 0 or 1; NaN stays; derivative 0",
-                              .n_in = 1,
-                              .inplace = 1,
-                              .flags = CT_ELEMENTWISE | CT_NONDIFF,
-                              .infer = ct__infer_like,
-                              .kernel = &sign_kernel,
-                              .lo = -2,
-                              .hi = 2};
-ct_tensor *ct_sign(ct_tensor *x) { return CT__APPLY(&sign_op, NULL, x); }
+#define UNARY(NAME, DOC, f, derivative, LO, HI, I32)                                               \
+  static const ct_kernel NAME##_kernel = {LOOPS(NAME, I32), PARTIAL(NAME)};                        \
+  RECORD(NAME, DOC, LO, HI, .flags = CT_ELEMENTWISE, .partial = NAME##_partial)                    \
+  ct_tensor *ct_##NAME(ct_tensor *x) { return CT__APPLY(&NAME##_op, NULL, x); }
+#define UNARY_WITH(NAME, DOC, f, derivative, LO, HI)                                               \
+  static const ct_kernel NAME##_kernel = {LOOPS(NAME, NULL), PARTIAL(NAME)};                       \
+  RECORD(NAME, DOC, LO, HI, .flags = CT_ELEMENTWISE, .partial = NAME##_partial,                    \
+         .attr_size = sizeof(double))
+#define UNARY_STEP(NAME, DOC, f, LO, HI, I32)                                                      \
+  static const ct_kernel NAME##_kernel = {LOOPS(NAME, I32)};                                       \
+  RECORD(NAME, DOC, LO, HI, .flags = CT_ELEMENTWISE | CT_NONDIFF)                                  \
+  ct_tensor *ct_##NAME(ct_tensor *x) { return CT__APPLY(&NAME##_op, NULL, x); }
+#include "unary.def"
+/* clang-format on */
+
+ct_tensor *ct_elu(ct_tensor *x, double p) { return CT__APPLY(&elu_op, &p, x); }
+ct_tensor *ct_leaky_relu(ct_tensor *x, double p) { return CT__APPLY(&leaky_relu_op, &p, x); }
+ct_tensor *ct_hardtanh(ct_tensor *x) { return ct_clamp(x, -1, 1); }
+
+ct_tensor *ct_polygamma(int n, ct_tensor *x) {
+  if (n < 0 || n > POLYGAMMA_MAX)
+    return ct__nil(CT_EARG, "polygamma: want an order from 0 to %d, not %d", POLYGAMMA_MAX, n);
+  double p = n;
+  return CT__APPLY(&polygamma_op, &p, x);
+}
+
+/* ---- to bool, and of bools ------------------------------------------------------------------- */
+
+static ct_status infer_bool(const ct_call *c, ct_spec *out) {
+  ct__infer_like(c, out);
+  out->dtype = CT_BOOL;
+  return CT_OK;
+}
+
+static const ct_kernel is_finite_kernel = {.loop = {is_finite_f32, is_finite_f64}};
+static const ct_op is_finite_op = {
+    CT_OP,
+    .name = "is_finite",
+    .doc = "y = neither infinite nor NaN, bool",
+    .n_in = 1,
+    .flags = CT_ELEMENTWISE | CT_NONDIFF,
+    .infer = infer_bool,
+    .kernel = &is_finite_kernel,
+    .lo = -2,
+    .hi = 2,
+};
+ct_tensor *ct_is_finite(ct_tensor *x) { return CT__APPLY(&is_finite_op, NULL, x); }
+
+static const ct_kernel not_kernel = {.loop = {[CT_BOOL] = not_u8}};
+static const ct_op not_op = {
+    CT_OP,
+    .name = "not",
+    .doc = "y = not x, bool",
+    .n_in = 1,
+    .inplace = 1,
+    .flags = CT_ELEMENTWISE | CT_NONDIFF,
+    .infer = ct__infer_like,
+    .kernel = &not_kernel,
+};
+ct_tensor *ct_not(ct_tensor *x) { return CT__APPLY(&not_op, NULL, x); }
 
 const ct_op *const ct__unary_ops[] = {
-#define UNARY(name, doc, f, derivative, lo, hi, i32) &name##_op,
+#define UNARY(name, ...) &name##_op,
+#define UNARY_WITH       UNARY
+#define UNARY_STEP       UNARY
 #include "unary.def"
-#undef UNARY
-    &sign_op, NULL};
+    &is_finite_op, &not_op, NULL};

@@ -1,0 +1,54 @@
+/* kernels.h - the loops that are compiled once for each instruction set (kernels/kernels.c).
+ *
+ * Records hold loops that pass on to those of the instruction set in use, so the choice is one jump
+ * away and everything that holds a loop may keep it.
+ */
+#ifndef COTANGENT_KERNELS_H
+#define COTANGENT_KERNELS_H
+
+#include "../autograd_internal.h"
+
+#define CT__LOOP_ARGUMENTS int64_t n, char *const *p, const int64_t *s, const void *attr
+
+/* Loops whose names are not made from rows. */
+#define CT__UNARY_EXTRAS(X)                                                                        \
+  X(neg_i32) X(abs_i32) X(square_i32) X(sign_i32) X(is_finite_f32) X(is_finite_f64) X(not_u8)
+#define CT__BINARY_EXTRAS(X)                                                                       \
+  X(add_f32)                                                                                       \
+  X(add_f64)                                                                                       \
+  X(add_i32)                                                                                       \
+  X(sub_f32) X(sub_f64) X(sub_i32) X(mul0_f32) X(mul0_f64) X(mul_i32) X(rem_i32) X(maximum_i32)    \
+      X(minimum_i32)
+
+#define POLYGAMMA_MAX 100 /* the highest order */
+
+/* Lines: n elements that lie `step` apart; see lines.h. */
+#define CT__LINE_KERNELS(T)                                                                        \
+  T (*max_##T)(int64_t n, const T *x, int64_t step);                                               \
+  double (*sum_exp_##T)(int64_t n, const T *x, int64_t step, T shift);                             \
+  double (*store_exp_##T)(int64_t n, const T *x, int64_t step, T shift, T *y, int64_t y_step);
+
+typedef struct ct__kernels {
+#define ONE(name)             ct_loop *name;
+#define UNARY(name, ...)      ct_loop *name##_f32, *name##_f64, *name##_dx_f32, *name##_dx_f64;
+#define UNARY_WITH            UNARY
+#define UNARY_STEP(name, ...) ct_loop *name##_f32, *name##_f64;
+#include "unary.def"
+  CT__UNARY_EXTRAS(ONE)
+#define BINARY(name, ...)                                                                          \
+  ct_loop *name##_f32, *name##_f64, *name##_da_f32, *name##_da_f64, *name##_db_f32, *name##_db_f64;
+#define COMPARE(name, sign) ct_loop *name##_f32, *name##_f64, *name##_i32, *name##_u8;
+#define LOGICAL(name, sign) ct_loop *name##_u8;
+#include "binary.def"
+  CT__BINARY_EXTRAS(ONE)
+#undef ONE
+  CT__LINE_KERNELS(float)
+  CT__LINE_KERNELS(double)
+} ct__kernels;
+#define CT__KERNELS_OF(isa) extern const ct__kernels ct__kernels_##isa;
+CT__ISA_LIST(CT__KERNELS_OF)
+
+/* Those of the instruction set in use. */
+const ct__kernels *ct__kernels_now(void);
+
+#endif
