@@ -7,7 +7,7 @@
 
 #include "registry_cases.inc"
 
-enum { ORDER = 10, MAX_IN = 3 };
+enum { ORDER = 10, MAX_IN = 4 };
 
 static ct_tensor *number(double value) { return ct_variable(ct_scalar(CT_F64, value)); }
 
@@ -104,8 +104,10 @@ static void try_case(const ct_op *op, const registry_case *use) {
   ct_scope s = ct_scope_begin();
   ct_tensor *in[MAX_IN];
   int n = 0;
-  for (const char *word = use->inputs; word; n++)
+  for (const char *word = use->inputs; word; n++) {
+    assert_true(n < MAX_IN);
     word = read_input(op, word, 40 + (uint64_t)n, &in[n]);
+  }
   if (use->apply || n == op->n_in) {
     ct_tensor *y = use->apply ? use->apply(in) : ct_apply(op, (ct_list){n, in});
     for (int i = 0; i < n; i++)
@@ -185,6 +187,59 @@ static void symbolic_and_unrecorded(void **state) {
   assert_ok(ct_scope_end(s));
 }
 
+/* ---- all smooth unary primitives in one function --------------------------------------------- */
+
+static ct_tensor *polygamma_2(ct_tensor *x) { return ct_polygamma(2, x); }
+
+/* x <- x + f(c + r sin x) / 4 for each: as in oracle/taylor.py, in the same order. */
+static ct_tensor *chain(ct_tensor *x) {
+  static const struct {
+    ct_tensor *(*f)(ct_tensor *);
+    double c, r;
+  } at[] = {
+      {ct_neg, 0, 1},         {ct_exp, 0, 1},      {ct_expm1, 0, 1},    {ct_log, 2, 1},
+      {ct_log1p, 1, 1},       {ct_sqrt, 2, 1},     {ct_rsqrt, 2, 1},    {ct_square, 0, 1},
+      {ct_reciprocal, 2, 1},  {ct_sin, 0, 2},      {ct_cos, 0, 2},      {ct_tan, 0, 0.5},
+      {ct_asin, 0, 0.5},      {ct_acos, 0, 0.5},   {ct_atan, 0, 2},     {ct_sinh, 0, 1},
+      {ct_cosh, 0, 1},        {ct_tanh, 0, 2},     {ct_erf, 0, 1},      {ct_erfc, 0, 1},
+      {ct_erfinv, 0, 0.5},    {ct_lgamma, 2, 1},   {polygamma_2, 2, 1}, {ct_sigmoid, 0, 2},
+      {ct_log_sigmoid, 0, 2}, {ct_softplus, 0, 2}, {ct_silu, 0, 2},     {ct_gelu, 0, 1},
+      {ct_gelu_tanh, 0, 1},
+  };
+  for (size_t i = 0; i < sizeof at / sizeof at[0]; i++) {
+    ct_tensor *inner = ct_shift(ct_scale(ct_sin(x), at[i].r), at[i].c);
+    x = ct_add(x, ct_scale(at[i].f(inner), 0.25));
+  }
+  return x;
+}
+
+static void smooth_primitives_agree_with_high_precision(void **state) {
+  (void)state;
+  static const double want[] = {
+      3.2542101615675081776,  0.071320519386594346976, -0.051580411637673654414,
+      0.17518344003628456936, 0.28479319389884115414,  -1.8185557629896520706,
+      -2.1258370346685327824,
+  };
+  ct_scope s = ct_scope_begin();
+  ct_tensor *x = number(0.4), *one = ct_ones(CT_F64, CT_SCALAR), *y = chain(x), *c[7];
+  double got, third;
+  assert_ok(ct_taylor(y, x, one, 6, c));
+  for (int k = 0; k <= 6; k++) {
+    assert_ok(ct_item(c[k], &got));
+    assert_near(got, want[k], 1e-9 * fabs(want[k]));
+  }
+  assert_ok(ct_item(ct_directional(y, x, one, 3), &third));
+  assert_near(third, 6 * want[3], 1e-9 * fabs(6 * want[3]));
+  ct_tensor *g = y; /* reverse mode three times */
+  for (int k = 0; k < 3; k++) assert_ok(ct_grad(g, CT_LIST(x), &g));
+  assert_ok(ct_item(g, &third));
+  assert_near(third, 6 * want[3], 1e-9 * fabs(6 * want[3]));
+  ct_release(&x);
+  assert_ok(ct_scope_end(s));
+}
+
+/* ---- cost ------------------------------------------------------------------------------------ */
+
 /* Multiplications and additions in the recipe of the coefficients. */
 static double operations(ct_tensor *y, ct_tensor *x, int order) {
   ct_tensor *c[ORDER + 1];
@@ -258,9 +313,13 @@ static void errors(void **state) {
 
 int main(void) {
   const struct CMUnitTest tests[] = {
-      cmocka_unit_test(closed_forms),      cmocka_unit_test(every_primitive),
-      cmocka_unit_test(compositions),      cmocka_unit_test(symbolic_and_unrecorded),
-      cmocka_unit_test(cost_is_quadratic), cmocka_unit_test(errors),
+      cmocka_unit_test(closed_forms),
+      cmocka_unit_test(every_primitive),
+      cmocka_unit_test(compositions),
+      cmocka_unit_test(symbolic_and_unrecorded),
+      cmocka_unit_test(smooth_primitives_agree_with_high_precision),
+      cmocka_unit_test(cost_is_quadratic),
+      cmocka_unit_test(errors),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -17,7 +17,8 @@
   X(add_f32)                                                                                       \
   X(add_f64)                                                                                       \
   X(add_i32)                                                                                       \
-  X(sub_f32) X(sub_f64) X(sub_i32) X(mul0_f32) X(mul0_f64) X(mul_i32) X(rem_i32) X(maximum_i32)    \
+  X(sub_f32)                                                                                       \
+  X(sub_f64) X(sub_i32) X(mul0_f32) X(mul0_f64) X(mul_i32) X(rem_i32) X(maximum_i32)               \
       X(minimum_i32)
 
 #define POLYGAMMA_MAX 100 /* the highest order */
