@@ -13,13 +13,11 @@
 /* Loops whose names are not made from rows. */
 #define CT__UNARY_EXTRAS(X)                                                                        \
   X(neg_i32) X(abs_i32) X(square_i32) X(sign_i32) X(is_finite_f32) X(is_finite_f64) X(not_u8)
+// clang-format off
 #define CT__BINARY_EXTRAS(X)                                                                       \
-  X(add_f32)                                                                                       \
-  X(add_f64)                                                                                       \
-  X(add_i32)                                                                                       \
-  X(sub_f32)                                                                                       \
-  X(sub_f64) X(sub_i32) X(mul0_f32) X(mul0_f64) X(mul_i32) X(rem_i32) X(maximum_i32)               \
-      X(minimum_i32)
+  X(add_f32) X(add_f64) X(add_i32) X(sub_f32) X(sub_f64) X(sub_i32) X(mul0_f32) X(mul0_f64)        \
+  X(mul_i32) X(rem_i32) X(maximum_i32) X(minimum_i32)
+// clang-format on
 
 #define POLYGAMMA_MAX 100 /* the highest order */
 
