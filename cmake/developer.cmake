@@ -94,7 +94,9 @@ if(NOT COTANGENT_SANITIZE)
   add_test(NAME abuse COMMAND ${scripts}/check_abuse.sh $<TARGET_FILE:cotangent>)
   add_test(NAME readme COMMAND ${scripts}/check_readme.sh)
   add_test(NAME docs COMMAND ${scripts}/check_docs.sh)
-  set_tests_properties(symbols headers package abuse readme docs PROPERTIES LABELS package)
+  add_test(NAME table COMMAND ${scripts}/check_table.sh $<TARGET_FILE:example_table>)
+  set_tests_properties(symbols headers package abuse readme docs table PROPERTIES
+    LABELS package)
 
   add_test(NAME tsan WORKING_DIRECTORY ${PROJECT_SOURCE_DIR} COMMAND
     sh -c "cmake --preset tsan && cmake --build --preset tsan && ctest --preset tsan")
