@@ -355,8 +355,7 @@ ct_status ct_infer_same(const ct_call *c, ct_spec *out) {
   for (int i = 1; i < c->n_in; i++) {
     const ct_view *v = ct__in(c, i);
     if (v->dtype != out->dtype) return ct_fail(c, CT_EDTYPE, "want one dtype (ct_cast converts)");
-    if (CT__LIKELY(v->ndim == out->shape.n &&
-                   memcmp(v->dim, out->shape.dim, (size_t)v->ndim * sizeof v->dim[0]) == 0))
+    if (CT__LIKELY(v->ndim == out->shape.n && ct__same_dims(v->ndim, v->dim, out->shape.dim)))
       continue;
     ct_shape joint;
     if (!ct__broadcast(out->shape, ct__shape_of_view(v), &joint))

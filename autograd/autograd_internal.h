@@ -92,6 +92,13 @@ void ct__jvp_rule(ct__node *n, ct_tensor *const *dx, ct_tensor **dy);
 /* g summed to the shape of t, for what broadcasting repeated. */
 ct_tensor *ct__sum_to(ct_tensor *g, const ct_view *like);
 
+/* ---- transforms.c ---------------------------------------------------------------------------- */
+
+/* Turns computed results into outputs of one recorded call, whose fallback is their recipe. */
+ct_status ct__attach(const ct_op *op, const void *attr, ct_list in, int n_out, ct_tensor **out);
+/* Every tensor of l that is not NULL has a value. */
+bool ct__all_valued(ct_list l);
+
 /* As ct_function_new, but values that exist already are constants of the function. */
 ct_function *ct__function_frozen(ct_list inputs, ct_list outputs);
 
@@ -123,7 +130,7 @@ static inline const ct_view *ct__in(const ct_call *c, int i) { return &c->in[i]-
 static inline void ct__spec_set(ct_spec *s, ct_dtype dtype, int ndim, const int64_t *dim) {
   s->dtype = dtype;
   s->shape.n = ndim;
-  memcpy(s->shape.dim, dim, (size_t)ndim * sizeof dim[0]);
+  for (int i = 0; i < ndim && i < CT_MAX_DIMS; i++) s->shape.dim[i] = dim[i];
 }
 /* Ready-made infer for one input: same shape and dtype. */
 ct_status ct__infer_like(const ct_call *c, ct_spec *out);

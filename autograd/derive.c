@@ -71,16 +71,76 @@ ct_status ct__scope_return_all(ct_scope scope, ct_status status, int n, ct_tenso
   return status == CT_OK ? end : status;
 }
 
+/* The tangent of the gradient: the gradient too is computed, and both are recipes. */
+static ct_status product(ct_tensor *loss, ct_list x, ct_list v, ct_tensor **hv) {
+  size_t bytes = (size_t)x.n * sizeof(ct_tensor *);
+  ct_tensor **g = ct__alloc(bytes);
+  ct_status status = g ? ct_grad(loss, x, g) : CT_ENOMEM;
+  if (status == CT_OK) status = ct_jvp_all((ct_list){x.n, g}, x, v, hv);
+  if (g) ct__free(g, bytes);
+  return status;
+}
+
+/* The numbers alone: with a cotangent of the loss that has no value yet nothing of the gradient is
+ * computed but what the product needs. */
+static ct_status product_value(ct_tensor *loss, ct_list x, ct_list v, ct_tensor **hv) {
+  ct_shape shape = ct__shape_of_view(&loss->v);
+  ct_tensor *gy = ct_placeholder(loss->v.dtype, shape), *one = ct_ones(loss->v.dtype, shape);
+  size_t bytes = 2 * (size_t)x.n * sizeof(ct_tensor *);
+  ct_tensor **g = ct__alloc(bytes), **h = g + x.n;
+  bool was = ct__set_recording(true);
+  ct_status status = g ? ct_vjp_all(CT_LIST(loss), CT_LIST(gy), x, g) : CT_ENOMEM;
+  if (status == CT_OK) status = ct_jvp_all((ct_list){x.n, g}, x, v, h);
+  ct__set_recording(was);
+  if (status == CT_OK) {
+    ct_function *f = ct__function_frozen(CT_LIST(gy), (ct_list){x.n, h});
+    status = f ? ct_run(f, CT_LIST(one), hv) : ct__pending("ct_hvp");
+    ct_function_release(&f);
+  }
+  if (g) ct__free(g, bytes);
+  return status;
+}
+
+/* Inputs: the loss, x, v. */
+static void product_again(const ct_call *c, ct_tensor **hv) {
+  ct_list x = {c->n_out, c->in + 1}, v = {c->n_out, c->in + 1 + c->n_out};
+  if (product(c->in[0], x, v, hv) == CT_OK) return;
+  for (int o = 0; o < c->n_out; o++) hv[o] = ct_nil();
+}
+
+static const ct_op hvp_op = {CT_OP,
+                             .name = "hvp",
+                             .doc = "hv = H v, computed; its recipe is made on demand",
+                             .n_in = CT_VARIADIC,
+                             .n_out = CT_VARIADIC,
+                             .flags = CT__TRANSFORM,
+                             .attr_size = sizeof(int),
+                             .fallback = product_again};
+
+static ct_status attach_product(ct_tensor *loss, ct_list x, ct_list v, ct_tensor **hv) {
+  size_t bytes = (size_t)(1 + 2 * x.n) * sizeof(ct_tensor *);
+  ct_tensor **in = ct__alloc(bytes);
+  if (!in) return CT_ENOMEM;
+  in[0] = loss;
+  for (int i = 0; i < x.n; i++) {
+    in[1 + i] = x.at[i];
+    in[1 + x.n + i] = v.at[i] ? v.at[i] : ct__zeros_like(x.at[i]);
+  }
+  ct_status status = ct__attach(&hvp_op, &x.n, (ct_list){1 + 2 * x.n, in}, x.n, hv);
+  ct__free(in, bytes);
+  return status;
+}
+
 static ct_status hessian_product(ct_tensor *loss, ct_list x, ct_list v, ct_tensor **hv) {
   ct_status status = ct__check_list("ct_hvp", "x", x);
   if (status == CT_OK && !hv) status = ct__fail(CT_EARG, "ct_hvp: there is no room for results");
   if (status != CT_OK) return status;
   ct_scope scope = ct_scope_begin();
-  size_t bytes = (size_t)x.n * sizeof(ct_tensor *);
-  ct_tensor **g = ct__alloc(bytes);
-  status = g ? ct_grad(loss, x, g) : CT_ENOMEM;
-  if (status == CT_OK) status = ct_jvp_all((ct_list){x.n, g}, x, v, hv);
-  if (g) ct__free(g, bytes);
+  bool eager = loss && loss->buffer && loss->v.size == 1 && v.n == x.n && v.at && x.n > 0 &&
+               ct__all_valued(x) && ct__all_valued(v);
+  status = eager ? product_value(loss, x, v, hv) : product(loss, x, v, hv);
+  if (status == CT_OK && eager && ct__recording()) status = attach_product(loss, x, v, hv);
+  for (int i = 0; status == CT_OK && !ct__recording() && i < x.n; i++) hv[i]->flags |= CT__CUT;
   return ct__scope_return_all(scope, status, x.n, hv);
 }
 

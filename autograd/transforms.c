@@ -34,8 +34,12 @@ ADD_LOOP(add_f32, float)
 ADD_LOOP(add_f64, double)
 
 /* slot += g. In place only into a sum that was allocated here, which nobody else can hold. */
-static ct_status accumulate(ct__slot *s, ct_tensor *g) {
+static ct_status accumulate(ct__slot *s, ct_tensor *g, const ct__mark *since) {
   if (ct__is_nil(g)) return ct__pending("derivative");
+  if (!s->t && since && ct__take(since, g)) {
+    *s = (ct__slot){g, false};
+    return CT_OK;
+  }
   if (!s->t) {
     slot_set(s, g, false);
     return CT_OK;
@@ -58,8 +62,10 @@ typedef struct reverse {
   ct__slot *target; /* one per x */
 } reverse;
 
-/* A contribution to the cotangent of t, summed over what broadcasting repeated. */
-static ct_status contribute(reverse *r, const ct_tensor *t, ct_tensor *g, const char *from) {
+/* A contribution to the cotangent of t, summed over what broadcasting repeated. If it was made
+ * since a mark and is not used again it is taken over from the scope. */
+static ct_status contribute(reverse *r, const ct_tensor *t, ct_tensor *g, const char *from,
+                            const ct__mark *since) {
   int k = ct__walk_target(&r->walk, t);
   ct__node *n = k < 0 ? ct__walk_node(&r->walk, t) : NULL;
   if (k < 0 && !n) return CT_OK;
@@ -67,10 +73,16 @@ static ct_status contribute(reverse *r, const ct_tensor *t, ct_tensor *g, const 
   if (g->v.dtype != t->v.dtype)
     return ct__fail(CT_EDTYPE, "%s: a rule gave a derivative of dtype %s for a value of dtype %s",
                     from, ct_dtype_name(g->v.dtype), ct_dtype_name(t->v.dtype));
-  return accumulate(k >= 0 ? &r->target[k] : &n->slot[t->out_index], ct__sum_to(g, &t->v));
+  return accumulate(k >= 0 ? &r->target[k] : &n->slot[t->out_index], ct__sum_to(g, &t->v), since);
 }
 
-static ct_status pull_rule(reverse *r, ct__node *n, ct_tensor *const *gy) {
+static bool used_again(int n, ct_tensor *const *gx) {
+  for (int i = 1; i < n; i++)
+    if (gx[i] == gx[0]) return true;
+  return false;
+}
+
+static ct_status pull_rule(reverse *r, ct__node *n, ct_tensor *const *gy, const ct__mark *mark) {
   int n_in = n->call.n_in;
   ct_tensor *few[8], **gx = few;
   if (n_in > 8) gx = ct__alloc((size_t)n_in * sizeof *gx);
@@ -79,7 +91,9 @@ static ct_status pull_rule(reverse *r, ct__node *n, ct_tensor *const *gy) {
   ct__vjp_rule(n, gy, gx);
   ct_status status = CT_OK;
   for (int i = 0; i < n_in && status == CT_OK; i++)
-    if (n->want[i] && gx[i]) status = contribute(r, n->recipe.in[i], gx[i], n->call.op->name);
+    if (n->want[i] && gx[i])
+      status = contribute(r, n->recipe.in[i], gx[i], n->call.op->name,
+                          used_again(n_in - i, gx + i) ? NULL : mark);
   if (gx != few) ct__free(gx, (size_t)n_in * sizeof *gx);
   return status;
 }
@@ -97,9 +111,9 @@ static ct_status pull(reverse *r, ct__node *n) {
   ct_status status = CT_OK;
   if (!ct__has_rule(n->call.op, CT__VJP)) {
     for (int o = 0; o < n_out && status == CT_OK; o++)
-      if (gy[o]) status = contribute(r, n->recipe.extra[o], gy[o], n->call.op->name);
+      if (gy[o]) status = contribute(r, n->recipe.extra[o], gy[o], n->call.op->name, NULL);
   } else {
-    status = pull_rule(r, n, gy);
+    status = pull_rule(r, n, gy, &mark);
   }
   ct__mark_end(mark);
   for (int o = 0; o < n_out; o++) slot_clear(&n->slot[o]);
@@ -108,7 +122,12 @@ static ct_status pull(reverse *r, ct__node *n) {
 }
 
 /* A result as a tensor of its own: never somebody's input. */
-static ct_tensor *fresh(ct_tensor *t) { return ct_reshape(t, ct__shape_of_view(&t->v)); }
+static ct_tensor *fresh(ct_tensor *t) {
+  if (ct__recording() || !t->buffer) return ct_reshape(t, ct__shape_of_view(&t->v));
+  ct_tensor *alias = ct__tensor_alias(t);
+  if (alias && (t->flags & (CT__RECORDED | CT__CUT))) alias->flags |= CT__CUT;
+  return ct__own(alias);
+}
 
 /* The rules, recorded or not as the current scope says. gx: fresh tensors of the current scope. */
 static ct_status run_vjp(const char *who, ct_list y, ct_list gy, ct_list x, ct_tensor **gx) {
@@ -122,7 +141,7 @@ static ct_status run_vjp(const char *who, ct_list y, ct_list gy, ct_list x, ct_t
   else
     memset(r.target, 0, bytes);
   for (int i = 0; i < y.n && status == CT_OK; i++)
-    if (gy.at[i]) status = contribute(&r, y.at[i], gy.at[i], who);
+    if (gy.at[i]) status = contribute(&r, y.at[i], gy.at[i], who, NULL);
   for (ct__node *n = r.walk.order; n && status == CT_OK; n = n->link) status = pull(&r, n);
   for (ct__node *n = status == CT_OK ? NULL : r.walk.order; n; n = n->link)
     for (int o = 0; o < n->call.n_out; o++) slot_clear(&n->slot[o]);
@@ -238,7 +257,18 @@ TRANSFORM(vjp, "gx = J^T gy, computed; its recipe is made on demand")
 TRANSFORM(jvp, "dy = J dx, computed; its recipe is made on demand")
 /* clang-format on */
 
-/* Turns computed results into outputs of one recorded call. */
+ct_status ct__attach(const ct_op *op, const void *attr, ct_list in, int n_out, ct_tensor **out) {
+  ct__node *n = ct__node_new(op, attr, in.n, in.at, n_out);
+  if (!n) return CT_ENOMEM;
+  for (int o = 0; o < n_out; o++) {
+    ct__node_adopt(n, o, out[o]);
+    out[o]->flags &= ~(unsigned)CT__CUT;
+  }
+  ct__node_free(n);
+  return CT_OK;
+}
+
+/* Attaches results to the call that computed them. */
 static ct_status attach(ct__mode mode, ct_list y, ct_list seed, ct_list x, int n_out,
                         ct_tensor **out) {
   int n_in = y.n + seed.n + x.n;
@@ -253,18 +283,14 @@ static ct_status attach(ct__mode mode, ct_list y, ct_list seed, ct_list x, int n
   }
   memcpy(in + y.n + seed.n, x.at, (size_t)x.n * sizeof *in);
   derivative d = {n_out, mode, y.n, x.n};
-  ct__node *n = ct__node_new(mode == CT__VJP ? &vjp_op : &jvp_op, &d, n_in, in, n_out);
-  for (int o = 0; n && o < n_out; o++) {
-    ct__node_adopt(n, o, out[o]);
-    out[o]->flags &= ~(unsigned)CT__CUT;
-  }
-  if (n) ct__node_free(n);
+  ct_status status =
+      ct__attach(mode == CT__VJP ? &vjp_op : &jvp_op, &d, (ct_list){n_in, in}, n_out, out);
   ct_status end = ct_scope_end(scope);
   if (in != few) ct__free(in, (size_t)n_in * sizeof *in);
-  return n ? end : CT_ENOMEM;
+  return status == CT_OK ? end : status;
 }
 
-static bool all_valued(ct_list l) {
+bool ct__all_valued(ct_list l) {
   for (int i = 0; i < l.n; i++)
     if (l.at[i] && !l.at[i]->buffer) return false;
   return true;
@@ -283,7 +309,7 @@ static ct_status differentiate(const char *who, ct__mode mode, ct_list y, ct_lis
   if (n_out == 0) return CT_OK;
   for (int o = 0; o < n_out; o++) out[o] = NULL;
   ct_status status;
-  if (!ct__recording() || !all_valued(y) || !all_valued(seed)) {
+  if (!ct__recording() || !ct__all_valued(y) || !ct__all_valued(seed)) {
     status = run(who, mode, y, seed, x, out);
   } else {
     ct__set_recording(false);

@@ -175,7 +175,8 @@ int main(void) {
       pair p;
       pair_init(&p, &networks[i], points[j].batch);
       check_pair(&p);
-      bench_result r = bench_alternate((bench_way){library_step, &p}, (bench_way){by_hand, &p});
+      bench_result r = bench_alternate((bench_way){.run = library_step, .state = &p},
+                                       (bench_way){.run = by_hand, .state = &p});
       check_library();
       char label[128];
       snprintf(label, sizeof label, "%s, batch %d", networks[i].name, points[j].batch);

@@ -84,6 +84,13 @@ foreach(source IN LISTS bench_sources)
   add_dependencies(bench bench_${name})
 endforeach()
 
+# The peer of bench/math.c, where the C library brings it.
+find_library(MVEC_LIBRARY mvec)
+if(MVEC_LIBRARY AND COTANGENT_X86_LEVELS)
+  target_link_libraries(bench_math PRIVATE ${MVEC_LIBRARY})
+  target_compile_definitions(bench_math PRIVATE BENCH_LIBMVEC)
+endif()
+
 # What users get is tested as it leaves the build, so not under a sanitizer.
 if(NOT COTANGENT_SANITIZE)
   set(scripts ${PROJECT_SOURCE_DIR}/tests)

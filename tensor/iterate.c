@@ -82,13 +82,6 @@ static void run_walk(walk *w, int64_t inner, const int64_t *inner_stride, ct_loo
   }
 }
 
-static bool flat(int n_in, const ct_view *const *in, const ct_view *out) {
-  if (!out->contiguous) return false;
-  for (int k = 0; k < n_in; k++)
-    if (in[k]->size != 1 && !(in[k]->contiguous && in[k]->size == out->size)) return false;
-  return true;
-}
-
 /* What would write or read out of bounds; the rest is the caller's promise. */
 static bool mappable(int n_in, const ct_view *const *in, const ct_view *out, ct_loop *loop) {
   bool ok = out && loop && n_in >= 0 && n_in < CT__MAX_OPERANDS && (n_in == 0 || in);
@@ -99,18 +92,31 @@ static bool mappable(int n_in, const ct_view *const *in, const ct_view *out, ct_
   return ok;
 }
 
+/* One line for all operands: contiguous ones, and single numbers that are repeated. */
+static bool flat(int n_in, const ct_view *const *in, const ct_view *out, int64_t *stride) {
+  bool ok = out->contiguous;
+  for (int k = 0; k < n_in; k++) {
+    bool whole = in[k]->size == out->size;
+    ok &= whole ? in[k]->contiguous : in[k]->size == 1;
+    stride[k] = whole;
+  }
+  stride[n_in] = 1;
+  return ok;
+}
+
 void ct_map(int n_in, const ct_view *const *in, ct_view *out, ct_loop *loop, const void *attr) {
-  static const int64_t no_stride[CT__MAX_OPERANDS] = {0};
+  static const int64_t no_stride[CT__MAX_OPERANDS] = {0},
+                       one[CT__MAX_OPERANDS] = {1, 1, 1, 1, 1, 1};
   if (CT__UNLIKELY(!mappable(n_in, in, out, loop)) || out->size == 0) return;
-  if (CT__LIKELY(flat(n_in, in, out) && !reference)) {
-    char *p[CT__MAX_OPERANDS];
-    int64_t stride[CT__MAX_OPERANDS];
-    for (int k = 0; k < n_in; k++) {
-      p[k] = in[k]->data;
-      stride[k] = in[k]->size == out->size; /* an operand of one element is repeated */
-    }
-    p[n_in] = out->data;
-    stride[n_in] = 1;
+  char *p[CT__MAX_OPERANDS];
+  for (int k = 0; k < n_in; k++) p[k] = in[k]->data;
+  p[n_in] = out->data;
+  if (out->size == 1) { /* then every operand is a single number */
+    loop(1, p, one, attr);
+    return;
+  }
+  int64_t stride[CT__MAX_OPERANDS];
+  if (CT__LIKELY(!reference && flat(n_in, in, out, stride))) {
     loop(out->size, p, stride, attr);
     return;
   }

@@ -1,22 +1,13 @@
 /* scope.c - the stack of scopes of each thread, and the two verbs for what outlives them. */
 #include "tensor_internal.h"
 
-typedef struct scope {
-  struct scope *parent;
-  uint64_t serial;
-  int depth;
-  bool recording;
-  ct_tensor *first; /* the tensors it owns, one reference each */
-} scope;
+typedef ct__scope scope;
 
-static _Thread_local scope base = {.recording = true}; /* owns what is made outside any scope */
-static _Thread_local scope *top;
+_Thread_local ct__scopes ct__thread_scopes = {.base = {.recording = true}};
 static _Thread_local uint64_t serials;
 static _Thread_local bool exit_registered;
 
-static scope *current(void) { return top ? top : &base; }
-
-bool ct__recording(void) { return current()->recording; }
+static scope *current(void) { return ct__scope_now(); }
 
 bool ct__set_recording(bool on) {
   scope *s = current();
@@ -25,16 +16,13 @@ bool ct__set_recording(bool on) {
   return was;
 }
 
-ct_tensor *ct__own(ct_tensor *t) {
-  if (CT__UNLIKELY(!t)) return ct_nil();
-  scope *s = current();
-  if (CT__UNLIKELY(s == &base && !exit_registered)) {
+ct_tensor *ct__own_first(ct_tensor *t) {
+  if (!t) return ct_nil();
+  if (!exit_registered) {
     exit_registered = true;
     ct__at_thread_exit();
   }
-  t->next = s->first;
-  s->first = t;
-  t->flags |= CT__SCOPED;
+  ct__scope_add(current(), t);
   return t;
 }
 
@@ -50,8 +38,8 @@ static void release_until(scope *s, const ct_tensor *until) {
 }
 
 static void pop(void) {
-  scope *s = top;
-  top = s->parent == &base ? NULL : s->parent;
+  scope *s = ct__thread_scopes.top;
+  ct__thread_scopes.top = s->parent == &ct__thread_scopes.base ? NULL : s->parent;
   release_until(s, NULL);
   ct__free(s, sizeof *s);
 }
@@ -64,7 +52,7 @@ ct_scope ct_scope_begin_with(unsigned flags) {
                .serial = ++serials,
                .depth = parent->depth + 1,
                .recording = parent->recording && !(flags & CT_NO_RECORD)};
-  top = s;
+  ct__thread_scopes.top = s;
   return (ct_scope){.serial = s->serial, .depth = s->depth};
 }
 
@@ -74,16 +62,11 @@ ct_status ct_scope_end(ct_scope mark) {
   if (mark.depth < 0) return ct__pending("ct_scope_end");
   scope *s = current();
   while (s->depth > mark.depth) s = s->parent;
-  if (s == &base || s->depth != mark.depth || s->serial != mark.serial)
+  if (s == &ct__thread_scopes.base || s->depth != mark.depth || s->serial != mark.serial)
     return ct__fail_status(CT_ESCOPE, "ct_scope_end: this scope has ended already");
   while (current() != s) pop();
   pop();
   return CT_OK;
-}
-
-ct__mark ct__mark_begin(void) {
-  scope *s = current();
-  return (ct__mark){{s->serial, s->depth}, s->first};
 }
 
 void ct__mark_end(ct__mark m) {
@@ -119,7 +102,7 @@ void ct_release(ct_tensor **t) {
 }
 
 void ct__thread_end(void) {
-  while (top) pop();
-  release_until(&base, NULL);
+  while (ct__thread_scopes.top) pop();
+  release_until(&ct__thread_scopes.base, NULL);
   ct__alloc_end();
 }

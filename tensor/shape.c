@@ -38,20 +38,6 @@ ct_status ct__shape_check(const char *who, ct_dtype dtype, int ndim, const int64
   return CT_OK;
 }
 
-void ct__view_set(ct_view *v, ct_dtype dtype, int ndim, const int64_t *dim) {
-  v->dtype = dtype;
-  v->ndim = ndim;
-  v->contiguous = true;
-  int64_t stride = 1, size = 1;
-  for (int i = ndim - 1; i >= 0; i--) {
-    v->dim[i] = dim[i];
-    v->stride[i] = stride;
-    size *= dim[i];
-    stride *= dim[i] ? dim[i] : 1;
-  }
-  v->size = size;
-}
-
 void ct__view_refresh(ct_view *v) {
   int64_t size = 1;
   for (int i = 0; i < v->ndim; i++) size *= v->dim[i];

@@ -48,8 +48,23 @@ ct_buffer *ct__buffer_new(size_t bytes) {
   return b;
 }
 
+/* A tensor of few numbers in one block: it goes when the buffer does, which views may outlive. */
+typedef struct small {
+  ct_tensor t;
+  ct_buffer buffer;
+  _Alignas(HEADER) char data[CT__INSIDE];
+} small;
+
+static small *small_of(ct_buffer *b) {
+  return (small *)(void *)((char *)b - offsetof(small, buffer));
+}
+
 void ct__buffer_unref(ct_buffer *b) {
   if (!b || !last(&b->refs)) return;
+  if (b->inside) {
+    ct__free(small_of(b), sizeof(small));
+    return;
+  }
   if (b->release) b->release(b->payload);
   ct__free(b, HEADER + (b->foreign ? 0 : b->bytes));
 }
@@ -62,8 +77,8 @@ ct_tensor *ct_nil(void) { return &ct__nil_tensor; }
 
 bool ct_is_nil(const ct_tensor *t) { return !t || ct__is_nil(t); }
 
-static ct_tensor *node(void) {
-  ct_tensor *t = ct__alloc(sizeof *t);
+static ct_tensor *node(size_t size) {
+  ct_tensor *t = ct__alloc(size);
   if (!t) return NULL;
   atomic_init(&t->refs, 1);
   t->flags = 0;
@@ -76,17 +91,32 @@ static ct_tensor *node(void) {
 }
 
 ct_tensor *ct__tensor_new(ct_dtype dtype, int ndim, const int64_t *dim) {
-  ct_tensor *t = node();
+  ct_tensor *t = node(sizeof *t);
   if (!t) return NULL;
   ct__view_set(&t->v, dtype, ndim, dim);
   t->v.data = NULL;
   return t;
 }
 
+static ct_tensor *small_alloc(ct_dtype dtype, int ndim, const int64_t *dim, size_t bytes) {
+  ct_tensor *t = node(sizeof(small));
+  if (!t) return NULL;
+  small *s = (small *)(void *)t;
+  s->buffer = (ct_buffer){.inside = true, .bytes = bytes, .data = s->data};
+  atomic_init(&s->buffer.refs, 1);
+  ct__view_set(&t->v, dtype, ndim, dim);
+  t->v.data = s->data;
+  t->buffer = &s->buffer;
+  return t;
+}
+
 ct_tensor *ct__tensor_alloc(ct_dtype dtype, int ndim, const int64_t *dim) {
+  size_t bytes = ct__item_size(dtype);
+  for (int i = 0; i < ndim; i++) bytes *= (size_t)dim[i];
+  if (bytes <= CT__INSIDE) return small_alloc(dtype, ndim, dim, bytes);
   ct_tensor *t = ct__tensor_new(dtype, ndim, dim);
   if (!t) return NULL;
-  t->buffer = ct__buffer_new((size_t)t->v.size * ct_dtype_size(dtype));
+  t->buffer = ct__buffer_new(bytes);
   if (!t->buffer) {
     ct__unref(t);
     return NULL;
@@ -96,7 +126,7 @@ ct_tensor *ct__tensor_alloc(ct_dtype dtype, int ndim, const int64_t *dim) {
 }
 
 ct_tensor *ct__tensor_alias(const ct_tensor *t) {
-  ct_tensor *alias = node();
+  ct_tensor *alias = node(sizeof *alias);
   if (!alias) return NULL;
   alias->v = t->v;
   alias->stamp = t->stamp;
@@ -129,8 +159,9 @@ static void release_work(ct_tensor *work) {
       t->recipe->out[t->out_index] = NULL;
       drop_recipe(t->recipe, &work);
     }
+    bool inside = t->buffer && t->buffer->inside && &small_of(t->buffer)->t == t;
     ct__buffer_unref(t->buffer);
-    ct__free(t, sizeof *t);
+    if (!inside) ct__free(t, sizeof *t);
   }
 }
 

@@ -2,6 +2,7 @@
 #ifndef COTANGENT_TENSOR_INTERNAL_H
 #define COTANGENT_TENSOR_INTERNAL_H
 
+#include "alloc.h"
 #include "tensor.h"
 
 #include <stdatomic.h>
@@ -23,12 +24,9 @@
 #define CT__ISA_PASTE(name, isa) name##_##isa
 #define CT__ISA_NAME(name, isa)  CT__ISA_PASTE(name, isa)
 
-/* ---- memory (alloc.c): sized blocks from capped per-thread lists, 64-byte aligned ------------ */
+/* ---- memory: ct__alloc and ct__free are in alloc.h ------------------------------------------- */
 
-void *ct__alloc(size_t size);            /* NULL and CT_ENOMEM on failure; size 0 is fine */
-void ct__free(void *block, size_t size); /* size as given to ct__alloc; never allocates */
 /* false on overflow or a negative factor */
-void ct__alloc_end(void); /* the lists of this thread are gone for good: for its exit */
 bool ct__mul_size(int64_t a, int64_t b, int64_t *product);
 
 /* ---- errors (error.c) ------------------------------------------------------------------------ */
@@ -52,6 +50,7 @@ typedef struct ct_buffer {
   atomic_int refs;
   bool read_only;
   bool foreign; /* the user's memory */
+  bool inside;  /* part of the block of the tensor that was made with it */
   size_t bytes;
   char *data;
   uint64_t version;       /* counts the writes since birth */
@@ -59,6 +58,8 @@ typedef struct ct_buffer {
   void (*release)(void *payload);
   void *payload;
 } ct_buffer;
+
+enum { CT__INSIDE = 64 }; /* bytes of numbers that lie in one block with their tensor */
 
 ct_buffer *ct__buffer_new(size_t bytes);
 void ct__buffer_unref(ct_buffer *b);
@@ -83,14 +84,14 @@ enum {
 };
 
 struct ct_tensor {
-  ct_view v;
   atomic_int refs;
   unsigned flags;
   ct_buffer *buffer; /* NULL while symbolic */
   uint64_t stamp;    /* version of the buffer that this tensor stands for */
   ct_recipe *recipe; /* NULL for leaves and constants */
+  ct_tensor *next;   /* in its scope's list, or in the work list of a release */
   int out_index;
-  ct_tensor *next; /* in its scope's list, or in the work list of a release */
+  ct_view v;
 };
 
 extern ct_tensor ct__nil_tensor;
@@ -103,8 +104,6 @@ ct_tensor *ct__tensor_alloc(ct_dtype dtype, int ndim, const int64_t *dim);
 /* A node that shares t's buffer, version and layout: same numbers, no recipe, no flags. NULL on
  * failure. */
 ct_tensor *ct__tensor_alias(const ct_tensor *t);
-/* Gives a fresh tensor to the current scope and returns it; NULL becomes nil. */
-ct_tensor *ct__own(ct_tensor *t);
 static inline void ct__ref(ct_tensor *t) {
   if (!ct__is_nil(t)) atomic_fetch_add_explicit(&t->refs, 1, memory_order_relaxed);
 }
@@ -122,17 +121,71 @@ void ct__written(ct_tensor *t, const char *who);
 static inline bool ct__stale(const ct_tensor *t) {
   return t->buffer && t->stamp != t->buffer->version;
 }
+/* ---- scopes (scope.c) ------------------------------------------------------------------------ */
+
+typedef struct ct__scope {
+  struct ct__scope *parent;
+  uint64_t serial;
+  int depth;
+  bool recording;
+  ct_tensor *first; /* the tensors it owns, one reference each */
+} ct__scope;
+
+typedef struct ct__scopes {
+  ct__scope *top; /* NULL: the base */
+  ct__scope base; /* owns what is made outside any scope */
+} ct__scopes;
+extern _Thread_local ct__scopes ct__thread_scopes;
+
+static inline ct__scope *ct__scope_now(void) {
+  ct__scopes *s = &ct__thread_scopes;
+  return s->top ? s->top : &s->base;
+}
+static inline void ct__scope_add(ct__scope *s, ct_tensor *t) {
+  t->next = s->first;
+  s->first = t;
+  t->flags |= CT__SCOPED;
+}
+/* Gives a fresh tensor to the current scope and returns it; NULL becomes nil. */
+ct_tensor *ct__own_first(ct_tensor *t);
+static inline ct_tensor *ct__own(ct_tensor *t) {
+  ct__scope *s = ct__thread_scopes.top;
+  if (CT__UNLIKELY(!t || !s)) return ct__own_first(t);
+  ct__scope_add(s, t);
+  return t;
+}
+/* True while no no-record scope is open on this thread. */
+static inline bool ct__recording(void) { return ct__scope_now()->recording; }
+bool ct__set_recording(bool on); /* for the engine; returns what it was */
+
 /* What the current scope comes to own from here on, released at the end: a scope without a node of
  * its own, for the engine's inner loops. Scopes left open inside are closed. */
 typedef struct ct__mark {
   ct_scope scope;
   ct_tensor *first;
 } ct__mark;
-ct__mark ct__mark_begin(void);
+static inline ct__mark ct__mark_begin(void) {
+  ct__scope *s = ct__scope_now();
+  return (ct__mark){{s->serial, s->depth}, s->first};
+}
 void ct__mark_end(ct__mark m);
-/* True while a no-record scope is open on this thread. */
-bool ct__recording(void);
-bool ct__set_recording(bool on); /* for the engine; returns what it was */
+/* Takes t over from the scope if that came to own it since the mark and nobody else holds it. */
+static inline bool ct__take(const ct__mark *m, ct_tensor *t) {
+  if (atomic_load_explicit(&t->refs, memory_order_relaxed) != 1) return false;
+  for (ct_tensor **at = &ct__scope_now()->first; *at && *at != m->first; at = &(*at)->next)
+    if (*at == t) {
+      *at = t->next;
+      t->next = NULL;
+      t->flags &= ~(unsigned)CT__SCOPED;
+      return true;
+    }
+  return false;
+}
+
+/* ct_dtype_size of a dtype that is known to be one. */
+static inline size_t ct__item_size(ct_dtype d) {
+  return d == CT_F64 ? 8 : d == CT_F32 || d == CT_I32 ? 4 : 1;
+}
 
 /* ---- shapes (shape.c) ------------------------------------------------------------------------ */
 
@@ -142,7 +195,19 @@ const char *ct__shape_text(char text[CT__SHAPE_TEXT], int ndim, const int64_t *d
 /* Checks extents and their product (in elements and bytes). Fails with CT_EARG or CT_ESIZE. */
 ct_status ct__shape_check(const char *who, ct_dtype dtype, int ndim, const int64_t *dim);
 /* Sets dim, row-major strides, size, contiguous. The shape must have been checked. */
-void ct__view_set(ct_view *v, ct_dtype dtype, int ndim, const int64_t *dim);
+static inline void ct__view_set(ct_view *v, ct_dtype dtype, int ndim, const int64_t *dim) {
+  v->dtype = dtype;
+  v->ndim = ndim;
+  v->contiguous = true;
+  int64_t stride = 1, size = 1;
+  for (int i = ndim - 1; i >= 0; i--) {
+    v->dim[i] = dim[i];
+    v->stride[i] = stride;
+    size *= dim[i];
+    stride *= dim[i] ? dim[i] : 1;
+  }
+  v->size = size;
+}
 /* Recomputes size and contiguous from dim and stride. */
 void ct__view_refresh(ct_view *v);
 /* NumPy's rule; false if a and b do not broadcast together. */
@@ -152,8 +217,14 @@ bool ct__broadcast(ct_shape a, ct_shape b, ct_shape *out);
 void ct__view_broadcast(const ct_view *v, int ndim, const int64_t *dim, ct_view *out);
 /* Non-negative axis, or -1. */
 int ct__axis(int axis, int ndim);
+/* A loop, because most shapes are too short for a call. */
+static inline bool ct__same_dims(int n, const int64_t *a, const int64_t *b) {
+  for (int i = 0; i < n; i++)
+    if (a[i] != b[i]) return false;
+  return true;
+}
 static inline bool ct__same_shape(const ct_view *a, const ct_view *b) {
-  return a->ndim == b->ndim && memcmp(a->dim, b->dim, (size_t)a->ndim * sizeof(int64_t)) == 0;
+  return a->ndim == b->ndim && ct__same_dims(a->ndim, a->dim, b->dim);
 }
 
 /* ---- iteration (iterate.c) ------------------------------------------------------------------- */

@@ -156,9 +156,10 @@ static inline void rows_fill(row_table *rows) {
     const ct_op *op = ct_op_at(i);
     const char *kinds = is_generic(op) ? generic_kinds(op) : NULL;
     if (!kinds) continue;
-    row generic = {
-        op->name,     kinds,        kinds[1] == ':' ? NULL : draw_broadcast,         .op = op,
-        .lo = op->lo, .hi = op->hi, .frozen = strcmp(op->name, "stop_gradient") == 0};
+    row generic = {op->name, kinds, kinds[1] == ':' ? NULL : draw_broadcast, .op = op};
+    generic.lo = op->lo, generic.hi = op->hi;
+    generic.frozen = strcmp(op->name, "stop_gradient") == 0;
+    if (strcmp(op->name, "copy") == 0) generic.text = "ct_contiguous(x[0])";
     rows->row[rows->n++] = generic;
   }
 }

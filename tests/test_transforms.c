@@ -50,6 +50,8 @@ static void test_hessian_and_products(void **state) {
   assert_same(hv, ct_matmul(h, v), 1e-12);
   assert_ok(ct_grad(loss, CT_LIST(x), &g));
   assert_same(ct_vjp(g, x, v), hv, 1e-12); /* reverse over reverse */
+  assert_same(ct_jvp(hv, x, v), ct_jvp(ct_jvp(g, x, v), x, v), 1e-11);
+  assert_same(ct_vjp(hv, x, v), ct_jvp(hv, x, v), 1e-11); /* third derivatives are symmetric */
   assert_same(ct_directional(loss, x, v, 2), ct_matmul(v, hv), 1e-12);
   assert_same(ct_directional(loss, x, v, 0), loss, 0);
   ct_tensor *y = curve(x), *outer = ct_sum(ct_exp(ct_scale(y, 0.3)), CT_ALL, false);

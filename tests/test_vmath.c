@@ -38,7 +38,7 @@ static const function functions[] = {
     FUNCTION(log1p,    0.9, 0.9), FUNCTION(tanh,        1.3, 1.4), FUNCTION(sigmoid, 2.0, 2.4),
     FUNCTION(softplus, 2.8, 3.0), FUNCTION(log_sigmoid, 2.8, 3.0), FUNCTION(erf,     1.2, 1.4),
     FUNCTION(erfc,     5.0, 8.0), FUNCTION(sinh,        2.4, 2.6), FUNCTION(cosh,    1.6, 1.6),
-    FUNCTION(sin,      0.6, 0.9), FUNCTION(cos,         0.6, 0.9), FUNCTION(tan,     1.1, 2.2),
+    FUNCTION(sin,      1.5, 0.9), FUNCTION(cos,         1.5, 0.9), FUNCTION(tan,     3.2, 2.2),
     FUNCTION(asin,     1.0, 1.0), FUNCTION(acos,        1.0, 1.0), FUNCTION(atan,    1.0, 1.0),
     FUNCTION(sqrt,     0.5, 0.5),
 };

@@ -105,6 +105,7 @@ static ct_tensor *of_rank(ct_tensor *x, int rank) {
 
 /* All rows of a times one matrix b is one product. */
 static ct_tensor *rows_times(ct_tensor *a, ct_tensor *b) {
+  if (ct_is_nil(a) || ct_is_nil(b)) return ct_nil();
   ct_shape shape = ct_shape_of(a);
   shape.dim[shape.n - 1] = ct_dim(b, 1);
   return ct_reshape(ct_matmul(rows_joined(a), b), shape);

@@ -15,6 +15,8 @@
 typedef struct bench_way {
   void (*run)(void *state); /* once; called many times */
   void *state;
+  /* Instead, where another process does it: so many times, and the processor time it took. */
+  double (*seconds)(void *state, int runs);
 } bench_way;
 
 typedef struct bench_stats {

@@ -108,7 +108,7 @@ static const struct way *fastest(product p) {
   for (const struct way *w = ways; w < ways + WAYS; w++) {
     if (w->single && (p.k != 1 || p.beta != 1)) continue;
     t.run = w->run;
-    double time = bench_shortest((bench_way){try_once, &t});
+    double time = bench_shortest((bench_way){.run = try_once, .state = &t});
     if (!best || time < best_time) {
       best = w;
       best_time = time;

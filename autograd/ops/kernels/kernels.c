@@ -98,7 +98,7 @@ static inline void lead(run_of *run, int n_in, size_t item, size_t out_item, CT_
     for (int64_t at = 0; at < n; at += CHUNK) {                                                    \
       int64_t end = n - at < CHUNK ? n : at + CHUNK;                                               \
       int far = 0;                                                                                 \
-      for (int64_t i = at; i < end; i++) far |= !(SCALAR(fabs, IN(x_operand)) <= (T)VMATH_WIDE);   \
+      for (int64_t i = at; i < end; i++) far |= !(SCALAR(fabs, IN(x_operand)) <= VMATH_WIDE(T));   \
       if (far) {                                                                                   \
         enum { wide = true };                                                                      \
         EACH(T, at, end, load, expression)                                                         \
