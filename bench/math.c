@@ -110,8 +110,9 @@ static void compare(bench_report *report, const struct row *row, const char *isa
   char label[64];
   ct_loop *ours;
   memcpy(&ours, (const char *)ct__kernels_now() + row->ours, sizeof ours);
-  bench_result r = bench_alternate((bench_way){run_job, &(job){ours, NULL, x, y}},
-                                   (bench_way){run_job, &(job){NULL, theirs, x, y}});
+  job library = {ours, NULL, x, y}, other = {NULL, theirs, x, y};
+  bench_result r = bench_alternate((bench_way){.run = run_job, .state = &library},
+                                   (bench_way){.run = run_job, .state = &other});
   r.ours *= 1000.0 / N;
   r.floor *= 1000.0 / N;
   snprintf(label, sizeof label, "%s, %s, %s", row->name, isa, whom);
