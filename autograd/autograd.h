@@ -10,8 +10,7 @@
  * belongs to the current scope; a failure returns nil and sets the error (ct_error_message names
  * the operation, the shapes and what was expected). Operands broadcast as in NumPy; dtypes are
  * never mixed (use ct_cast). Derivatives exist in both modes and to every order unless said
- * otherwise. In the formulas x, a, b are inputs, y is the result, gy its cotangent, gx the
- * cotangent of x.
+ * otherwise. In formulas x, a, b are inputs, y is the result, gy its cotangent, gx that of x.
  */
 #ifndef COTANGENT_AUTOGRAD_H
 #define COTANGENT_AUTOGRAD_H
@@ -53,8 +52,7 @@ CT_API ct_status ct_vjp_all(ct_list y, ct_list gy, ct_list x, ct_tensor **gx);
 CT_API ct_tensor *ct_jvp(ct_tensor *y, ct_tensor *x, ct_tensor *dx);
 /* dy[i] = sum_j dy_i/dx_j dx_j; a NULL in dx is zero. dy has room for y.n tensors. */
 CT_API ct_status ct_jvp_all(ct_list y, ct_list x, ct_list dx, ct_tensor **dy);
-/* The gradient of a loss with one element: ct_vjp_all with a cotangent of 1. On failure every gx[j]
- * is nil. */
+/* The gradient of a loss with one element: ct_vjp_all with cotangent 1. On failure all are nil. */
 CT_API ct_status ct_grad(ct_tensor *loss, ct_list x, ct_tensor **gx);
 /* The same, and the loss as a number. The loss must have a value. */
 CT_API ct_status ct_value_and_grad(ct_tensor *loss, ct_list x, double *value, ct_tensor **gx);
@@ -101,8 +99,7 @@ typedef struct ct_custom {
 CT_API ct_status ct_custom_vjp(ct_custom c, ct_list x, ct_tensor **y);
 CT_API ct_status ct_custom_jvp(ct_custom c, ct_list x, ct_tensor **y);
 
-/* Hooks: y = x, and what comes back to x on the way is another cotangent. Forward mode does not see
- * them: dy = dx. */
+/* Hooks: y = x, and what comes back to x is another cotangent. Forward mode has dy = dx. */
 CT_API ct_tensor *ct_grad_scale(ct_tensor *x, double c);            /* gx = c gy; -1 reverses it */
 CT_API ct_tensor *ct_grad_clip(ct_tensor *x, double lo, double hi); /* gx = min(max(gy, lo), hi) */
 /* gx = gy min(1, limit / |gy|), over all elements; limit > 0. */
@@ -341,8 +338,7 @@ CT_API ct_tensor *ct_not(ct_tensor *x);
 
 /* a where condition (bool), b elsewhere. The branch not taken gets exactly 0, never its NaN. */
 CT_API ct_tensor *ct_where(ct_tensor *condition, ct_tensor *a, ct_tensor *b);
-/* min(max(x, lo), hi); NaN stays; derivative 1 for lo <= x <= hi, else 0. CT_EARG unless
- * lo <= hi. */
+/* min(max(x, lo), hi), lo <= hi; NaN stays; derivative 1 for lo <= x <= hi, else 0. */
 CT_API ct_tensor *ct_clamp(ct_tensor *x, double lo, double hi);
 CT_API ct_tensor *ct_scale(ct_tensor *x, double c); /* c x; c takes x's dtype */
 CT_API ct_tensor *ct_shift(ct_tensor *x, double c); /* x + c */
@@ -416,8 +412,7 @@ CT_API ct_tensor *ct_stack(ct_list parts, int axis); /* along a new axis */
 /* n parts of x.dim[axis] / n, which must divide; out has room for n. */
 CT_API ct_status ct_split(ct_tensor *x, int axis, int n, ct_tensor **out);
 CT_API ct_tensor *ct_pad(ct_tensor *x, int axis, int64_t before, int64_t after); /* with zeros */
-/* x with ct_slice(x, axis, start, stop, step) replaced by u, which broadcasts to it; linear in both
- * together. */
+/* x with ct_slice(x, axis, start, stop, step) replaced by u, which broadcasts to it; linear. */
 CT_API ct_tensor *ct_update_slice(ct_tensor *x, ct_tensor *u, int axis, int64_t start, int64_t stop,
                                   int64_t step);
 CT_API ct_tensor *ct_squeeze(ct_tensor *x, ct_axes axes);   /* extents of 1 leave; n == 0: all */
