@@ -6,6 +6,7 @@
  * the derivative.
  */
 #include "autograd_internal.h"
+#include "ops/kernels.h"
 
 /* ---- cotangents under way -------------------------------------------------------------------- */
 
@@ -20,19 +21,6 @@ static void slot_set(ct__slot *s, ct_tensor *t, bool own) {
   *s = (ct__slot){t, own};
 }
 
-#define ADD_LOOP(name, T)                                                                          \
-  static void name(int64_t n, char *const *p, const int64_t *s, const void *attr) {                \
-    (void)attr;                                                                                    \
-    const T *x = (const T *)(const void *)p[0], *g = (const T *)(const void *)p[1];                \
-    T *y = (T *)(void *)p[2];                                                                      \
-    if (s[0] == 1 && s[1] == 1 && s[2] == 1)                                                       \
-      for (int64_t i = 0; i < n; i++) y[i] = x[i] + g[i];                                          \
-    else                                                                                           \
-      for (int64_t i = 0; i < n; i++) y[i * s[2]] = x[i * s[0]] + g[i * s[1]];                     \
-  }
-ADD_LOOP(add_f32, float)
-ADD_LOOP(add_f64, double)
-
 /* slot += g. In place only into a sum that was allocated here, which nobody else can hold. */
 static ct_status accumulate(ct__slot *s, ct_tensor *g, const ct__mark *since) {
   if (ct__is_nil(g)) return ct__pending("derivative");
@@ -46,7 +34,8 @@ static ct_status accumulate(ct__slot *s, ct_tensor *g, const ct__mark *since) {
   }
   if (s->own && g->buffer) {
     const ct_view *in[2] = {&s->t->v, &g->v};
-    ct_map(2, in, &s->t->v, g->v.dtype == CT_F32 ? add_f32 : add_f64, NULL);
+    const ct__kernels *k = ct__kernels_now();
+    ct_map(2, in, &s->t->v, g->v.dtype == CT_F32 ? k->add_f32 : k->add_f64, NULL);
     return CT_OK;
   }
   ct_tensor *sum = ct_add(s->t, g);

@@ -1,4 +1,4 @@
-/* os.c - the one file that calls the operating system: clocks, processors, threads, atomic file
+/* os.c - the one file that calls the operating system: processors, threads, folders, atomic file
  * writes. */
 #define _GNU_SOURCE
 #include "tensor_internal.h"
@@ -10,21 +10,7 @@
 #include <sched.h>
 #include <stdlib.h>
 #include <sys/stat.h>
-#include <time.h>
 #include <unistd.h>
-
-double ct__clock(void) {
-  struct timespec now;
-  clock_gettime(CLOCK_MONOTONIC, &now);
-  return (double)now.tv_sec + 1e-9 * (double)now.tv_nsec;
-}
-
-int ct__cpu_count(void) {
-  cpu_set_t set;
-  if (sched_getaffinity(0, sizeof set, &set) == 0) return CPU_COUNT(&set);
-  long n = sysconf(_SC_NPROCESSORS_ONLN);
-  return n > 0 ? (int)n : 1;
-}
 
 /* ---- instruction sets ------------------------------------------------------------------------ */
 

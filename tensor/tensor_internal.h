@@ -289,8 +289,6 @@ void ct__key_fold(const int32_t key[4], int64_t n, int32_t out[4]);
 
 /* ---- the operating system (os.c): the one place that calls it -------------------------------- */
 
-double ct__clock(void);  /* seconds, monotonic */
-int ct__cpu_count(void); /* processors this process may use */
 /* The one in use, a position in that list: the best of this processor, or a lower one that the
  * environment variable CT_ISA names. */
 int ct__isa(void);

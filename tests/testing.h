@@ -81,6 +81,21 @@ static inline void tensor_values(const ct_tensor *t, double *out, int64_t n) {
   assert_ok(status);
 }
 
+/* The elements of t are the n wanted ones. */
+static inline void assert_values_near(const ct_tensor *t, int64_t n, const double *want,
+                                      double tol) {
+  double *got = malloc((size_t)(n + 1) * sizeof *got);
+  assert_non_null(got);
+  assert_false(ct_is_nil(t));
+  tensor_values(t, got, n);
+  for (int64_t i = 0; i < n; i++) assert_near(got[i], want[i], tol);
+  free(got);
+}
+
+#define ASSERT_VALUES(t, tol, ...)                                                                 \
+  assert_values_near((t), (int64_t)(sizeof((const double[]){__VA_ARGS__}) / sizeof(double)),       \
+                     (const double[]){__VA_ARGS__}, (tol))
+
 /* Setup and teardown of a test in a scope of its own, with no error pending before and after. */
 static inline int open_scope(void **state) {
   static ct_scope scope;
