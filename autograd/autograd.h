@@ -69,7 +69,7 @@ CT_API ct_function *ct_function_keep(ct_function *f);
 CT_API void ct_function_release(ct_function **f);
 /* Runs f: inputs must have the shapes and dtypes of the placeholders. outputs has room for every
  * output; they belong to the current scope and are not recorded. */
-CT_API ct_status ct_run(const ct_function *f, ct_list inputs, ct_tensor **outputs);
+CT_API ct_status ct_function_run(const ct_function *f, ct_list inputs, ct_tensor **outputs);
 /* f as one operation of a larger recipe: differentiable, eager or symbolic. */
 CT_API ct_status ct_call_function(ct_function *f, ct_list inputs, ct_tensor **outputs);
 
@@ -140,7 +140,7 @@ CT_API ct_tensor *ct_directional(ct_tensor *y, ct_tensor *x, ct_tensor *v, int k
  * with each. c has room for order + 1 tensors. */
 CT_API ct_status ct_taylor(ct_tensor *y, ct_tensor *x, ct_tensor *v, int order, ct_tensor **c);
 
-/* The linear map dx -> dy at the values that x has now, computed once and applied by ct_run, as
+/* The linear map dx -> dy at the values that x has now, computed once and applied by ct_function_run, as
  * often as wanted. y must have a value. NULL on failure. */
 CT_API ct_function *ct_linearize(ct_list y, ct_list x);
 /* The transpose of a linear function: cotangents of its outputs to cotangents of its inputs. */
@@ -187,10 +187,11 @@ typedef struct ct_eval {
 } ct_eval;
 
 /* Inner loops of an elementwise primitive by dtype; NULL where the dtype is not supported.
- * partial[i] reads t, then the inputs, then y, and writes t * dy/dx_i, exactly 0 where t is 0. */
+ * partial[i] reads t, the inputs and y, and writes t * dy/dx_i, exactly 0 where t is 0. */
 typedef struct ct_kernel {
   ct_loop *loop[CT_DTYPES];
   ct_loop *partial[2][CT_DTYPES];
+  unsigned reads[2]; /* which of those it needs, bit 0 for t; 0: all */
 } ct_kernel;
 
 #define CT_VARIADIC (-1)

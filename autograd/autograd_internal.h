@@ -89,6 +89,14 @@ ct_status ct__expand(ct__node *n);
 
 void ct__vjp_rule(ct__node *n, ct_tensor *const *gy, ct_tensor **gx);
 void ct__jvp_rule(ct__node *n, ct_tensor *const *dx, ct_tensor **dy);
+/* t * dy/dx_i of an elementwise call, 0 where t is 0 (partial.c). */
+ct_tensor *ct__times_partial(const ct_call *c, int i, ct_tensor *t);
+/* How to call the loop of an elementwise operation: operand k is input operand[k] of the call. */
+typedef struct ct__loop_call {
+  const void *attr;
+  int n, operand[CT__MAX_OPERANDS];
+} ct__loop_call;
+ct_loop *ct__elementwise_loop(const ct_call *c, ct__loop_call *l); /* NULL: it has none */
 /* g summed to the shape of t, for what broadcasting repeated. */
 ct_tensor *ct__sum_to(ct_tensor *g, const ct_view *like);
 
@@ -116,6 +124,12 @@ ct_status ct__call_eval(const ct_eval *e);
 bool ct__placeholders(ct_list like, ct_tensor **out);
 /* Hands n tensors that the scope owns to its parent, or makes all of them nil; ends the scope. */
 ct_status ct__scope_return_all(ct_scope scope, ct_status status, int n, ct_tensor **t);
+
+/* The same operation with the same attributes? */
+static inline bool ct__attr_equal(const ct_op *op, const void *a, const void *b) {
+  if (op->attr_equal) return op->attr_equal(a, b);
+  return op->attr_size == 0 || memcmp(a, b, op->attr_size) == 0;
+}
 
 /* ---- for operations -------------------------------------------------------------------------- */
 

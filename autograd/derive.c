@@ -94,7 +94,7 @@ static ct_status product_value(ct_tensor *loss, ct_list x, ct_list v, ct_tensor 
   ct__set_recording(was);
   if (status == CT_OK) {
     ct_function *f = ct__function_frozen(CT_LIST(gy), (ct_list){x.n, h});
-    status = f ? ct_run(f, CT_LIST(one), hv) : ct__pending("ct_hvp");
+    status = f ? ct_function_run(f, CT_LIST(one), hv) : ct__pending("ct_hvp");
     ct_function_release(&f);
   }
   if (g) ct__free(g, bytes);

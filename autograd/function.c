@@ -1,6 +1,6 @@
 /* function.c - recipes that run again: a list of calls, replayed in a plain loop.
  *
- * One replay serves two ends: with recording off it is ct_run, with recording on it inlines a
+ * One replay serves two ends: with recording off it is ct_function_run, with recording on it inlines a
  * function into a larger recipe. Values are released at their last use.
  */
 #include "autograd_internal.h"
@@ -239,7 +239,7 @@ static ct_status replay(const ct_function *f, ct_tensor *const *in, ct_tensor **
   for (int o = 0; o < f->n_out && status == CT_OK; o++) {
     ct_tensor *t = fetch(slot, &f->operands[f->n_operands + o]);
     out[o] = ct_reshape(t, ct__shape_of_view(&t->v)); /* a tensor of its own */
-    if (ct__is_nil(out[o])) status = ct__pending("ct_run");
+    if (ct__is_nil(out[o])) status = ct__pending("ct_function_run");
   }
   for (int i = 0; i < f->n_slots; i++) ct_release(&slot[i]);
   ct__free(slot, bytes);
@@ -277,11 +277,11 @@ static void free_inputs(const ct_function *f, ct_tensor **in) {
 
 static ct_status run_function(const ct_function *f, ct_list inputs, ct_tensor **outputs) {
   for (int o = 0; f && outputs && o < f->n_out; o++) outputs[o] = ct_nil();
-  ct_status status = check_arguments("ct_run", f, inputs);
+  ct_status status = check_arguments("ct_function_run", f, inputs);
   if (status == CT_OK && !outputs && f->n_out > 0)
-    status = ct__fail_status(CT_EARG, "ct_run: there is no room for results");
+    status = ct__fail_status(CT_EARG, "ct_function_run: there is no room for results");
   for (int i = 0; i < inputs.n && status == CT_OK; i++)
-    status = ct__check_value("ct_run", inputs.at[i]);
+    status = ct__check_value("ct_function_run", inputs.at[i]);
   if (status != CT_OK) return status;
   ct_tensor **in = all_inputs(f, inputs);
   if (!in) return CT_ENOMEM;
@@ -298,7 +298,7 @@ static ct_status run_function(const ct_function *f, ct_list inputs, ct_tensor **
   return status;
 }
 
-ct_status ct_run(const ct_function *f, ct_list inputs, ct_tensor **outputs) {
+ct_status ct_function_run(const ct_function *f, ct_list inputs, ct_tensor **outputs) {
   bool was = ct__status_begin();
   return ct__status_end(was, run_function(f, inputs, outputs));
 }

@@ -1,37 +1,6 @@
 /* rules.c - from a record to the derivative of one call: the derivation order of the design. */
 #include "autograd_internal.h"
 
-/* ---- elementwise: one partial derivative, both modes ----------------------------------------- */
-
-/* With nothing to record the product t * dy/dx_i is one loop, else a composition of operations that
- * can be differentiated again; both give the same bits. */
-static bool fusible(const ct_call *c, int i, const ct_tensor *t) {
-  const ct_tensor *last = c->in[c->n_in - 1];
-  if (ct__recording() || !c->op->kernel || i > 1 || !t->buffer) return false;
-  if (c->n_in + 3 > CT__MAX_OPERANDS || !c->op->kernel->partial[i][last->v.dtype]) return false;
-  for (int k = 0; k < c->n_in; k++)
-    if (!c->in[k]->buffer) return false;
-  return true;
-}
-
-static ct_tensor *fused_partial(const ct_call *c, int i, const ct_tensor *t, const ct_tensor *y) {
-  ct_tensor *out = ct__tensor_alloc(y->v.dtype, y->v.ndim, y->v.dim);
-  if (!out) return ct_nil();
-  const ct_view *in[CT__MAX_OPERANDS];
-  in[0] = &t->v;
-  for (int k = 0; k < c->n_in; k++) in[1 + k] = &c->in[k]->v;
-  in[1 + c->n_in] = &y->v;
-  ct_map(c->n_in + 2, in, &out->v, c->op->kernel->partial[i][c->in[c->n_in - 1]->v.dtype], c->attr);
-  return ct__own(out);
-}
-
-/* t * dy/dx_i, 0 where t is 0. */
-static ct_tensor *times_partial(const ct_call *c, int i, ct_tensor *t) {
-  ct_tensor *y = ct_out(c, 0);
-  if (ct__is_nil(y)) return y;
-  return fusible(c, i, t) ? fused_partial(c, i, t, y) : ct_mul0(t, c->op->partial(c, i));
-}
-
 /* ---- VJP ------------------------------------------------------------------------------------- */
 
 void ct__vjp_rule(ct__node *n, ct_tensor *const *gy, ct_tensor **gx) {
@@ -41,7 +10,7 @@ void ct__vjp_rule(ct__node *n, ct_tensor *const *gy, ct_tensor **gx) {
     return;
   }
   for (int i = 0; i < c->n_in; i++)
-    if (n->want[i]) gx[i] = times_partial(c, i, gy[0]);
+    if (n->want[i]) gx[i] = ct__times_partial(c, i, gy[0]);
 }
 
 ct_tensor *ct__sum_to(ct_tensor *g, const ct_view *like) {
@@ -95,7 +64,7 @@ void ct__jvp_rule(ct__node *n, ct_tensor *const *dx, ct_tensor **dy) {
       dy[0] = ct__nil(CT_ENORULE, "no jvp for '%s' (input %d)", c->op->name, i);
       return;
     }
-    dy[0] = plus(dy[0], linear ? linear_jvp(c, i, dx[i]) : times_partial(c, i, dx[i]));
+    dy[0] = plus(dy[0], linear ? linear_jvp(c, i, dx[i]) : ct__times_partial(c, i, dx[i]));
   }
 }
 

@@ -261,12 +261,13 @@ static void print_goals(int n, const goal *g, const chains *all) {
 }
 
 /* Our time for each task over the peer's, then what the peer's derivatives cost it. */
-static void compare_with(const char *name, const char *command, int n, const task *tasks) {
+static void compare_with(const bench_peer_place *place, int n, const task *tasks) {
   static const char *const ratio[][2] = {{"gradient", "function"},
                                          {"gradient", "recorded"},
                                          {"hvp", "gradient"},
                                          {"per_sample", "gradient"}};
-  bench_peer *p = bench_peer_start(command);
+  const char *name = place->name;
+  bench_peer *p = bench_peer_start(place, 1);
   if (!p) return;
   char report_name[64], label[128];
   snprintf(report_name, sizeof report_name, "derivatives_%s", name);
@@ -295,21 +296,13 @@ static void compare_with(const char *name, const char *command, int n, const tas
 }
 
 static void compare_with_peers(int n, const task *tasks) {
-  static const struct peer {
-    const char *name, *variable, *command;
-  } peers[] = {
-      {"jax", "CT_PEER_JAX", "exec \"$CT_PEER_JAX\" " BENCH_RESULTS "/../peers/with_jax.py"},
-      {"torch", "CT_PEER_TORCH",
-       "exec \"$CT_PEER_TORCH\" " BENCH_RESULTS "/../peers/with_torch.py"},
+  static const bench_peer_place peers[] = {
+      {"jax", "CT_PEER_JAX", "exec \"$CT_PEER_JAX\" with_jax.py"},
+      {"torch", "CT_PEER_TORCH", "exec \"$CT_PEER_TORCH\" with_torch.py"},
       {"kann", "CT_PEER_KANN",
-       "out=$(mktemp -d) && cc -O3 -w -I \"$CT_PEER_KANN\" " BENCH_RESULTS "/../peers/kann.c "
-       "\"$CT_PEER_KANN\"/kautodiff.c -lm -o \"$out\"/kann && \"$out\"/kann; rm -r \"$out\""}};
-  for (size_t i = 0; i < sizeof peers / sizeof peers[0]; i++) {
-    if (getenv(peers[i].variable))
-      compare_with(peers[i].name, peers[i].command, n, tasks);
-    else
-      printf("\nskipped: %s (%s is not set)\n", peers[i].name, peers[i].variable);
-  }
+       "out=$(mktemp -d) && cc -O3 -w -I \"$CT_PEER_KANN\" kann.c \"$CT_PEER_KANN\"/kautodiff.c -lm "
+       "-o \"$out\"/kann && \"$out\"/kann; rm -r \"$out\""}};
+  for (size_t i = 0; i < sizeof peers / sizeof peers[0]; i++) compare_with(&peers[i], n, tasks);
 }
 
 #define WAY(function, of) ((bench_way){.run = (function), .state = (of)})

@@ -4,9 +4,9 @@
 
 find_package(PkgConfig QUIET)
 find_package(Threads QUIET)
-find_package(ZLIB QUIET)
 if(PkgConfig_FOUND)
   pkg_check_modules(cotangent_openblas QUIET IMPORTED_TARGET openblas)
+  pkg_check_modules(cotangent_deflate QUIET IMPORTED_TARGET libdeflate)
   pkg_check_modules(cotangent_cjson QUIET IMPORTED_TARGET libcjson)
 endif()
 
@@ -22,9 +22,11 @@ if(NOT TARGET PkgConfig::cotangent_openblas)
 endif()
 
 set(cotangent_dependencies
-  PkgConfig::cotangent_openblas ZLIB::ZLIB PkgConfig::cotangent_cjson Threads::Threads m)
+  PkgConfig::cotangent_openblas PkgConfig::cotangent_deflate PkgConfig::cotangent_cjson
+  Threads::Threads m)
 set(cotangent_missing "")
-foreach(target PkgConfig::cotangent_openblas ZLIB::ZLIB PkgConfig::cotangent_cjson Threads::Threads)
+foreach(target PkgConfig::cotangent_openblas PkgConfig::cotangent_deflate
+        PkgConfig::cotangent_cjson Threads::Threads)
   if(NOT TARGET ${target})
     list(APPEND cotangent_missing ${target})
   endif()

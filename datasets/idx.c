@@ -5,161 +5,126 @@
  */
 #include "datasets_internal.h"
 
-#include <zlib.h>
+#include <libdeflate.h>
 
-/* ---- plain or inflated bytes ----------------------------------------------------------------- */
+/* ---- all bytes of a file ---------------------------------------------------------------------- */
 
-enum {
-  INPUT_BYTES = 1 << 18,
-  MAX_RATIO = 1032
-}; /* deflate cannot pack more than 1032 bytes into one */
+/* deflate cannot pack more than 1032 bytes into one */
+enum { MAX_RATIO = 1032, GZIP_LEAST = 18 };
 
-typedef struct stream {
-  ct__source *source;
-  bool gzip;
-  bool ended; /* the gzip trailer was read and is right */
-  z_stream z;
-  unsigned char *input;
-} stream;
-
-static ct_status stream_open(stream *s, ct__source *source) {
-  *s = (stream){.source = source};
-  unsigned char magic[2];
-  ct_status status = ct__source_read(source, magic, sizeof magic);
-  if (status != CT_OK) return status;
-  s->gzip = magic[0] == 0x1f && magic[1] == 0x8b;
-  source->at = 0;
-  if (source->file && fseek(source->file, 0, SEEK_SET) != 0)
-    return ct__fail_status(CT_EIO, "%s: %s: cannot go back to the start", source->who,
-                           source->name);
-  if (!s->gzip) return CT_OK;
-  s->input = ct__alloc(INPUT_BYTES);
-  if (s->input && inflateInit2(&s->z, 16 + MAX_WBITS) == Z_OK) return CT_OK;
-  ct__free(s->input, INPUT_BYTES);
-  return ct__fail_status(CT_ENOMEM, "%s: %s: out of memory", source->who, source->name);
+static ct_tensor *read_whole(ct__source *s) {
+  ct_tensor *t = ct__source_tensor(s, CT_U8, 1, &s->size);
+  if (t && ct__source_read(s, t->v.data, (size_t)s->size) != CT_OK) ct_release(&t);
+  return t;
 }
 
-static void stream_close(stream *s) {
-  if (!s->gzip) return;
-  inflateEnd(&s->z);
-  ct__free(s->input, INPUT_BYTES);
+static bool is_gzip(const ct_tensor *t) {
+  return t->v.size >= 2 && memcmp(t->v.data, "\x1f\x8b", 2) == 0;
 }
 
-static ct_status refill(stream *s) {
-  ct__source *source = s->source;
-  const int64_t left = source->size - source->at, n = left < INPUT_BYTES ? left : INPUT_BYTES;
-  if (n == 0)
+/* What a gzip file says at its end that it holds, modulo 2^32: what is bounded by the file's own
+ * size can be believed for long enough to try. */
+static ct_status promised(const ct__source *s, const ct_tensor *packed, int64_t *size) {
+  const int64_t n = packed->v.size;
+  if (n < GZIP_LEAST)
     return ct__fail_status(CT_EFORMAT, "%s: %s: the compressed data is cut off after %lld bytes",
-                           source->who, source->name, (long long)source->size);
-  s->z.next_in = s->input;
-  s->z.avail_in = (uInt)n;
-  return ct__source_read(source, s->input, (size_t)n);
+                           s->who, s->name, (long long)n);
+  const unsigned char *end = (const unsigned char *)packed->v.data + n - 4;
+  *size = (int64_t)end[3] << 24 | end[2] << 16 | end[1] << 8 | end[0];
+  if (*size / MAX_RATIO <= n) return CT_OK;
+  return ct__fail_status(CT_EFORMAT, "%s: %s: damaged: %lld compressed bytes cannot hold %lld",
+                         s->who, s->name, (long long)n, (long long)*size);
 }
 
-/* Inflates up to n bytes straight into dst; fewer only at the end of the data. */
-static ct_status inflate_some(stream *s, unsigned char *dst, int64_t n, int64_t *got) {
-  *got = 0;
-  while (*got < n && !s->ended) {
-    if (s->z.avail_in == 0) {
-      ct_status status = refill(s);
-      if (status != CT_OK) return status;
-    }
-    const int64_t left = n - *got, now = left < (1 << 30) ? left : 1 << 30;
-    s->z.next_out = dst + *got;
-    s->z.avail_out = (uInt)now;
-    const int code = inflate(&s->z, Z_NO_FLUSH);
-    *got += now - (int64_t)s->z.avail_out;
-    s->ended = code == Z_STREAM_END;
-    if (code == Z_MEM_ERROR)
-      return ct__fail_status(CT_ENOMEM, "%s: %s: out of memory", s->source->who, s->source->name);
-    if (code != Z_OK && code != Z_STREAM_END)
-      return ct__fail_status(CT_EFORMAT, "%s: %s: the compressed data is damaged (%s)",
-                             s->source->who, s->source->name, s->z.msg ? s->z.msg : "zlib");
-  }
-  return CT_OK;
+/* One member and nothing behind it, with the right sum. */
+static ct_status inflate_into(const ct__source *s, const ct_tensor *packed, ct_tensor *out) {
+  struct libdeflate_decompressor *d = libdeflate_alloc_decompressor();
+  if (!d) return ct__fail_status(CT_ENOMEM, "%s: %s: out of memory", s->who, s->name);
+  size_t used = 0;
+  const size_t n = (size_t)packed->v.size;
+  const enum libdeflate_result result = libdeflate_gzip_decompress_ex(
+      d, packed->v.data, n, out->v.data, (size_t)out->v.size, &used, NULL);
+  libdeflate_free_decompressor(d);
+  if (result == LIBDEFLATE_BAD_DATA)
+    return ct__fail_status(CT_EFORMAT, "%s: %s: the compressed data is damaged or cut off", s->who,
+                           s->name);
+  if (result == LIBDEFLATE_SUCCESS && used == n) return CT_OK;
+  return ct__fail_status(CT_EFORMAT,
+                         "%s: %s: the compressed data does not inflate to the %lld bytes that its "
+                         "end promises, or there is more data behind it",
+                         s->who, s->name, (long long)out->v.size);
 }
 
-static ct_status stream_read(stream *s, void *dst, int64_t n) {
-  if (!s->gzip) return ct__source_read(s->source, dst, (size_t)n);
-  int64_t got;
-  ct_status status = inflate_some(s, dst, n, &got);
-  if (status != CT_OK || got == n) return status;
-  return ct__fail_status(CT_EFORMAT, "%s: %s: the inflated data ends %lld bytes early",
-                         s->source->who, s->source->name, (long long)(n - got));
-}
-
-/* Demands that everything was read; for gzip that also checks the sum. */
-static ct_status stream_end(stream *s) {
-  ct__source *source = s->source;
-  unsigned char extra;
-  int64_t got = 0;
-  if (s->gzip) {
-    ct_status status = inflate_some(s, &extra, 1, &got);
-    if (status != CT_OK) return status;
-  }
-  if (got == 0 && s->z.avail_in == 0 && source->at == source->size) return CT_OK;
-  return ct__fail_status(CT_EFORMAT, "%s: %s: there is more data than the header says", source->who,
-                         source->name);
+static ct_tensor *unpack(const ct__source *s, const ct_tensor *packed) {
+  int64_t size;
+  if (promised(s, packed, &size) != CT_OK) return NULL;
+  ct_tensor *t = ct__source_tensor(s, CT_U8, 1, &size);
+  if (t && inflate_into(s, packed, t) != CT_OK) ct_release(&t);
+  return t;
 }
 
 /* ---- idx ------------------------------------------------------------------------------------- */
 
-static ct_status read_header(stream *s, int *ndim, int64_t dim[CT_MAX_DIMS]) {
-  const ct__source *source = s->source;
+static ct_status read_header(ct__source *s, int *ndim, int64_t dim[CT_MAX_DIMS]) {
   unsigned char h[4 * CT_MAX_DIMS];
-  ct_status status = stream_read(s, h, 4);
+  ct_status status = ct__source_read(s, h, 4);
   if (status != CT_OK) return status;
   if (h[0] != 0 || h[1] != 0 || h[2] < 8 || h[2] > 14)
     return ct__fail_status(CT_EFORMAT, "%s: %s: not an idx file (it begins %02x %02x %02x %02x)",
-                           source->who, source->name, h[0], h[1], h[2], h[3]);
+                           s->who, s->name, h[0], h[1], h[2], h[3]);
   if (h[2] != 8)
-    return ct__fail_status(CT_EFORMAT, "%s: %s: want unsigned bytes (type 8), got type %d",
-                           source->who, source->name, h[2]);
+    return ct__fail_status(CT_EFORMAT, "%s: %s: want unsigned bytes (type 8), got type %d", s->who,
+                           s->name, h[2]);
   *ndim = h[3];
   if (*ndim < 1 || *ndim > CT_MAX_DIMS)
-    return ct__fail_status(CT_EFORMAT, "%s: %s: want 1 to %d dimensions, got %d", source->who,
-                           source->name, CT_MAX_DIMS, *ndim);
-  status = stream_read(s, h, 4 * *ndim);
+    return ct__fail_status(CT_EFORMAT, "%s: %s: want 1 to %d dimensions, got %d", s->who, s->name,
+                           CT_MAX_DIMS, *ndim);
+  status = ct__source_read(s, h, 4 * (size_t)*ndim);
   for (int i = 0; i < *ndim && status == CT_OK; i++)
     dim[i] = (int64_t)h[4 * i] << 24 | h[4 * i + 1] << 16 | h[4 * i + 2] << 8 | h[4 * i + 3];
   return status;
 }
 
-/* The header may claim anything: the file's own size bounds what is allocated. */
-static ct_status check_size(const stream *s, int ndim, const int64_t *dim) {
-  const ct__source *source = s->source;
+/* The header may claim anything. */
+static ct_status check_size(const ct__source *s, int ndim, const int64_t *dim) {
   char text[CT__SHAPE_TEXT];
   ct__shape_text(text, ndim, dim);
-  const int64_t header = 4 + 4 * ndim;
   int64_t want = 1;
   bool fits = true;
   for (int i = 0; i < ndim && fits; i++) fits = ct__mul_size(want, dim[i], &want);
-  fits = fits && want <= INT64_MAX - header;
-  if (s->gzip) {
-    if (fits && (want + header) / MAX_RATIO <= source->size) return CT_OK;
-    return ct__fail_status(CT_EFORMAT, "%s: %s: %lld compressed bytes cannot hold %s", source->who,
-                           source->name, (long long)source->size, text);
-  }
-  if (fits && want + header == source->size) return CT_OK;
-  return ct__fail_status(CT_EFORMAT, "%s: %s: %s does not fit the file's size of %lld bytes",
-                         source->who, source->name, text, (long long)source->size);
+  if (!fits || want != s->size - s->at)
+    return ct__fail_status(CT_EFORMAT, "%s: %s: %s does not fit the %lld bytes after the header",
+                           s->who, s->name, text, (long long)(s->size - s->at));
+  if (ct__shape_check(s->who, CT_U8, ndim, dim) == CT_OK) return CT_OK;
+  return ct__fail_status(CT_ESIZE, "%s: %s: %s is too large", s->who, s->name, text);
 }
 
-static ct_tensor *read_tensor(stream *s) {
+/* The elements behind the header that `file` begins with, over the same memory. */
+static ct_tensor *elements(const ct__source *source, const ct_tensor *file) {
+  ct__source s;
   int ndim = 0;
   int64_t dim[CT_MAX_DIMS];
-  if (read_header(s, &ndim, dim) != CT_OK || check_size(s, ndim, dim) != CT_OK) return NULL;
-  ct_tensor *t = ct__source_tensor(s->source, CT_U8, ndim, dim);
-  if (t && (stream_read(s, t->v.data, t->v.size) != CT_OK || stream_end(s) != CT_OK))
-    ct_release(&t);
+  ct__source_memory(&s, source->who, source->name, file->v.data, (size_t)file->v.size);
+  if (read_header(&s, &ndim, dim) != CT_OK || check_size(&s, ndim, dim) != CT_OK) return NULL;
+  ct_tensor *t = ct__tensor_alias(file);
+  if (!t) {
+    ct__fail_status(CT_ENOMEM, "%s: %s: out of memory", s.who, s.name);
+    return NULL;
+  }
+  ct__view_set(&t->v, CT_U8, ndim, dim);
+  t->v.data = file->v.data + s.at;
   return t;
 }
 
 ct_tensor *ct__idx_read(ct__source *source) {
-  stream s;
-  if (stream_open(&s, source) != CT_OK) return NULL;
-  ct_tensor *t = read_tensor(&s);
-  stream_close(&s);
+  ct_tensor *file = read_whole(source), *packed = NULL;
+  if (file && is_gzip(file)) {
+    packed = file;
+    file = unpack(source, packed);
+    ct_release(&packed);
+  }
+  ct_tensor *t = file ? elements(source, file) : NULL;
+  ct_release(&file);
   return t;
 }
 

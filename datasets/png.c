@@ -4,7 +4,7 @@
  */
 #include "datasets_internal.h"
 
-#include <zlib.h>
+#include <libdeflate.h>
 
 enum {
   LIMIT = 1 << 14,
@@ -20,7 +20,7 @@ static unsigned char *put_u32(unsigned char *p, uint32_t value) {
 static unsigned char *put_chunk(unsigned char *p, const char type[5], size_t n) {
   put_u32(p, (uint32_t)n);
   memcpy(p + 4, type, 4);
-  return put_u32(p + 8 + n, (uint32_t)crc32(0, p + 4, (uInt)(n + 4)));
+  return put_u32(p + 8 + n, libdeflate_crc32(0, p + 4, n + 4));
 }
 
 /* Rows, each after its filter byte: 2, "up", which suits smooth pictures; none on the first row. */
@@ -32,8 +32,8 @@ static void filter_rows(const unsigned char *p, unsigned char *out, int64_t h, s
 }
 
 /* The file in out, whose room is AROUND + packed; its size into *size. */
-static ct_status encode(const ct_view *v, const unsigned char *rows, size_t raw, unsigned char *out,
-                        uLongf packed, size_t *size) {
+static void encode(struct libdeflate_compressor *c, const ct_view *v, const unsigned char *rows,
+                   size_t raw, unsigned char *out, size_t packed, size_t *size) {
   unsigned char *p = out;
   memcpy(p, "\x89PNG\r\n\x1a\n", 8);
   p += 8;
@@ -43,28 +43,30 @@ static ct_status encode(const ct_view *v, const unsigned char *rows, size_t raw,
                                    0}; /* bits, colour, the usual rest */
   memcpy(p + 16, format, sizeof format);
   p = put_chunk(p, "IHDR", 13);
-  if (compress2(p + 8, &packed, rows, raw, 6) != Z_OK) return CT_ENOMEM;
-  p = put_chunk(p, "IDAT", packed);
+  p = put_chunk(p, "IDAT", libdeflate_zlib_compress(c, rows, raw, p + 8, packed));
   p = put_chunk(p, "IEND", 0);
   *size = (size_t)(p - out);
-  return CT_OK;
 }
 
 static ct_status write_png(const char *who, const char *path, const ct_view *v) {
+  enum { LEVEL = 6 };
   const size_t row = (size_t)(v->dim[1] * (v->ndim == 3 ? 3 : 1)),
                raw = (size_t)v->dim[0] * (row + 1);
-  const size_t packed = compressBound(raw), bytes = raw + AROUND + packed;
-  unsigned char *rows = ct__alloc(bytes);
-  if (!rows) return ct__fail_status(CT_ENOMEM, "%s: out of memory", who);
-  unsigned char *file = rows + raw;
-  filter_rows((const unsigned char *)v->data, rows, v->dim[0], row);
-  size_t size;
-  ct_status status = encode(v, rows, raw, file, packed, &size);
-  if (status == CT_OK)
+  struct libdeflate_compressor *c = libdeflate_alloc_compressor(LEVEL);
+  const size_t packed = libdeflate_zlib_compress_bound(c, raw), bytes = raw + AROUND + packed;
+  unsigned char *rows = c ? ct__alloc(bytes) : NULL;
+  ct_status status;
+  if (rows) {
+    unsigned char *file = rows + raw;
+    size_t size;
+    filter_rows((const unsigned char *)v->data, rows, v->dim[0], row);
+    encode(c, v, rows, raw, file, packed, &size);
     status = ct__write_file(path, (const void *const[]){file}, &size, 1);
-  else
-    ct__fail_status(status, "%s: out of memory", who);
-  ct__free(rows, bytes);
+    ct__free(rows, bytes);
+  } else {
+    status = ct__fail_status(CT_ENOMEM, "%s: out of memory", who);
+  }
+  libdeflate_free_compressor(c);
   return status;
 }
 

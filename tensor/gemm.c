@@ -22,19 +22,6 @@ static void blas_start(void) {
   if (!threads || strcmp(threads, "keep") != 0) openblas_set_num_threads(1);
 }
 
-ct_status ct_set_threads(int n) {
-  if (n < 1 || n > 256)
-    return ct__fail_status(CT_EARG, "ct_set_threads: want 1 to 256 threads, got %d", n);
-  ct__once(&blas_once, blas_start);
-  openblas_set_num_threads(n);
-  return CT_OK;
-}
-
-int ct_threads(void) {
-  ct__once(&blas_once, blas_start);
-  return openblas_get_num_threads();
-}
-
 /* ---- operands -------------------------------------------------------------------------------- */
 
 /* A matrix as BLAS wants it: unit stride along one axis, `ld` along the other. */
@@ -229,4 +216,12 @@ ct_status ct__gemm(double alpha, const ct_view *a, const ct_view *b, double beta
     return dispatch(alpha, &at, &bt, beta, &ct);
   }
   return dispatch(alpha, a, b, beta, c);
+}
+
+ct_status ct__gemm_then(double alpha, const ct_view *a, const ct_view *b, double beta, ct_view *c,
+                        bool whole_rows, ct__gemm_done *done, void *context) {
+  (void)whole_rows;
+  ct_status status = ct__gemm(alpha, a, b, beta, c);
+  if (status == CT_OK && done && c->size > 0) done(context, 0, c->dim[0], 0, c->dim[1]);
+  return status;
 }

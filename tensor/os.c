@@ -1,11 +1,14 @@
-/* os.c - the one file that calls the operating system: processors, threads, folders, atomic file
- * writes. */
+/* os.c - what is asked of the operating system: processors, the end of a thread, folders, atomic
+ * file writes. (The threads themselves are in pool.c.) */
 #define _GNU_SOURCE
+#include "pool.h"
 #include "tensor_internal.h"
 
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <limits.h>
+#include <math.h>
 #include <pthread.h>
 #include <sched.h>
 #include <stdlib.h>
@@ -53,6 +56,67 @@ bool ct__use_isa(int isa) {
   return true;
 }
 
+/* ---- processors ------------------------------------------------------------------------------ */
+
+/* The two numbers of a quota, time and the period it is for: in one file (version 2 of control
+ * groups), or in two (version 1). The quota in processors, or INFINITY. */
+static double quota_of_group(const char *root, const char *group, bool v2) {
+  static const char *const files[2][2] = {{"cpu.cfs_quota_us", "cpu.cfs_period_us"},
+                                          {"cpu.max", NULL}};
+  double number[2] = {0};
+  int n = 0;
+  for (int i = 0; i < 2 && files[v2][i]; i++) {
+    char path[4096];
+    int length =
+        snprintf(path, sizeof path, "%s%s%s/%s", root, v2 ? "" : "/cpu", group, files[v2][i]);
+    FILE *f = length > 0 && (size_t)length < sizeof path ? fopen(path, "re") : NULL;
+    if (!f) continue;
+    n += fscanf(f, "%lf", &number[n]) == 1;
+    if (v2) n += fscanf(f, "%lf", &number[1]) == 1;
+    fclose(f);
+  }
+  return n == 2 && number[0] > 0 && number[1] > 0 ? number[0] / number[1] : INFINITY;
+}
+
+/* Whether list, comma separated, has name. */
+static bool has_word(const char *list, const char *name) {
+  size_t length = strlen(name);
+  for (const char *at = list; (at = strstr(at, name)); at += length)
+    if ((at == list || at[-1] == ',') && (at[length] == ',' || at[length] == 0)) return true;
+  return false;
+}
+
+/* A group's quota bounds the groups inside it. Inside a container the list may name groups that are
+ * not to be seen there; the outermost one is. */
+int ct__processor_quota(const char *list, const char *root) {
+  char line[4096];
+  double quota = INFINITY;
+  FILE *f = fopen(list, "re");
+  while (f && fgets(line, sizeof line, f)) { /* id:controllers:group */
+    line[strcspn(line, "\n")] = 0;
+    char *controllers = strchr(line, ':'), *group = controllers ? strchr(controllers + 1, ':') : 0;
+    if (!group) continue;
+    *group++ = 0;
+    bool v2 = controllers[1] == 0;
+    if (!v2 && !has_word(controllers + 1, "cpu")) continue;
+    for (char *end = group + strlen(group); end; end = strrchr(group, '/')) {
+      *end = 0;
+      quota = fmin(quota, quota_of_group(root, group, v2));
+    }
+  }
+  if (f) fclose(f);
+  return quota < INT_MAX ? (int)ceil(quota) : 0;
+}
+
+int ct__processors(void) {
+  cpu_set_t set;
+  int n = sched_getaffinity(0, sizeof set, &set) == 0 ? CPU_COUNT(&set) : 0;
+  if (n < 1) n = (int)sysconf(_SC_NPROCESSORS_ONLN);
+  int quota = ct__processor_quota("/proc/self/cgroup", "/sys/fs/cgroup");
+  if (quota > 0 && quota < n) n = quota;
+  return n > 0 ? n : 1;
+}
+
 /* ---- once ------------------------------------------------------------------------------------ */
 
 void ct__once(atomic_int *state, void (*init)(void)) {
@@ -90,6 +154,7 @@ void ct__at_thread_exit(void) {
 /* At exit or dlclose, for the thread that runs it; the key must not outlive the code it points to.
  */
 __attribute__((destructor)) static void library_end(void) {
+  ct__pool_end();
   ct__thread_end();
   if (thread_key_made) pthread_key_delete(thread_key);
 }

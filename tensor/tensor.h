@@ -261,9 +261,10 @@ CT_API void ct_map(int n_in, const ct_view *const *in, ct_view *out, ct_loop *lo
 
 /* ---- threads and processors ------------------------------------------------------------------ */
 
-/* Threads that matrix products use, for the whole process: OpenBLAS's own. The library sets 1 at
- * its first product (the environment variable CT_BLAS_THREADS=keep leaves the host's setting).
- * CT_EARG unless 1 <= n <= 256. */
+/* Threads that large operations are cut up for, the calling one included, for the whole process.
+ * Results have the same bits for every number. At first that of the environment variable
+ * CT_NUM_THREADS, if it is from 1 to 256, else as many as there are processors for this process.
+ * Fewer run if the system gives no more. CT_EARG unless 1 <= n <= 256, and inside a kernel. */
 CT_API ct_status ct_set_threads(int n);
 CT_API int ct_threads(void);
 

@@ -3,6 +3,7 @@
 #define COTANGENT_TENSOR_INTERNAL_H
 
 #include "alloc.h"
+#include "gemm.h"
 #include "tensor.h"
 
 #include <stdatomic.h>
@@ -261,11 +262,6 @@ bool ct__use_reference(bool on);
 bool ct__reference(void);
 
 /* ---- products (gemm.c) ----------------------------------------------------------------------- */
-
-/* C = alpha A B + beta C for matrices of any stride (f32 or f64, checked by the caller: (m,k) (k,n)
- * (m,n)). C is not read when beta is 0. CT_ENOMEM if a pattern that BLAS cannot read needs a packed
- * copy. */
-ct_status ct__gemm(double alpha, const ct_view *a, const ct_view *b, double beta, ct_view *c);
 
 /* C = alpha a b^T + beta C for vectors a (m,1), b (1,n), rows of C contiguous
  * (kernels/outer.c). */

@@ -1,8 +1,8 @@
 /* failing_malloc.h - the heap of a test program, counted, and failing on demand.
  *
  * The program's own malloc comes before the C library's for everything that is linked with it, so
- * cJSON, zlib, stb and stdio are reached too. Needs glibc (or gcc's sanitizers) beneath; elsewhere
- * heap_watched is false and tests skip. To be included once in a program.
+ * cJSON, libdeflate, stb and stdio are reached too. Needs glibc (or gcc's sanitizers) beneath;
+ * elsewhere heap_watched is false and tests skip. To be included once in a program.
  */
 #ifndef COTANGENT_FAILING_MALLOC_H
 #define COTANGENT_FAILING_MALLOC_H

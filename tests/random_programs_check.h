@@ -314,7 +314,7 @@ static inline void check_symbolic(trial *r) {
        "a symbolic gradient");
   if (!going(r)) return;
   ct_function *f = ct_function_new((ct_list){n, in}, (ct_list){r->n_y + r->n_x, out});
-  need(r, f ? ct_run(f, (ct_list){n, value}, ran) : ct_error_code(), "a function of placeholders");
+  need(r, f ? ct_function_run(f, (ct_list){n, value}, ran) : ct_error_code(), "a function of placeholders");
   ct_function_release(&f);
   if (!going(r)) return;
   same_bits(r, "symbolic values", vec_of(r->n_y, ran), vec_of(r->n_y, r->y));

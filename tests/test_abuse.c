@@ -212,7 +212,7 @@ static ct_status optim_made(ct_optim *o) {
   ROW("ct_detach", T(ct_detach(x)))                                                                \
   ROW("ct_touch", ct_touch(x))                                                                     \
   ROW("ct_value_and_grad", ct_value_and_grad(x, CT_LIST(f.v), &f.number, f.out))                   \
-  ROW("ct_run", ct_run(f.function, CT_LIST(x), f.out))                                             \
+  ROW("ct_function_run", ct_function_run(f.function, CT_LIST(x), f.out))                                             \
   ROW("ct_gradcheck", ct_gradcheck(identity, NULL, CT_LIST(x), (ct_gradcheck_opts){0}, NULL))      \
   ROW("ct_accuracy", ct_accuracy(x, f.i, &f.number, NULL))                                         \
   ROW("ct_accuracy", ct_accuracy(f.a, x, &f.number, NULL))                                         \
@@ -361,7 +361,7 @@ static void test_dtypes(void **state) {
   assert_fails(ct_grad(ct_sum(f.i, CT_ALL, false), CT_LIST(f.v), f.out), CT_EDTYPE, "i32");
   assert_nil(ct_vjp(f.loss, f.v, f.d), CT_EDTYPE, "ct_vjp");
   assert_nil(ct_jvp(f.loss, f.v, f.d), CT_EDTYPE, "ct_jvp");
-  assert_fails(ct_run(f.function, CT_LIST(f.d), f.out), CT_EDTYPE, "ct_run");
+  assert_fails(ct_function_run(f.function, CT_LIST(f.d), f.out), CT_EDTYPE, "ct_function_run");
   assert_fails(ct_call_function(f.function, CT_LIST(f.d), f.out), CT_EDTYPE, "ct_call_function");
   assert_fails(ct_gradcheck(identity, NULL, CT_LIST(f.i), (ct_gradcheck_opts){0}, NULL), CT_EDTYPE,
                "ct_gradcheck");
@@ -409,7 +409,7 @@ static void test_shapes(void **state) {
   assert_fails(ct_grad(ct_square(f.v), CT_LIST(f.v), f.out), CT_ESHAPE, "ct_grad");
   assert_nil(ct_vjp(f.loss, f.v, f.a), CT_ESHAPE, "ct_vjp");
   assert_nil(ct_jvp(f.loss, f.v, four), CT_ESHAPE, "ct_jvp");
-  assert_fails(ct_run(f.function, CT_LIST(four), f.out), CT_ESHAPE, "ct_run");
+  assert_fails(ct_function_run(f.function, CT_LIST(four), f.out), CT_ESHAPE, "ct_function_run");
   assert_fails(ct_call_function(f.function, CT_LIST(four), f.out), CT_ESHAPE, "ct_call_function");
   assert_fails(ct_accuracy(four, f.i, &f.number, NULL), CT_ESHAPE, "ct_accuracy");
   assert_nil(ct_confusion(none, f.i), CT_ESHAPE, "ct_confusion");

@@ -34,7 +34,7 @@ static void test_lists(void **state) {
     assert_fails(ct_error_code(), CT_EARG, "ct_function_new");
     assert_null(ct_function_new(CT_LIST(f.symbol), bad[k]));
     assert_fails(ct_error_code(), CT_EARG, "ct_function_new");
-    assert_fails(ct_run(f.function, bad[k], f.out), CT_EARG, "ct_run");
+    assert_fails(ct_function_run(f.function, bad[k], f.out), CT_EARG, "ct_function_run");
     assert_fails(ct_call_function(f.function, bad[k], f.out), CT_EARG, "ct_call_function");
     assert_fails(ct_gradcheck(identity, NULL, bad[k], (ct_gradcheck_opts){0}, NULL), CT_EARG, "");
     assert_fails(ct_graph_dot(f.sink, bad[k], CT_NONE, CT_NONE), CT_EARG, "ct_graph_dot");
@@ -57,7 +57,7 @@ static void test_lists(void **state) {
   assert_fails(ct_vjp_all(CT_LIST(f.loss), CT_NONE, CT_LIST(f.v), f.out), CT_EARG, "ct_vjp");
   assert_fails(ct_jvp_all(CT_LIST(f.loss), CT_LIST(f.v), CT_NONE, f.out), CT_EARG, "ct_jvp");
   assert_fails(ct_grad(f.loss, CT_LIST(f.a), f.out), CT_ERECORD, "ct_grad");
-  assert_fails(ct_run(f.function, CT_LIST(f.a, f.a), f.out), CT_EARG, "ct_run");
+  assert_fails(ct_function_run(f.function, CT_LIST(f.a, f.a), f.out), CT_EARG, "ct_function_run");
   assert_fails(ct_optim_step(f.optim, CT_LIST(f.a, f.a)), CT_EARG, "ct_optim_step");
   assert_fails(ct_optim_add_group(f.optim, CT_LIST(f.v), (ct_group_opts){0}), CT_EARG, "twice");
   assert_fails(ct_optim_add_group(f.optim, CT_LIST(f.a), (ct_group_opts){0}), CT_EARG, "variable");
@@ -83,8 +83,8 @@ static void test_no_place_for_the_result(void **state) {
   assert_fails(ct_ggn_vp(f.loss, f.loss, CT_LIST(f.v), CT_LIST(f.a), NULL), CT_EARG, "ct_ggn_vp");
   assert_null(ct_transpose_linear(NULL));
   assert_fails(ct_error_code(), CT_EARG, "ct_transpose_linear");
-  assert_fails(ct_run(f.function, CT_LIST(f.a), NULL), CT_EARG, "ct_run");
-  assert_fails(ct_run(NULL, CT_LIST(f.a), f.out), CT_EARG, "ct_run");
+  assert_fails(ct_function_run(f.function, CT_LIST(f.a), NULL), CT_EARG, "ct_function_run");
+  assert_fails(ct_function_run(NULL, CT_LIST(f.a), f.out), CT_EARG, "ct_function_run");
   assert_fails(ct_call_function(f.function, CT_LIST(f.a), NULL), CT_EARG, "ct_call_function");
   assert_fails(ct_call_function(NULL, CT_LIST(f.a), f.out), CT_EARG, "ct_call_function");
   assert_fails(ct_graph_dot(NULL, CT_LIST(f.a), CT_NONE, CT_NONE), CT_EARG, "ct_graph_dot");

@@ -271,7 +271,7 @@ static void test_the_same_code_symbolically(void **state) {
   for (int round = 0; round < 2; round++) { /* variables are read at every run */
     eager[0] = ct_mean(ct_square(model(x, w, b)), CT_ALL, false);
     assert_ok(ct_grad(eager[0], CT_LIST(w, b), eager + 1));
-    assert_ok(ct_run(f, CT_LIST(x), run));
+    assert_ok(ct_function_run(f, CT_LIST(x), run));
     for (int k = 0; k < 3; k++) {
       float got[12], want[12];
       size_t bytes = (size_t)ct_size(eager[k]) * sizeof(float);
@@ -282,10 +282,10 @@ static void test_the_same_code_symbolically(void **state) {
     }
     assert_ok(ct_assign(w, ct_scale(ct_detach(w), 0.5)));
   }
-  assert_fails(ct_run(f, CT_LIST(ct_ones(CT_F32, CT_SHAPE(4, 5))), run), CT_ESHAPE,
+  assert_fails(ct_function_run(f, CT_LIST(ct_ones(CT_F32, CT_SHAPE(4, 5))), run), CT_ESHAPE,
                "want input 0 as f32 (5,4)");
-  assert_fails(ct_run(f, CT_LIST(p), run), CT_ENOVALUE, "no value");
-  assert_fails(ct_run(NULL, CT_LIST(p), run), CT_EARG, "NULL");
+  assert_fails(ct_function_run(f, CT_LIST(p), run), CT_ENOVALUE, "no value");
+  assert_fails(ct_function_run(NULL, CT_LIST(p), run), CT_EARG, "NULL");
   ct_function_release(&f);
   ct_release(&w);
   ct_release(&b);
@@ -312,7 +312,7 @@ static void test_function_inside_a_recipe(void **state) {
             *run; /* a function that owns a function */
   assert_ok(ct_call_function(f, CT_LIST(ct_exp(q)), symbolic));
   ct_function *outer = ct_function_new(CT_LIST(q, w), CT_LIST(ct_add(symbolic[0], symbolic[1])));
-  assert_ok(ct_run(outer, CT_LIST(ct_scalar(CT_F64, 0), ct_scalar(CT_F64, 5)), &run));
+  assert_ok(ct_function_run(outer, CT_LIST(ct_scalar(CT_F64, 0), ct_scalar(CT_F64, 5)), &run));
   assert_near(item(run), 5 * sin(1) + 1, 1e-14); /* w replaced by 5 inside the inner function too */
   ct_function_release(&outer);
   ct_function_release(&f);
@@ -341,10 +341,10 @@ static void test_eager_gradient_inside_a_function(void **state) {
   derivative(ct_mul(ct_square(x), x), x, &g); /* 3 x^2, computed already */
   ct_function *f = ct_function_new(CT_LIST(p), CT_LIST(ct_mul(g, p)));
   assert_non_null(f);
-  assert_ok(ct_run(f, CT_LIST(ct_scalar(CT_F64, 10)), &run));
+  assert_ok(ct_function_run(f, CT_LIST(ct_scalar(CT_F64, 10)), &run));
   assert_near(item(run), 120, 0);
   assert_ok(ct_assign(x, ct_scalar(CT_F64, 3))); /* recorded values are computed anew */
-  assert_ok(ct_run(f, CT_LIST(ct_scalar(CT_F64, 10)), &run));
+  assert_ok(ct_function_run(f, CT_LIST(ct_scalar(CT_F64, 10)), &run));
   assert_near(item(run), 270, 0);
   ct_function_release(&f);
   ct_release(&x);

@@ -190,7 +190,7 @@ static void captured_tensors(void **state) {
   gx = ct_vjp(y, x, v);
   ct_function *f = ct_function_new(CT_LIST(p), CT_LIST(gx));
   assert_non_null(f);
-  assert_ok(ct_run(f, CT_LIST(ct_scalar(CT_F64, 1)), &out));
+  assert_ok(ct_function_run(f, CT_LIST(ct_scalar(CT_F64, 1)), &out));
   assert_same(out, g, 1e-14);
   ct_function_release(&f);
   /* exp w of that time is what both refer to, but x itself was overwritten after use */
@@ -301,8 +301,8 @@ static void checks_name_the_tensor(void **state) {
   /* a replay checks again */
   ct_tensor *p = ct_placeholder(CT_F64, CT_SCALAR), *checked = ct_check(ct_sqrt(p), "the root");
   ct_function *f = ct_function_new(CT_LIST(p), CT_LIST(checked));
-  assert_ok(ct_run(f, CT_LIST(ct_scalar(CT_F64, 4)), &out));
-  assert_fails(ct_run(f, CT_LIST(ct_scalar(CT_F64, -4)), &out), CT_ECHECK, "the root is ");
+  assert_ok(ct_function_run(f, CT_LIST(ct_scalar(CT_F64, 4)), &out));
+  assert_fails(ct_function_run(f, CT_LIST(ct_scalar(CT_F64, -4)), &out), CT_ECHECK, "the root is ");
   ct_function_release(&f);
   char longest[65];
   memset(longest, 'n', 64);

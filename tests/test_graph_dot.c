@@ -143,7 +143,7 @@ static void derivatives_can_be_drawn(void **state) {
   ct_scope scope = ct_scope_begin();
   ct_tensor *x = ct_placeholder(CT_F32, CT_SHAPE(3)), *y = ct_exp(x);
   draw(text, CT_LIST(ct_vjp(y, x, y)), CT_NONE, CT_NONE);
-  assert_contains(text, "label=\"mul0\\n(3) f32\"");
+  assert_contains(text, "label=\"partial\\n(3) f32\"");
   assert_ok(ct_scope_end(scope));
 }
 

@@ -296,7 +296,7 @@ static void symbolic_is_eager(void **state) {
   ct_tensor *g = ct_vjp(y, p, ct_ones(CT_F64, CT_SHAPE(2, 4, 3)));
   ct_function *f = ct_function_new(CT_LIST(p), CT_LIST(y, g));
   assert_non_null(f);
-  assert_ok(ct_run(f, CT_LIST(x), got));
+  assert_ok(ct_function_run(f, CT_LIST(x), got));
   ct_tensor *v = ct_variable(x), *want = sorted_mix(CT_LIST(v), &axis);
   assert_same(got[0], want);
   assert_same(got[1], ct_vjp(want, v, ct_ones(CT_F64, CT_SHAPE(2, 4, 3))));
@@ -374,7 +374,7 @@ static void clamp_has_a_closed_interval(void **state) {
     assert_holds(ct_vjp(y, x, ones), CT_SHAPE(6), NUMBERS(0, 1, 1, 1, 0, 0));
     assert_holds(ct_jvp(y, x, scattered(ones)), CT_SHAPE(6), NUMBERS(0, 1, 1, 1, 0, 0));
     ct_function *f = ct_function_new(CT_LIST(p), CT_LIST(ct_vjp(ct_clamp(p, -1, 1), p, ones)));
-    assert_ok(ct_run(f, CT_LIST(x), &got));
+    assert_ok(ct_function_run(f, CT_LIST(x), &got));
     assert_holds(got, CT_SHAPE(6), NUMBERS(0, 1, 1, 1, 0, 0));
     ct_function_release(&f);
     ct_release(&x);
@@ -549,7 +549,7 @@ static void keys_are_inputs(void **state) {
       ct_function_new(CT_LIST(k), CT_LIST(ct_randn(ct_key_fold(k, 3), CT_F32, CT_SHAPE(5))));
   assert_non_null(f);
   for (uint64_t seed = 0; seed < 3; seed++) {
-    assert_ok(ct_run(f, CT_LIST(ct_key(seed)), &got));
+    assert_ok(ct_function_run(f, CT_LIST(ct_key(seed)), &got));
     assert_same(got, ct_randn(ct_key_fold(ct_key(seed), 3), CT_F32, CT_SHAPE(5)));
   }
   ct_function_release(&f);

@@ -150,7 +150,7 @@ static void symbolic_kinks_too(void **state) {
     derive(kinks[i].f(x), x, out);
     ct_function *f = ct_function_new(CT_LIST(x), (ct_list){RESULTS, out});
     assert_non_null(f);
-    ct_status status = ct_run(f, CT_LIST(ct_scalar(CT_F64, kinks[i].x)), out);
+    ct_status status = ct_function_run(f, CT_LIST(ct_scalar(CT_F64, kinks[i].x)), out);
     ct_function_release(&f);
     assert_ok(status);
     expect_all(&kinks[i], out);

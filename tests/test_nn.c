@@ -296,7 +296,7 @@ static void symbolic_equals_eager(void **unused) {
   ct_function *f = ct_function_new(CT_LIST(x), CT_LIST(y));
   assert_non_null(f);
   ct_tensor *value = ct_randn(key_of(4), CT_F32, CT_SHAPE(5, 3)), *out;
-  assert_ok(ct_run(f, CT_LIST(value), &out));
+  assert_ok(ct_function_run(f, CT_LIST(value), &out));
   double a[10], b[10];
   tensor_values(out, a, 10);
   tensor_values(ct_forward(m, value), b, 10);

@@ -115,7 +115,7 @@ static ct_status functions(void) {
   ct_function *fn = ct_function_new(
       CT_LIST(x), CT_LIST(ct_forward(f.mlp, x), ct_sum(ct_square(x), CT_ALL, false)));
   ct_status status = pointer(fn);
-  if (status == CT_OK) status = ct_run(fn, CT_LIST(f.x), y);
+  if (status == CT_OK) status = ct_function_run(fn, CT_LIST(f.x), y);
   if (status == CT_OK) status = seen(y[0]);
   if (status == CT_OK) status = ct_call_function(fn, CT_LIST(v), z);
   if (status == CT_OK) status = ct_grad(ct_add(z[1], ct_max(z[0], CT_ALL, false)), CT_LIST(v), &g);
@@ -147,10 +147,10 @@ static ct_status linear_maps(void) {
   ct_tensor *batch = ct_ones(CT_F64, CT_SHAPE(4, 3));
   ct_function *f_dx = ct_linearize(CT_LIST(y), CT_LIST(x)), *f_gy = NULL;
   ct_status status = pointer(f_dx);
-  if (status == CT_OK) status = ct_run(f_dx, CT_LIST(ct_ones(CT_F64, CT_SHAPE(3))), &out);
+  if (status == CT_OK) status = ct_function_run(f_dx, CT_LIST(ct_ones(CT_F64, CT_SHAPE(3))), &out);
   if (status == CT_OK) status = seen(out);
   if (status == CT_OK) status = pointer(f_gy = ct_transpose_linear(f_dx));
-  if (status == CT_OK) status = ct_run(f_gy, CT_LIST(ct_ones(CT_F64, CT_SHAPE(3))), &out);
+  if (status == CT_OK) status = ct_function_run(f_gy, CT_LIST(ct_ones(CT_F64, CT_SHAPE(3))), &out);
   if (status == CT_OK) status = seen(out);
   if (status == CT_OK)
     status = ct_vmap(CT_LIST(y), CT_LIST(x), CT_LIST(batch), (ct_vmap_opts){0}, &out);

@@ -130,26 +130,9 @@ static void softmax_of_columns(const ct_call *c, ct_tensor *const *in, const boo
 static const ct_op batch_wrong = {CT_OP, .name = "batch_wrong", SOFTMAX, .vjp = softmax_vjp,
                                   .batch = softmax_of_columns};
 
-/* The fused loop of the derivative is not the composition to the last bit. */
-static void bits_partial_loop(int64_t n, char *const *p, const int64_t *stride, const void *attr) {
-  (void)attr;
-  for (int64_t i = 0; i < n; i++)
-    ((double *)(void *)p[3])[i * stride[3]] = OPERAND(0) * OPERAND(2) * (1 + 0x1p-51);
-}
-static const ct_kernel bits_kernel = {.loop = {[CT_F64] = exp_loop},
-                                      .partial = {{[CT_F64] = bits_partial_loop}}};
-static const ct_op bits_wrong = {CT_OP,
-                                 .name = "bits_wrong",
-                                 .n_in = 1,
-                                 .flags = CT_ELEMENTWISE,
-                                 .infer = ct_infer_same,
-                                 .kernel = &bits_kernel,
-                                 .partial = exp_partial};
-
 static void other_mistakes_are_caught(void **state) {
   (void)state;
-  const row wrong[] = {RULE(batch_wrong, "f:f", draw_vector, "x[0]", .op = &batch_wrong),
-                       RULE(bits_wrong, "f:f", NULL, "x[0]", .op = &bits_wrong)};
+  const row wrong[] = {RULE(batch_wrong, "f:f", draw_vector, "x[0]", .op = &batch_wrong)};
   for (int i = 0; i < CT__COUNT(wrong); i++) {
     tally sum = programs_with_rule(&wrong[i]);
     print_message("%s: %d of %d\n", wrong[i].name, sum.failed, sum.failed + sum.accepted);

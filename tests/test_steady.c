@@ -126,7 +126,7 @@ static void test_runs_allocate_nothing(void **state) {
   for (int i = 0; i < COUNTED; i++) {
     if (i == COUNTED / 2) calls = heap_calls();
     ct_scope s = ct_scope_begin();
-    assert_ok(ct_run(f, CT_LIST(one), &y));
+    assert_ok(ct_function_run(f, CT_LIST(one), &y));
     assert_ok(ct_scope_end(s));
   }
   assert_int_equal(heap_calls() - calls, 0);

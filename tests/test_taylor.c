@@ -169,7 +169,7 @@ static void symbolic_and_unrecorded(void **state) {
   assert_false(ct_has_value(d[4]));
   ct_function *f = ct_function_new(CT_LIST(p), (ct_list){5, d});
   assert_non_null(f);
-  assert_ok(ct_run(f, CT_LIST(x), d));
+  assert_ok(ct_function_run(f, CT_LIST(x), d));
   ct_function_release(&f);
   ct_scope plain = ct_scope_begin_with(CT_NO_RECORD);
   assert_ok(ct_taylor(y, x, v, 4, e));

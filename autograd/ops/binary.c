@@ -1,4 +1,6 @@
 /* binary.c - the rows of binary.def, and the binary primitives that are not of its shape: sums. */
+#include "reads.h"
+
 #include "composition.h"
 #include "kernels.h"
 
@@ -72,7 +74,8 @@ static ct_status compare_infer(const ct_call *c, ct_spec *out) {
 #define BINARY(NAME, DOC, f, da, db, LO, HI, I32)                                                  \
   static const ct_kernel NAME##_kernel = {LOOPS(NAME, I32),                                        \
       .partial = {{[CT_F32] = NAME##_da_f32, [CT_F64] = NAME##_da_f64},                            \
-                  {[CT_F32] = NAME##_db_f32, [CT_F64] = NAME##_db_f64}}};                          \
+                  {[CT_F32] = NAME##_db_f32, [CT_F64] = NAME##_db_f64}},                           \
+      .reads = {READS(NAME##_da), READS(NAME##_db)}};                                              \
   RECORD(NAME, DOC, 0, ct_infer_same, .inplace = 3, .partial = NAME##_partial, .lo = LO, .hi = HI)
 #define COMPARE(NAME, SIGN_)                                                                       \
   static const ct_kernel NAME##_kernel = {                                                         \

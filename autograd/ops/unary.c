@@ -1,4 +1,6 @@
 /* unary.c - the rows of unary.def as derivatives, records and constructors. */
+#include "reads.h"
+
 #include "composition.h"
 #include "kernels.h"
 
@@ -37,7 +39,8 @@ CT__UNARY_EXTRAS(PASS_ON)
   static const ct_op NAME##_op = {CT_OP, .name = #NAME, .doc = "y = " DOC, .n_in = 1,              \
       .inplace = 1, .infer = ct__infer_like, .kernel = &NAME##_kernel, .lo = LO, .hi = HI, __VA_ARGS__};
 #define LOOPS(NAME, I32) .loop = {[CT_F32] = NAME##_f32, [CT_F64] = NAME##_f64, [CT_I32] = I32}
-#define PARTIAL(NAME)    .partial = {{[CT_F32] = NAME##_dx_f32, [CT_F64] = NAME##_dx_f64}}
+#define PARTIAL(NAME)                                                                              \
+  .partial = {{[CT_F32] = NAME##_dx_f32, [CT_F64] = NAME##_dx_f64}}, .reads = {READS(NAME)}
 
 #define UNARY(NAME, DOC, f, derivative, LO, HI, I32)                                               \
   static const ct_kernel NAME##_kernel = {LOOPS(NAME, I32), PARTIAL(NAME)};                        \

@@ -1,10 +1,8 @@
-/* bench.c - timing side by side, and the report. */
+/* bench.c - timing side by side. */
 #define _GNU_SOURCE
 #include "bench.h"
 
-#include <cJSON.h>
 #include <cblas.h>
-#include <errno.h>
 #include <math.h>
 #include <sched.h>
 #include <stdarg.h>
@@ -12,11 +10,14 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
 #include <time.h>
 
 enum { PAIRS = 101, FEWER_PAIRS = 51, CALIBRATION = 96 };
 static const double turn = 3e-3, long_turn = 0.1; /* seconds */
+/* Threads of OpenBLAS spin for 2^26 cycles before they sleep. */
+static const double rest = 30e-3;
+
+static int threads = 1;
 
 void bench_fail(const char *format, ...) {
   va_list args;
@@ -62,32 +63,72 @@ bench_stats bench_statistics(int n, double *sample) {
                        sample[high < n ? high : n - 1]};
 }
 
-/* ---- timing ---------------------------------------------------------------------------------- */
-
-void bench_begin(void) {
-  int cpu = sched_getcpu();
-  if (cpu >= 0) {
-    cpu_set_t set;
-    CPU_ZERO(&set);
-    CPU_SET((size_t)cpu, &set);
-    sched_setaffinity(0, sizeof set, &set); /* where it is refused, the noise column tells */
+bench_result bench_geometric_mean(int n, const bench_result *results) {
+  bench_stats sum = {0};
+  double noise = 0;
+  for (int i = 0; i < n; i++) {
+    const bench_stats *s = &results[i].ratio;
+    sum.median += log(s->median) / n;
+    sum.lower += log(s->lower) / n;
+    sum.upper += log(s->upper) / n;
+    sum.low += log(s->low) / n;
+    sum.high += log(s->high) / n;
+    noise = fmax(noise, results[i].noise);
   }
-  openblas_set_num_threads(1);
+  bench_stats mean = {results[0].ratio.n, exp(sum.median), exp(sum.lower),
+                      exp(sum.upper),     exp(sum.low),    exp(sum.high)};
+  return (bench_result){mean, 0, 0, noise};
+}
+
+/* ---- processors and clocks ------------------------------------------------------------------- */
+
+bool bench_threads(int n) {
+  static cpu_set_t allowed; /* as the process was started */
+  if (CPU_COUNT(&allowed) == 0) sched_getaffinity(0, sizeof allowed, &allowed);
+  int first = sched_getcpu(), found = 0;
+  if (first < 0 || CPU_COUNT(&allowed) < n) return false;
+  cpu_set_t set;
+  CPU_ZERO(&set);
+  for (int i = 0; i < CPU_SETSIZE && found < n; i++) {
+    size_t cpu = ((size_t)first + (size_t)i) % CPU_SETSIZE;
+    if (!CPU_ISSET(cpu, &allowed)) continue;
+    CPU_SET(cpu, &set);
+    found++;
+  }
+  if (sched_setaffinity(0, sizeof set, &set) != 0) return false;
+  threads = n;
+  openblas_set_num_threads(n);
+  return true;
+}
+
+/* Where a place is refused, the noise column tells. */
+void bench_begin(void) {
+  if (!bench_threads(1)) openblas_set_num_threads(1);
 }
 
 /* Processor time of the whole process: other programs on this processor do not count, threads that
  * one side may start do. */
-static double now(void) {
+double bench_now(void) {
   struct timespec t;
-  clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &t);
+  clock_gettime(threads > 1 ? CLOCK_MONOTONIC : CLOCK_PROCESS_CPUTIME_ID, &t);
   return (double)t.tv_sec + 1e-9 * (double)t.tv_nsec;
 }
 
+/* ---- timing ---------------------------------------------------------------------------------- */
+
 static double seconds_of(bench_way way, int runs) {
   if (way.seconds) return way.seconds(way.state, runs);
-  double start = now();
+  double start = bench_now();
   for (int i = 0; i < runs; i++) way.run(way.state);
-  return now() - start;
+  return bench_now() - start;
+}
+
+static double turn_of(bench_way way, int runs) {
+  if (threads > 1) {
+    nanosleep(&(struct timespec){.tv_nsec = (long)(rest * 1e9)}, NULL);
+    seconds_of(way, 1 + runs / 4);
+  }
+  return seconds_of(way, runs);
 }
 
 /* How many runs fill a turn of so many seconds. */
@@ -121,13 +162,14 @@ bench_result bench_alternate(bench_way ours, bench_way floor) {
                        .state = bench_alloc(3 * CALIBRATION * CALIBRATION, sizeof(float))};
   int our_runs = runs_for(ours, turn), floor_runs = runs_for(floor, turn);
   int product_runs = runs_for(product, turn / 10);
-  int pairs = seconds_of(floor, floor_runs) < long_turn ? PAIRS : FEWER_PAIRS;
+  bool brief = threads == 1 && seconds_of(floor, floor_runs) < long_turn;
+  int pairs = brief ? PAIRS : FEWER_PAIRS;
   double ratio[PAIRS], ours_at[PAIRS], floor_at[PAIRS], product_at[PAIRS];
   for (int i = 0; i < pairs; i++) {
     bool first = i & 1; /* who goes first changes, so that a drift cancels */
-    if (first) ours_at[i] = seconds_of(ours, our_runs) / our_runs;
-    floor_at[i] = seconds_of(floor, floor_runs) / floor_runs;
-    if (!first) ours_at[i] = seconds_of(ours, our_runs) / our_runs;
+    if (first) ours_at[i] = turn_of(ours, our_runs) / our_runs;
+    floor_at[i] = turn_of(floor, floor_runs) / floor_runs;
+    if (!first) ours_at[i] = turn_of(ours, our_runs) / our_runs;
     ratio[i] = ours_at[i] / floor_at[i];
     product_at[i] = seconds_of(product, product_runs);
   }
@@ -136,113 +178,4 @@ bench_result bench_alternate(bench_way ours, bench_way floor) {
   return (bench_result){bench_statistics(pairs, ratio), bench_statistics(pairs, ours_at).median,
                         bench_statistics(pairs, floor_at).median,
                         (noise.upper - noise.lower) / noise.median};
-}
-
-/* ---- the report ------------------------------------------------------------------------------ */
-
-struct bench_report {
-  const char *name;
-  cJSON *root, *rows;
-};
-
-/* "model name : ..." of Linux; other systems leave it empty. */
-static void processor_name(size_t size, char *name) {
-  char line[256];
-  FILE *f = fopen("/proc/cpuinfo", "r");
-  name[0] = '\0';
-  while (f && fgets(line, sizeof line, f))
-    if (strncmp(line, "model name", 10) == 0 && strchr(line, ':')) {
-      snprintf(name, size, "%s", strchr(line, ':') + 2);
-      name[strcspn(name, "\n")] = '\0';
-      break;
-    }
-  if (f) fclose(f);
-}
-
-bench_report *bench_report_new(const char *name, const char *const columns[3]) {
-  char processor[256];
-  processor_name(sizeof processor, processor);
-  bench_report *r = bench_alloc(1, sizeof *r);
-  r->name = name;
-  r->root = cJSON_CreateObject();
-  cJSON_AddStringToObject(r->root, "bench", name);
-  cJSON_AddStringToObject(r->root, "processor", processor);
-  cJSON_AddStringToObject(r->root, "openblas", openblas_get_config());
-  cJSON_AddStringToObject(r->root, "openblas_kernels", openblas_get_corename());
-  cJSON_AddStringToObject(r->root, "ours", columns[1]);
-  cJSON_AddStringToObject(r->root, "floor", columns[2]);
-  r->rows = cJSON_AddArrayToObject(r->root, "rows");
-  printf("## %s\n\n%s, %s, 1 thread; medians of %d or %d pairs\n\n", name, processor,
-         openblas_get_config(), FEWER_PAIRS, PAIRS);
-  printf("| %s | %s | %s | ratio | quartiles | 95 %% interval | noise | goal |\n", columns[0],
-         columns[1], columns[2]);
-  printf("|---|--:|--:|--:|--:|--:|--:|--:|\n");
-  return r;
-}
-
-static const char *duration(char text[32], double seconds) {
-  static const char *const unit[] = {"ns", "us", "ms"};
-  double value = seconds * 1e9;
-  int i = 0;
-  for (; i < 2 && value >= 1000; i++) value /= 1000;
-  snprintf(text, 32, "%.*f %s", value < 10 ? 2 : value < 100 ? 1 : 0, value, unit[i]);
-  return text;
-}
-
-static bool goal_met(double goal, const bench_stats *s) {
-  return s->low <= goal && s->median <= 1.05 * goal;
-}
-
-static void add_stats(cJSON *row, const bench_stats *s) {
-  cJSON_AddNumberToObject(row, "pairs", s->n);
-  cJSON_AddNumberToObject(row, "ratio", s->median);
-  cJSON_AddNumberToObject(row, "lower_quartile", s->lower);
-  cJSON_AddNumberToObject(row, "upper_quartile", s->upper);
-  cJSON_AddNumberToObject(row, "interval_low", s->low);
-  cJSON_AddNumberToObject(row, "interval_high", s->high);
-}
-
-void bench_report_row(bench_report *r, const char *label, double goal, const bench_result *result) {
-  const bench_stats *s = &result->ratio;
-  char ours[32], floor[32], verdict[32] = "";
-  if (goal > 0)
-    snprintf(verdict, sizeof verdict, "%.4g %s", goal, goal_met(goal, s) ? "met" : "missed");
-  printf("| %s | %s | %s | **%.2f** | %.2f-%.2f | %.2f-%.2f | %.0f %% | %s |\n", label,
-         duration(ours, result->ours), duration(floor, result->floor), s->median, s->lower,
-         s->upper, s->low, s->high, 100 * result->noise, verdict);
-  fflush(stdout);
-  cJSON *row = cJSON_CreateObject();
-  cJSON_AddStringToObject(row, "label", label);
-  add_stats(row, s);
-  cJSON_AddNumberToObject(row, "ours_seconds", result->ours);
-  cJSON_AddNumberToObject(row, "floor_seconds", result->floor);
-  cJSON_AddNumberToObject(row, "noise", result->noise);
-  if (goal > 0) {
-    cJSON_AddNumberToObject(row, "goal", goal);
-    cJSON_AddBoolToObject(row, "met", goal_met(goal, s));
-  }
-  cJSON_AddItemToArray(r->rows, row);
-}
-
-void bench_report_note(bench_report *r, const char *key, const char *text) {
-  int rows = cJSON_GetArraySize(r->rows);
-  cJSON_AddStringToObject(cJSON_GetArrayItem(r->rows, rows - 1), key, text);
-}
-
-bool bench_report_end(bench_report *r) {
-  char path[4096];
-  snprintf(path, sizeof path, "%s/%s.json", BENCH_RESULTS, r->name);
-  char *text = cJSON_Print(r->root);
-  bool ok = text && (mkdir(BENCH_RESULTS, 0777) == 0 || errno == EEXIST);
-  FILE *f = ok ? fopen(path, "w") : NULL;
-  ok = f && fprintf(f, "%s\n", text) > 0;
-  if (f && fclose(f) != 0) ok = false;
-  if (ok)
-    printf("\nwritten to %s\n", path);
-  else
-    fprintf(stderr, "bench: cannot write %s\n", path);
-  cJSON_free(text);
-  cJSON_Delete(r->root);
-  free(r);
-  return ok;
 }

@@ -17,6 +17,11 @@
 #define BEST_ISA
 #endif
 
+const floor_shape floor_shapes[FLOOR_SHAPES] = {
+    {"A", "784-128-10 sigmoid", FLOOR_SIGMOID, 2, {784, 128, 10}},
+    {"B", "784-256-128-10 relu", FLOOR_RELU, 3, {784, 256, 128, 10}},
+    {"C", "784-1024-1024-10 relu", FLOOR_RELU, 3, {784, 1024, 1024, 10}}};
+
 /* ---- products -------------------------------------------------------------------------------- */
 
 /* C (m,n) = alpha A B + beta C, where A (m,k) or B (k,n) may be stored transposed. */
@@ -72,15 +77,23 @@ BEST_ISA static void by_loop(const product *p, const float *a, const float *b, f
   }
 }
 
+/* How many calls of OpenBLAS each way takes. Many pass over memory too often. */
+enum { HOPELESS = 65 };
+static int once(const product *p) { return (void)p, 1; }
+static int for_rows(const product *p) { return p->m; }
+static int for_columns(const product *p) { return p->n; }
+static int for_products(const product *p) { return p->k; }
+static int for_one_added(const product *p) { return p->k == 1 && p->beta == 1 ? 1 : HOPELESS; }
+
 static const struct way {
   const char *name;
   multiply *run;
-  bool single; /* only for one outer product */
-} ways[] = {{"gemm", by_gemm, false},
-            {"gemv rows", by_gemv_rows, false},
-            {"gemv columns", by_gemv_columns, false},
-            {"ger", by_ger, false},
-            {"loop", by_loop, true}};
+  int (*calls)(const product *p);
+} ways[] = {{"gemm", by_gemm, once},
+            {"gemv rows", by_gemv_rows, for_rows},
+            {"gemv columns", by_gemv_columns, for_columns},
+            {"ger", by_ger, for_products},
+            {"loop", by_loop, for_one_added}};
 enum { WAYS = sizeof ways / sizeof ways[0] };
 
 typedef struct trial {
@@ -106,7 +119,7 @@ static const struct way *fastest(product p) {
   const struct way *best = NULL;
   double best_time = 0;
   for (const struct way *w = ways; w < ways + WAYS; w++) {
-    if (w->single && (p.k != 1 || p.beta != 1)) continue;
+    if (w->calls(&p) >= HOPELESS) continue;
     t.run = w->run;
     double time = bench_shortest((bench_way){.run = try_once, .state = &t});
     if (!best || time < best_time) {
@@ -131,7 +144,7 @@ typedef struct layer {
 } layer;
 
 struct floor_net {
-  int layers, batch;
+  int layers, batch, threads;
   floor_activation act;
   float lr;
   float *x;
@@ -140,7 +153,7 @@ struct floor_net {
   char ways[512];
 };
 
-static void layer_init(layer *l, int in, int out, bool first, int batch, float lr) {
+static void layer_init(layer *l, int in, int out, int batch, float lr) {
   size_t results = (size_t)batch * (size_t)out;
   *l = (layer){.in = in,
                .out = out,
@@ -150,29 +163,39 @@ static void layer_init(layer *l, int in, int out, bool first, int batch, float l
                .gy = bench_alloc(results, sizeof(float)),
                .forward = {batch, out, in, false, false, 1, 0},
                .backward = {batch, in, out, false, true, 1, 0},
-               .update = {in, out, batch, true, false, -lr, 1}};
-  l->forward_way = fastest(l->forward);
-  l->backward_way = first ? NULL : fastest(l->backward);
-  l->update_way = fastest(l->update);
+               .update = {in, out, batch, true, false, -lr, 1},
+               .forward_way = ways,
+               .backward_way = ways,
+               .update_way = ways};
 }
 
-floor_net *floor_new(int layers, const int *width, floor_activation act, int batch, float lr) {
+floor_net *floor_new(const floor_shape *shape, int batch, float lr) {
   floor_net *net = bench_alloc(1, sizeof *net);
-  net->layers = layers;
+  net->layers = shape->layers;
   net->batch = batch;
-  net->act = act;
+  net->threads = 1;
+  net->act = shape->act;
   net->lr = lr;
-  net->x = bench_alloc((size_t)batch * (size_t)width[0], sizeof(float));
+  net->x = bench_alloc((size_t)batch * (size_t)shape->width[0], sizeof(float));
   net->label = bench_alloc((size_t)batch, sizeof(int32_t));
+  for (int i = 0; i < shape->layers; i++)
+    layer_init(&net->at[i], shape->width[i], shape->width[i + 1], batch, lr);
+  return net;
+}
+
+void floor_tune(floor_net *net, int threads) {
   size_t at = 0;
-  for (int i = 0; i < layers; i++) {
+  net->threads = threads;
+  openblas_set_num_threads(threads);
+  for (int i = 0; i < net->layers; i++) {
     layer *l = &net->at[i];
-    layer_init(l, width[i], width[i + 1], i == 0, batch, lr);
+    l->forward_way = fastest(l->forward);
+    if (i) l->backward_way = fastest(l->backward);
+    l->update_way = fastest(l->update);
     at += (size_t)snprintf(net->ways + at, sizeof net->ways - at, "%s%s/%s/%s", i ? ", " : "",
-                           l->forward_way->name, l->backward_way ? l->backward_way->name : "-",
+                           l->forward_way->name, i ? l->backward_way->name : "-",
                            l->update_way->name);
   }
-  return net;
 }
 
 void floor_free(floor_net *net) {
@@ -245,6 +268,7 @@ static float cross_entropy(const floor_net *net, const layer *l) {
 
 float floor_step(floor_net *net) {
   const float *x = net->x;
+  openblas_set_num_threads(net->threads); /* the library sets it to its own taste */
   for (int i = 0; i < net->layers; i++) {
     layer *l = &net->at[i];
     l->forward_way->run(&l->forward, x, l->weight, l->y);

@@ -24,13 +24,17 @@ struct bench_peer {
   task task[TASKS];
 };
 
-static void become(const char *command, int in[2], int out[2]) {
+static void become(const char *command, int threads, int in[2], int out[2]) {
+  char number[16];
   dup2(in[0], STDIN_FILENO);
   dup2(out[1], STDOUT_FILENO);
   for (int i = 0; i < 2; i++) {
     close(in[i]);
     close(out[i]);
   }
+  snprintf(number, sizeof number, "%d", threads);
+  if (setenv("CT_BENCH_THREADS", number, 1) != 0 || chdir(BENCH_RESULTS "/../peers") != 0)
+    _exit(127);
   execl("/bin/sh", "sh", "-c", command, (char *)NULL);
   _exit(127);
 }
@@ -41,7 +45,11 @@ static bool read_line(bench_peer *p, char *line, int size) {
   return true;
 }
 
-bench_peer *bench_peer_start(const char *command) {
+bench_peer *bench_peer_start(const bench_peer_place *place, int threads) {
+  if (!getenv(place->variable)) {
+    printf("\nskipped: %s (%s is not set)\n\n", place->name, place->variable);
+    return NULL;
+  }
   int in[2], out[2];
   bench_peer *p = bench_alloc(1, sizeof *p);
   if (pipe(in) != 0 || pipe(out) != 0) bench_fail("no pipes");
@@ -49,21 +57,21 @@ bench_peer *bench_peer_start(const char *command) {
   fflush(NULL);
   p->pid = fork();
   if (p->pid < 0) bench_fail("no process");
-  if (p->pid == 0) become(command, in, out);
+  if (p->pid == 0) become(place->command, threads, in, out);
   close(in[0]);
   close(out[1]);
   p->to = fdopen(in[1], "w");
   p->from = fdopen(out[0], "r");
   if (!p->to || !p->from) bench_fail("no streams");
   if (read_line(p, p->name, sizeof p->name)) return p;
-  printf("\nskipped: %s\n", command);
+  printf("\nskipped: %s (it does not start)\n\n", place->name);
   bench_peer_end(p);
   return NULL;
 }
 
 const char *bench_peer_name(const bench_peer *p) { return p->name; }
 
-static double ask(bench_peer *p, const char *name, int runs) {
+double bench_peer_ask(bench_peer *p, const char *name, int runs) {
   char line[128];
   fprintf(p->to, "%s %d\n", name, runs);
   fflush(p->to);
@@ -73,11 +81,11 @@ static double ask(bench_peer *p, const char *name, int runs) {
 
 static double seconds(void *state, int runs) {
   const task *t = state;
-  return ask(t->peer, t->name, runs);
+  return bench_peer_ask(t->peer, t->name, runs);
 }
 
 bool bench_peer_way(bench_peer *p, const char *name, bench_way *way) {
-  if (ask(p, name, 1) < 0) return false; /* what is compiled at the first run is compiled now */
+  if (bench_peer_ask(p, name, 1) < 0) return false; /* what is compiled at the first run is compiled now */
   if (p->tasks == TASKS) bench_fail("too many tasks");
   task *t = &p->task[p->tasks++];
   t->peer = p;

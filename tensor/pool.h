@@ -1,0 +1,53 @@
+/* pool.h - the one pool of threads.
+ *
+ * How work is cut into pieces follows from its shape alone, never from the number of threads: then
+ * results have the same bits for every number of threads. Where numbers are combined across pieces,
+ * the pieces are part of the definition of the result, for one thread too.
+ */
+#ifndef COTANGENT_POOL_H
+#define COTANGENT_POOL_H
+
+#include "tensor.h"
+
+/* One piece of some work. Pieces must not depend on each other. They run on other threads, so an
+ * error is no use to the caller there: the context carries a status. */
+typedef void ct__task(void *context, int64_t piece);
+
+/* Runs task(context, i) for 0 <= i < pieces, in any order, on the calling thread and on idle
+ * workers; returns when all are done. Called from a piece, while another thread uses the pool, or
+ * under ct__use_reference, everything runs on the caller. Never fails: without workers the caller
+ * does it all. */
+void ct__parallel(int64_t pieces, ct__task *task, void *context);
+
+/* How many pieces n items are worth: 1 if all is done sooner than a worker is told. The weight of
+ * an item is the bytes that it reads and writes, or those that would take as long. */
+int64_t ct__pieces(int64_t n, int64_t weight);
+
+/* The first item of piece i when n items are cut into that many pieces, between multiples of grain:
+ * piece i has the items from here to that of i + 1. */
+int64_t ct__piece_start(int64_t n, int64_t grain, int64_t pieces, int64_t i);
+
+/* The items from <= i < to of some work. */
+typedef void ct__range_task(void *context, int64_t from, int64_t to);
+
+/* Both: n items in ct__pieces(n, weight) ranges. */
+void ct__parallel_range(int64_t n, int64_t weight, int64_t grain, ct__range_task *task,
+                        void *context);
+
+/* ct_map for a loop whose elements stand for more than themselves: the weight of each. */
+void ct__map(int n_in, const ct_view *const *in, ct_view *out, ct_loop *loop, const void *attr,
+             int64_t weight);
+
+/* Ends the workers, when the library is unloaded or the process ends; later work stays on its
+ * callers. */
+void ct__pool_end(void);
+
+/* ---- processors (os.c) ----------------------------------------------------------------------- */
+
+/* How many this process may use at a time: its affinity, within the quota of its control groups. */
+int ct__processors(void);
+/* That quota in processors, rounded up; 0 if there is none. list is /proc/self/cgroup, root the
+ * folder where the groups lie. */
+int ct__processor_quota(const char *list, const char *root);
+
+#endif
