@@ -3,6 +3,7 @@
 #define COTANGENT_H
 
 #include <cotangent/autograd.h>
+#include <cotangent/compile.h>
 #include <cotangent/datasets.h>
 #include <cotangent/nn.h>
 #include <cotangent/optim.h>

@@ -7,70 +7,69 @@ enum { FEW = 8 }; /* operands that fit the stack; more take a block */
 
 /* ---- nodes ----------------------------------------------------------------------------------- */
 
-static size_t align_up(size_t n) { return (n + 15) & ~(size_t)15; }
+_Static_assert(sizeof(ct__node) % 16 == 0, "attributes lie behind the struct, aligned");
 
-/* The block of a node: the struct, then the arrays. The inputs are not referenced yet. */
-static ct__node *node_build(const ct_op *op, const void *attr, int n_in, ct_tensor *const *in,
-                            int n_out) {
-  size_t ins = (size_t)n_in, outs = (size_t)n_out, kept = n_out > 1 ? outs : 0;
-  size_t wants = ins > outs ? ins : outs; /* an expanded call has its outputs as inputs */
-  size_t slot_at = align_up(sizeof(ct__node)), attr_at = slot_at + outs * sizeof(ct__slot);
-  size_t in_at = align_up(attr_at + op->attr_size), out_at = in_at + ins * sizeof(ct_tensor *);
-  size_t extra_at = out_at + outs * sizeof(ct_tensor *);
-  size_t stamp_at = extra_at + (outs + kept) * sizeof(ct_tensor *);
-  size_t want_at = stamp_at + ins * sizeof(uint64_t), bytes = want_at + wants * sizeof(bool);
-  char *block = ct__alloc(bytes);
-  if (!block) return NULL;
-  ct__node *n = (ct__node *)(void *)block;
-  ct_tensor **at = (ct_tensor **)(void *)(block + in_at);
-  n->recipe.n_in = n_in;
-  n->recipe.n_out = n_out;
-  n->recipe.n_extra = (int)(outs + kept);
-  n->recipe.in = at;
-  n->recipe.out = at + ins;
-  n->recipe.extra = at + ins + outs;
-  for (int i = 0; i < n_in; i++) at[i] = in[i];
-  for (size_t i = ins; i < ins + 2 * outs + kept; i++) at[i] = NULL; /* out and extra */
-  n->call = (ct_call){op, op->attr_size ? block + attr_at : NULL, n_in, n_out, at};
-  n->bytes = bytes;
-  n->symbolic = n->cut = n->expanded = false;
-  n->stamp = (uint64_t *)(void *)(block + stamp_at);
-  n->want = (bool *)(block + want_at);
-  n->slot = (ct__slot *)(void *)(block + slot_at);
-  n->epoch = 0;
-  if (op->attr_size == 0) return n;
-  if (!op->attr_copy)
-    memcpy(block + attr_at, attr, op->attr_size);
-  else if (op->attr_copy(block + attr_at, attr) != CT_OK) {
-    ct__free(block, bytes);
-    return NULL;
-  }
-  return n;
-}
-
-/* The block alone: for a node whose inputs are not referenced, or not any more. */
-static void node_discard(ct__node *n) {
+static void node_destroy(ct_recipe *r) {
+  ct__node *n = (ct__node *)(void *)r;
   if (n->call.op->attr_release) n->call.op->attr_release((void *)(uintptr_t)n->call.attr);
   ct__free(n, n->bytes);
 }
 
-static void node_destroy(ct_recipe *r) { node_discard((ct__node *)(void *)r); }
-
-/* From here on the node is a recipe: it owns its inputs and remembers their versions. */
-static void node_commit(ct__node *n, int refs) {
+/* One block: the struct, the attributes, then the arrays. */
+static ct__node *node_alloc(const ct_op *op, int n_in, int n_out) {
+  size_t ins = (size_t)n_in, outs = (size_t)n_out, extras = n_out > 1 ? 2 * outs : outs;
+  size_t attr_size = (op->attr_size + 15) & ~(size_t)15;
+  size_t pointers = ins + outs + extras, wants = ins > outs ? ins : outs; /* see ct__expand */
+  size_t bytes = sizeof(ct__node) + attr_size + pointers * sizeof(ct_tensor *) +
+                 ins * sizeof(uint64_t) + outs * sizeof(ct__slot) + wants * sizeof(bool);
+  ct__node *n = ct__alloc(bytes);
+  if (!n) return NULL;
+  ct_tensor **at = (ct_tensor **)(void *)((char *)(n + 1) + attr_size);
+  n->recipe.n_in = n_in;
+  n->recipe.n_out = n_out;
+  n->recipe.n_extra = (int)extras;
+  n->recipe.in = at;
+  n->recipe.out = at + ins;
+  n->recipe.extra = at + ins + outs;
   n->recipe.destroy = node_destroy;
-  atomic_init(&n->recipe.refs, refs);
-  for (int i = 0; i < n->call.n_in; i++) {
-    ct__ref(n->recipe.in[i]);
-    n->stamp[i] = n->recipe.in[i]->stamp;
+  n->call = (ct_call){op, op->attr_size ? n + 1 : NULL, n_in, n_out, at};
+  n->bytes = bytes;
+  n->symbolic = n->cut = n->expanded = false;
+  n->stamp = (uint64_t *)(at + pointers);
+  n->slot = (ct__slot *)(n->stamp + ins);
+  n->want = (bool *)(n->slot + outs);
+  n->epoch = 0;
+  return n;
+}
+
+/* A call with `refs` owners, which owns its inputs and remembers their versions. */
+static ct__node *node_new(const ct_call *c, int refs) {
+  const ct_op *op = c->op;
+  ct__node *n = node_alloc(op, c->n_in, c->n_out);
+  if (!n) return NULL;
+  if (op->attr_size) {
+    void *attr = n + 1;
+    if (!op->attr_copy)
+      memcpy(attr, c->attr, op->attr_size);
+    else if (op->attr_copy(attr, c->attr) != CT_OK) {
+      ct__free(n, n->bytes);
+      return NULL;
+    }
   }
+  atomic_init(&n->recipe.refs, refs);
+  for (int i = 0; i < c->n_in; i++) {
+    n->recipe.in[i] = c->in[i];
+    n->stamp[i] = c->in[i]->stamp;
+    ct__ref(c->in[i]);
+  }
+  for (int o = 0; o < c->n_out; o++) n->recipe.out[o] = NULL;
+  for (int o = 0; o < n->recipe.n_extra; o++) n->recipe.extra[o] = NULL;
+  return n;
 }
 
 ct__node *ct__node_new(const ct_op *op, const void *attr, int n_in, ct_tensor *const *in,
                        int n_out) {
-  ct__node *n = node_build(op, attr, n_in, in, n_out);
-  if (n) node_commit(n, 1);
-  return n;
+  return node_new(&(ct_call){op, attr, n_in, n_out, in}, 1);
 }
 
 void ct__node_free(ct__node *n) { ct__recipe_unref(&n->recipe); }
@@ -90,7 +89,9 @@ void ct__node_adopt(ct__node *n, int o, ct_tensor *t) {
 /* ---- checks ---------------------------------------------------------------------------------- */
 
 typedef struct traits {
-  bool recorded, symbolic, cut;
+  bool recorded, symbolic;
+  bool live; /* depends on recorded tensors that were not cut off */
+  bool cut;
 } traits;
 
 static ct_status check_input(const ct_op *op, int i, const ct_tensor *t) {
@@ -106,15 +107,15 @@ static ct_status check_input(const ct_op *op, int i, const ct_tensor *t) {
 static ct_status check_inputs(const ct_op *op, int n_in, ct_tensor *const *in, traits *have) {
   if (CT__UNLIKELY(op->n_in != CT_VARIADIC && n_in != op->n_in))
     return ct__fail(CT_EARG, "%s: want %d inputs, got %d", op->name, op->n_in, n_in);
-  unsigned flags = 0;
   for (int i = 0; i < n_in; i++) {
     const ct_tensor *t = in[i];
     if (CT__UNLIKELY(!t || ct__is_nil(t) || ct__stale(t))) return check_input(op, i, t);
-    flags |= t->flags;
-    if (!t->buffer) have->symbolic = true;
+    bool recorded = t->flags & CT__RECORDED, cut = t->flags & CT__CUT;
+    have->recorded |= recorded;
+    have->live |= recorded && !cut;
+    have->cut |= cut;
+    have->symbolic |= !t->buffer;
   }
-  have->recorded = (flags & CT__RECORDED) != 0;
-  have->cut = !have->recorded && (flags & CT__CUT);
   return CT_OK;
 }
 
@@ -122,6 +123,12 @@ static ct_status check_inputs(const ct_op *op, int n_in, ct_tensor *const *in, t
 
 static ct_loop *kernel_loop(const ct_call *c) {
   return c->op->kernel->loop[c->in[c->n_in - 1]->v.dtype];
+}
+
+/* The shape and dtype of a tensor that exists need no check. */
+static bool like_input(const ct_view *v, const ct_spec *s) {
+  return s->dtype == v->dtype && s->shape.n == v->ndim &&
+         ct__same_dims(v->ndim, v->dim, s->shape.dim);
 }
 
 static ct_status infer(const ct_call *c, ct_spec *spec) {
@@ -132,11 +139,12 @@ static ct_status infer(const ct_call *c, ct_spec *spec) {
     return ct_fail(c, CT_EDTYPE, "not defined for dtype %s",
                    ct_dtype_name(c->in[c->n_in - 1]->v.dtype));
   for (int o = 0; o < c->n_out && status == CT_OK; o++)
-    status = ct__shape_check(op->name, spec[o].dtype, spec[o].shape.n, spec[o].shape.dim);
+    if (c->n_in == 0 || !like_input(ct__in(c, 0), &spec[o]))
+      status = ct__shape_check(op->name, spec[o].dtype, spec[o].shape.n, spec[o].shape.dim);
   return status;
 }
 
-/* Runs the kernel over values that exist. */
+/* Runs eval over values that exist. */
 static ct_status evaluate(const ct_call *c, ct_tensor **out) {
   const ct_op *op = c->op;
   int n = c->n_in + c->n_out;
@@ -145,23 +153,13 @@ static ct_status evaluate(const ct_call *c, ct_tensor **out) {
   if (!view) return CT_ENOMEM;
   for (int i = 0; i < c->n_in; i++) view[i] = &c->in[i]->v;
   for (int o = 0; o < c->n_out; o++) view[c->n_in + o] = &out[o]->v;
-  ct_status status = CT_OK;
-  if (op->kernel) {
-    ct_map(c->n_in, view, &out[0]->v, kernel_loop(c), c->attr);
-  } else {
-    size_t bytes = op->work ? op->work(c) : 0;
-    void *work = bytes ? ct__alloc(bytes) : NULL;
-    if (bytes && !work)
-      status = CT_ENOMEM;
-    else {
-      ct_view *places[FEW] = {0};
-      for (int o = 0; o < c->n_out && o < FEW; o++) places[o] = &out[o]->v;
-      status = op->eval(&(ct_eval){
-          op, c->attr, c->n_in, c->n_out, view,
-          c->n_out <= FEW ? places : (ct_view *const *)(const void *)(view + c->n_in), work});
-    }
-    if (work) ct__free(work, bytes);
-  }
+  size_t bytes = op->work ? op->work(c) : 0;
+  void *work = bytes ? ct__alloc(bytes) : NULL;
+  ct_status status = bytes && !work ? CT_ENOMEM : CT_OK;
+  if (status == CT_OK) /* results are written through the same pointers */
+    status = op->eval(&(ct_eval){op, c->attr, c->n_in, c->n_out, view,
+                                 (ct_view *const *)(const void *)(view + c->n_in), work});
+  if (work) ct__free(work, bytes);
   if (view != few) ct__free(view, (size_t)n * sizeof *view);
   return status;
 }
@@ -194,8 +192,10 @@ static ct_status produce(const ct_call *c, bool symbolic, ct_tensor **out) {
     if (!out[o]) status = CT_ENOMEM;
   }
   if (spec != few) ct__free(spec, (size_t)c->n_out * sizeof *spec);
-  if (status == CT_OK && !symbolic && !viewed) status = evaluate(c, out);
-  return status;
+  if (status != CT_OK || symbolic || viewed) return status;
+  if (!c->op->kernel) return evaluate(c, out);
+  ct__map_tensors(c->n_in, c->in, out[0], kernel_loop(c), c->attr);
+  return CT_OK;
 }
 
 /* ---- recording ------------------------------------------------------------------------------- */
@@ -203,7 +203,6 @@ static ct_status produce(const ct_call *c, bool symbolic, ct_tensor **out) {
 /* Calls with several outputs keep the numbers of all: a rule may need one that nobody holds any
  * more. */
 static bool keep_outputs(ct__node *n, ct_tensor **out) {
-  if (n->call.n_out < 2) return true;
   for (int o = 0; o < n->call.n_out; o++) {
     ct_tensor *alias = ct__tensor_alias(out[o]);
     if (!alias) return false;
@@ -212,22 +211,24 @@ static bool keep_outputs(ct__node *n, ct_tensor **out) {
   return true;
 }
 
-/* Gives the outputs their recipe, or forgets the call. False when memory ran out. */
-static bool record(ct__node *n, traits have, ct_tensor **out) {
-  int n_out = n->call.n_out;
-  bool on = ct__recording();
+/* Gives the outputs their recipe, if they are to have one. What recording missed is marked: to
+ * differentiate it is an error. */
+static ct_status record(const ct_call *c, traits have, ct_tensor **out) {
+  bool on = ct__recording(), cut = have.recorded ? !(on && have.live) : have.cut;
   if (have.recorded && (on || have.symbolic)) {
+    ct__node *n = node_new(c, c->n_out);
+    if (!n) return CT_ENOMEM;
     n->symbolic = have.symbolic;
-    n->cut = !on;
-    bool kept = keep_outputs(n, out);
-    node_commit(n, kept ? n_out : 1);
-    for (int o = 0; kept && o < n_out; o++) set_recipe(n, o, out[o]);
-    if (!kept) ct__recipe_unref(&n->recipe);
-    return kept;
+    n->cut = cut;
+    if (c->n_out > 1 && !keep_outputs(n, out)) {
+      atomic_store_explicit(&n->recipe.refs, 1, memory_order_relaxed);
+      ct__node_free(n);
+      return CT_ENOMEM;
+    }
+    for (int o = 0; o < c->n_out; o++) set_recipe(n, o, out[o]);
   }
-  for (int o = 0; (have.recorded || have.cut) && o < n_out; o++) out[o]->flags |= CT__CUT;
-  node_discard(n);
-  return true;
+  for (int o = 0; cut && o < c->n_out; o++) out[o]->flags |= CT__CUT;
+  return CT_OK;
 }
 
 static ct_status fail_all(ct_status status, int n_out, ct_tensor **out) {
@@ -241,18 +242,13 @@ static ct_status fail_all(ct_status status, int n_out, ct_tensor **out) {
 ct_status ct__apply(const ct_op *op, const void *attr, int n_in, ct_tensor *const *in,
                     ct_tensor **out) {
   int n_out = op->n_out == 0 ? 1 : op->n_out == CT_VARIADIC ? *(const int *)attr : op->n_out;
-  memset(out, 0, (size_t)n_out * sizeof *out);
-  traits have = {false, false, false};
+  for (int o = 0; o < n_out; o++) out[o] = NULL;
+  ct_call call = {op, attr, n_in, n_out, in};
+  traits have = {false, false, false, false};
   ct_status status = check_inputs(op, n_in, in, &have);
+  if (CT__LIKELY(status == CT_OK)) status = produce(&call, have.symbolic, out);
+  if (CT__LIKELY(status == CT_OK)) status = record(&call, have, out);
   if (CT__UNLIKELY(status != CT_OK)) return fail_all(status, n_out, out);
-  ct__node *n = node_build(op, attr, n_in, in, n_out);
-  if (CT__UNLIKELY(!n)) return fail_all(CT_ENOMEM, n_out, out);
-  status = produce(&n->call, have.symbolic, out);
-  if (CT__UNLIKELY(status != CT_OK)) {
-    node_discard(n);
-    return fail_all(status, n_out, out);
-  }
-  if (!record(n, have, out)) return fail_all(CT_ENOMEM, n_out, out);
   for (int o = 0; o < n_out; o++) ct__own(out[o]);
   return CT_OK;
 }

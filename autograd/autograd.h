@@ -194,10 +194,10 @@ typedef struct ct_kernel {
   unsigned reads[2]; /* which of those it needs, bit 0 for t; 0: all */
 } ct_kernel;
 
-#define CT_VARIADIC (-1)
-
+#define CT_VARIADIC    (-1)
 #define CT_ELEMENTWISE 1u /* y[i] depends on the i-th elements of the broadcast inputs only */
 #define CT_NONDIFF     2u /* the derivative is zero by definition, or the result is no float */
+#define CT_CAN_FAIL    4u /* eval may fail for the numbers it meets */
 
 /* The record of a primitive. Everything not given is zero. The engine sums contributions, undoes
  * broadcasting and treats zeros (NULL); a rule never does.
@@ -211,7 +211,7 @@ struct ct_op {
   int n_out;        /* 0 means 1; CT_VARIADIC: the attribute block begins with an int, the number */
   unsigned linear;  /* bit i: linear in input i, the others held: JVP is the same operation */
   unsigned inplace; /* bit i: in a program the output may take over input i's buffer */
-  unsigned flags;   /* CT_ELEMENTWISE, CT_NONDIFF */
+  unsigned flags;   /* CT_ELEMENTWISE, CT_NONDIFF, CT_CAN_FAIL */
   size_t attr_size; /* the attribute block, copied into the call */
   bool (*attr_equal)(const void *a, const void *b);             /* NULL: same bytes */
   ct_status (*attr_copy)(void *to, const void *from);           /* NULL: same bytes */

@@ -45,6 +45,21 @@ ct_tensor *ct__apply1(const ct_op *op, const void *attr, int n_in, ct_tensor *co
 #define CT__APPLY(op, attr, ...)                                                                   \
   ct__apply1(op, attr, (int)(sizeof((ct_tensor *[]){__VA_ARGS__}) / sizeof(ct_tensor *)),          \
              (ct_tensor *[]){__VA_ARGS__})
+/* ct_map over tensors with values; single numbers need no driver. */
+static inline void ct__map_tensors(int n_in, ct_tensor *const *in, ct_tensor *out, ct_loop *loop,
+                           const void *attr) {
+  static const int64_t one[CT__MAX_OPERANDS] = {1, 1, 1, 1, 1, 1};
+  if (CT__LIKELY(out->v.size == 1)) {
+    char *p[CT__MAX_OPERANDS];
+    for (int k = 0; k < n_in; k++) p[k] = in[k]->v.data;
+    p[n_in] = out->v.data;
+    loop(1, p, one, attr);
+    return;
+  }
+  const ct_view *view[CT__MAX_OPERANDS];
+  for (int k = 0; k < n_in; k++) view[k] = &in[k]->v;
+  ct_map(n_in, view, &out->v, loop, attr);
+}
 /* CT_OK if l is a list of tensors, none of them NULL or nil. */
 ct_status ct__check_list(const char *who, const char *name, ct_list l);
 /* A node that references its inputs; no outputs yet. NULL on failure. */
@@ -57,16 +72,20 @@ void ct__node_adopt(ct__node *n, int o, ct_tensor *t);
 /* ---- walk.c: the part of a recipe between y and x -------------------------------------------- */
 
 /* What the walk is for: a derivative, or running the recipe again (every recorded call of any
- * dtype), with what has a value already as constants or not. */
-typedef enum ct__mode { CT__VJP, CT__JVP, CT__REPLAY, CT__FROZEN } ct__mode;
+ * dtype), with what has a value already as constants or not, or with the calls of functions taken
+ * apart. */
+typedef enum ct__mode { CT__VJP, CT__JVP, CT__REPLAY, CT__FROZEN, CT__COMPILE } ct__mode;
 
 /* Flag of records without a kernel, the derivatives themselves: a replay runs their fallback. */
 #define CT__TRANSFORM 0x80000000u
+/* Flag of records that have one, but whose fallback is what a program compiles. */
+#define CT__INLINED 0x40000000u
 
 /* False if a walk in this mode must go through the call's fallback. */
 bool ct__has_rule(const ct_op *op, ct__mode mode);
 
 typedef struct ct__walk {
+  const char *who; /* for errors */
   ct__mode mode;
   ct_list x; /* targets: cut points */
   uint64_t epoch;
@@ -120,6 +139,7 @@ typedef struct ct__call_attr {
 } ct__call_attr;
 ct_status ct__call_infer(const ct_call *c, ct_spec *out);
 ct_status ct__call_eval(const ct_eval *e);
+void ct__call_fallback(const ct_call *c, ct_tensor **y);
 /* Fresh placeholders like the tensors of a list; false if one could not be made. */
 bool ct__placeholders(ct_list like, ct_tensor **out);
 /* Hands n tensors that the scope owns to its parent, or makes all of them nil; ends the scope. */
@@ -130,6 +150,11 @@ static inline bool ct__attr_equal(const ct_op *op, const void *a, const void *b)
   if (op->attr_equal) return op->attr_equal(a, b);
   return op->attr_size == 0 || memcmp(a, b, op->attr_size) == 0;
 }
+
+/* ---- compile/compile.c: the build that is open on this thread --------------------------------- */
+
+bool ct__building(void);
+ct_status ct__build_assign(ct_tensor *variable, ct_tensor *value);
 
 /* ---- for operations -------------------------------------------------------------------------- */
 

@@ -424,7 +424,8 @@ static void custom_release(void *attr) { release(attr); }
 /* clang-format off */
 #define CUSTOM(NAME, DOC)                                                                          \
   static const ct_op NAME##_op = {CT_OP, .name = #NAME, .doc = DOC, .n_in = CT_VARIADIC,           \
-      .n_out = CT_VARIADIC, .attr_size = sizeof(custom), .attr_copy = custom_copy,                 \
+      .n_out = CT_VARIADIC, .flags = CT__INLINED, .attr_size = sizeof(custom),                      \
+      .attr_copy = custom_copy, .fallback = ct__call_fallback,                                     \
       .attr_release = custom_release, .infer = ct__call_infer, .eval = ct__call_eval,              \
       .vjp = custom_pull, .jvp = custom_push, .batch = custom_batch, .lo = -2, .hi = 2};
 CUSTOM(custom_vjp, "y = f(x) with gx = rule(x, y, gy)")

@@ -1,36 +1,15 @@
 /* function.c - recipes that run again: a list of calls, replayed in a plain loop.
  *
- * One replay serves two ends: with recording off it is ct_function_run, with recording on it inlines a
- * function into a larger recipe. Values are released at their last use.
+ * One replay serves two ends: with recording off it is ct_function_run, with recording on it
+ * inlines a function into a larger recipe. Values are released at their last use.
  */
-#include "autograd_internal.h"
-
-/* Where an operand comes from: a slot of the run, or a constant. */
-typedef struct operand {
-  ct_tensor *constant; /* one reference; NULL: the slot */
-  int slot;
-  bool last; /* nothing later reads the slot */
-} operand;
-
-typedef struct instruction {
-  ct__node *node;    /* the operation and its attributes; one reference */
-  int operand, slot; /* its first operand and its first result */
-} instruction;
-
-struct ct_function {
-  atomic_int refs;
-  int n_args, n_in, n_out, n_instructions, n_operands, n_slots;
-  ct_tensor **in; /* n_args cut points, then the variables it refers to; they are the first slots */
-  instruction *instructions;
-  operand *operands; /* of the instructions, then one for each output */
-  ct_spec *spec;     /* one for each output */
-};
+#include "function_internal.h"
 
 /* ---- building -------------------------------------------------------------------------------- */
 
 /* The tensor whose slot or value t stands for: outputs of a derivative are those of its recipe. */
 static const ct_tensor *behind(const ct__walk *w, const ct_tensor *t) {
-  for (ct__node *n = ct__walk_node(w, t); n && !ct__has_rule(n->call.op, CT__REPLAY);
+  for (ct__node *n = ct__walk_node(w, t); n && !ct__has_rule(n->call.op, w->mode);
        n = ct__walk_node(w, t)) {
     if (ct__walk_target(w, t) >= 0) break;
     t = n->recipe.extra[t->out_index];
@@ -45,7 +24,8 @@ static int input_index(const ct_function *f, const ct_tensor *t) {
   return -1;
 }
 
-static void set_operand(const ct_function *f, const ct__walk *w, operand *o, const ct_tensor *t) {
+static void set_operand(const ct_function *f, const ct__walk *w, ct__operand *o,
+                        const ct_tensor *t) {
   t = behind(w, t);
   ct__node *n = ct__walk_target(w, t) < 0 ? ct__walk_node(w, t) : NULL;
   o->slot = n ? n->cursor + t->out_index : input_index(f, t); /* see number() for the cursor */
@@ -59,8 +39,7 @@ static ct_status capture(ct_function *f, const ct__walk *w, const ct_tensor *t) 
   if (w->mode == CT__FROZEN && t->buffer) return CT_OK;
   char text[CT__SHAPE_TEXT];
   if (t->flags & CT__PLACEHOLDER)
-    return ct__fail_status(CT_EARG,
-                           "ct_function_new: the placeholder %s %s is not among the inputs",
+    return ct__fail_status(CT_EARG, "%s: the placeholder %s %s is not among the inputs", w->who,
                            ct_dtype_name(t->v.dtype), ct__shape_text(text, t->v.ndim, t->v.dim));
   f->in[f->n_in++] = ct_keep((ct_tensor *)(uintptr_t)t);
   return CT_OK;
@@ -70,7 +49,7 @@ static ct_status capture(ct_function *f, const ct__walk *w, const ct_tensor *t) 
 static void find_last_uses(ct_function *f, bool *seen) {
   memset(seen, 0, (size_t)f->n_slots * sizeof *seen);
   for (int k = f->n_operands + f->n_out - 1; k >= 0; k--) {
-    operand *o = &f->operands[k];
+    ct__operand *o = &f->operands[k];
     if (o->constant) continue;
     o->last = !seen[o->slot] && k < f->n_operands;
     seen[o->slot] = true;
@@ -79,7 +58,7 @@ static void find_last_uses(ct_function *f, bool *seen) {
 
 static void count(ct_function *f, const ct__walk *w) {
   for (ct__node *n = w->order; n; n = n->link) {
-    if (!ct__has_rule(n->call.op, CT__REPLAY)) continue;
+    if (!ct__has_rule(n->call.op, w->mode)) continue;
     f->n_operands += n->call.n_in;
     f->n_instructions++;
   }
@@ -104,12 +83,12 @@ static ct_status number(ct_function *f, const ct__walk *w, ct_list inputs, ct_li
   for (int i = 0; i < inputs.n; i++) f->in[f->n_in++] = ct_keep(inputs.at[i]);
   for (ct__node *n = w->order; n; n = n->link)
     for (int i = 0; i < n->call.n_in && status == CT_OK; i++)
-      if (ct__has_rule(n->call.op, CT__REPLAY)) status = capture(f, w, n->recipe.in[i]);
+      if (ct__has_rule(n->call.op, w->mode)) status = capture(f, w, n->recipe.in[i]);
   for (int o = 0; o < outputs.n && status == CT_OK; o++) status = capture(f, w, outputs.at[o]);
   f->n_slots = f->n_in;
   for (ct__node *n = w->order; n; n = n->link) {
     n->cursor = f->n_slots;
-    if (ct__has_rule(n->call.op, CT__REPLAY)) f->n_slots += n->call.n_out;
+    if (ct__has_rule(n->call.op, w->mode)) f->n_slots += n->call.n_out;
   }
   return status;
 }
@@ -117,9 +96,9 @@ static ct_status number(ct_function *f, const ct__walk *w, ct_list inputs, ct_li
 static ct_status fill(ct_function *f, const ct__walk *w, ct_list outputs) {
   int k = 0, at = 0;
   for (ct__node *n = w->order; n; n = n->link) {
-    if (!ct__has_rule(n->call.op, CT__REPLAY)) continue;
+    if (!ct__has_rule(n->call.op, w->mode)) continue;
     atomic_fetch_add_explicit(&n->recipe.refs, 1, memory_order_relaxed);
-    f->instructions[k++] = (instruction){n, at, n->cursor};
+    f->instructions[k++] = (ct__instruction){n, at, n->cursor};
     for (int i = 0; i < n->call.n_in; i++) set_operand(f, w, &f->operands[at++], n->recipe.in[i]);
   }
   for (int o = 0; o < f->n_out; o++) {
@@ -150,7 +129,7 @@ static ct_status check_inputs(const char *who, ct_list l) {
   return status;
 }
 
-static ct_function *make(const char *who, ct__mode mode, ct_list inputs, ct_list outputs) {
+ct_function *ct__function_make(const char *who, ct__mode mode, ct_list inputs, ct_list outputs) {
   if (check_inputs(who, inputs) != CT_OK) return NULL;
   if (ct__check_list(who, "outputs", outputs) != CT_OK) return NULL;
   ct_function *f = ct__alloc(sizeof *f);
@@ -169,11 +148,11 @@ static ct_function *make(const char *who, ct__mode mode, ct_list inputs, ct_list
 }
 
 ct_function *ct_function_new(ct_list inputs, ct_list outputs) {
-  return make("ct_function_new", CT__REPLAY, inputs, outputs);
+  return ct__function_make("ct_function_new", CT__REPLAY, inputs, outputs);
 }
 
 ct_function *ct__function_frozen(ct_list inputs, ct_list outputs) {
-  return make("ct_linearize", CT__FROZEN, inputs, outputs);
+  return ct__function_make("ct_linearize", CT__FROZEN, inputs, outputs);
 }
 
 ct_list ct__function_inputs(const ct_function *f) { return (ct_list){f->n_args, f->in}; }
@@ -205,14 +184,14 @@ void ct_function_release(ct_function **p) {
 
 /* ---- running --------------------------------------------------------------------------------- */
 
-static ct_tensor *fetch(ct_tensor *const *slot, const operand *o) {
+static ct_tensor *fetch(ct_tensor *const *slot, const ct__operand *o) {
   return o->constant ? o->constant : slot[o->slot];
 }
 
-static ct_status step(const ct_function *f, const instruction *k, ct_tensor **slot,
+static ct_status step(const ct_function *f, const ct__instruction *k, ct_tensor **slot,
                       ct_tensor **in) {
   const ct_call *c = &k->node->call;
-  const operand *o = &f->operands[k->operand];
+  const ct__operand *o = &f->operands[k->operand];
   for (int i = 0; i < c->n_in; i++) in[i] = fetch(slot, &o[i]);
   ct_scope scope = ct_scope_begin();
   ct_status status = ct__apply(c->op, c->attr, c->n_in, in, &slot[k->slot]);
@@ -341,7 +320,7 @@ ct_status ct__call_eval(const ct_eval *e) {
   return status == CT_OK ? end : status;
 }
 
-static void call_fallback(const ct_call *c, ct_tensor **y) {
+void ct__call_fallback(const ct_call *c, ct_tensor **y) {
   if (replay(called(c->attr), c->in, y) == CT_OK) return;
   for (int o = 0; o < c->n_out; o++) y[o] = ct_nil();
 }
@@ -366,13 +345,14 @@ static const ct_op call_op = {CT_OP,
                               .doc = "y = f(x) for a ct_function f",
                               .n_in = CT_VARIADIC,
                               .n_out = CT_VARIADIC,
+                              .flags = CT__INLINED,
                               .attr_size = sizeof(ct__call_attr),
                               .attr_copy = call_copy,
                               .attr_release = call_release,
                               .infer = ct__call_infer,
                               .eval = ct__call_eval,
                               .batch = call_batch,
-                              .fallback = call_fallback,
+                              .fallback = ct__call_fallback,
                               .lo = -2,
                               .hi = 2};
 

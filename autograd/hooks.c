@@ -34,7 +34,7 @@ static void pass_jvp(const ct_call *c, ct_tensor *const *dx, ct_tensor **dy) {
 /* y = x, looked at on the way. */
 #define IDENTITY(NAME, DOC, ATTR)                                                                  \
   static const ct_op NAME##_op = {CT_OP, .name = #NAME, .doc = "y = x; " DOC, .n_in = 1,           \
-      .flags = CT_ELEMENTWISE, .attr_size = sizeof(ATTR), .infer = ct__infer_like,                 \
+      .flags = CT_ELEMENTWISE | CT_CAN_FAIL, .attr_size = sizeof(ATTR), .infer = ct__infer_like,   \
       .eval = NAME##_eval, .vjp = pass_vjp, .jvp = pass_jvp, .lo = -2, .hi = 2};
 /* clang-format on */
 

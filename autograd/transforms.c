@@ -12,36 +12,50 @@
 
 static void slot_clear(ct__slot *s) {
   if (s->t) ct__unref(s->t);
-  *s = (ct__slot){NULL, false};
+  s->t = NULL;
 }
 
-static void slot_set(ct__slot *s, ct_tensor *t, bool own) {
+static void slot_set(ct__slot *s, ct_tensor *t) {
   ct__ref(t);
   if (s->t) ct__unref(s->t);
-  *s = (ct__slot){t, own};
+  s->t = t;
 }
 
-/* slot += g. In place only into a sum that was allocated here, which nobody else can hold. */
-static ct_status accumulate(ct__slot *s, ct_tensor *g, const ct__mark *since) {
-  if (ct__is_nil(g)) return ct__pending("derivative");
-  if (!s->t && since && ct__take(since, g)) {
-    *s = (ct__slot){g, false};
-    return CT_OK;
-  }
+/* Nobody else can see the numbers of t, whose one reference is the caller's: they may be written.
+ */
+static bool exclusive(const ct_tensor *t) {
+  const ct_buffer *b = t->buffer;
+  return b && t->v.contiguous && !(t->flags & CT__RECORDED) && !b->foreign &&
+         atomic_load_explicit(&t->refs, memory_order_acquire) == 1 &&
+         atomic_load_explicit(&b->refs, memory_order_acquire) == 1;
+}
+
+/* One reference to what a rule returned: the scope's own if the rule has just made it. */
+static ct_tensor *take(const ct__mark *since, ct_tensor *t) {
+  if (!ct__take(since, t)) ct__ref(t);
+  return t;
+}
+
+/* slot += g, which is used up: one of the two takes the sum if nobody else can see it. */
+static ct_status accumulate(ct__slot *s, ct_tensor *g) {
   if (!s->t) {
-    slot_set(s, g, false);
+    s->t = g;
     return CT_OK;
   }
-  if (s->own && g->buffer) {
-    const ct_view *in[2] = {&s->t->v, &g->v};
+  ct_tensor *terms[] = {s->t, g}, *sum = exclusive(s->t) ? s->t : exclusive(g) ? g : NULL;
+  if (sum && s->t->buffer && g->buffer && !ct__recording()) {
     const ct__kernels *k = ct__kernels_now();
-    ct_map(2, in, &s->t->v, g->v.dtype == CT_F32 ? k->add_f32 : k->add_f64, NULL);
-    return CT_OK;
+    ct__map_tensors(2, terms, sum, g->v.dtype == CT_F32 ? k->add_f32 : k->add_f64, NULL);
+    ct__ref(sum);
+  } else {
+    ct__mark mark = ct__mark_begin();
+    sum = take(&mark, ct_add(s->t, g));
+    ct__mark_end(mark);
   }
-  ct_tensor *sum = ct_add(s->t, g);
-  if (ct__is_nil(sum)) return ct__pending("derivative");
-  slot_set(s, sum, !ct__recording() && sum->buffer != NULL);
-  return CT_OK;
+  ct__unref(s->t);
+  ct__unref(g);
+  s->t = ct__is_nil(sum) ? NULL : sum;
+  return s->t ? CT_OK : ct__pending("derivative");
 }
 
 /* ---- reverse --------------------------------------------------------------------------------- */
@@ -51,18 +65,30 @@ typedef struct reverse {
   ct__slot *target; /* one per x */
 } reverse;
 
-/* A contribution to the cotangent of t, summed over what broadcasting repeated. If it was made
- * since a mark and is not used again it is taken over from the scope. */
-static ct_status contribute(reverse *r, const ct_tensor *t, ct_tensor *g, const char *from,
-                            const ct__mark *since) {
+/* Where the cotangent of t is summed: t is a target, or an output of a call on the way. */
+static ct__slot *slot_of(const reverse *r, const ct_tensor *t) {
   int k = ct__walk_target(&r->walk, t);
-  ct__node *n = k < 0 ? ct__walk_node(&r->walk, t) : NULL;
-  if (k < 0 && !n) return CT_OK;
+  return k >= 0 ? &r->target[k] : &ct__node_of(t)->slot[t->out_index];
+}
+
+/* A contribution to the cotangent of t, summed over what broadcasting repeated. Uses up g. */
+static ct_status contribute(reverse *r, const ct_tensor *t, ct_tensor *g, const char *from) {
   if (ct__is_nil(g)) return ct__pending(from);
+  ct_status status = CT_OK;
   if (g->v.dtype != t->v.dtype)
-    return ct__fail(CT_EDTYPE, "%s: a rule gave a derivative of dtype %s for a value of dtype %s",
-                    from, ct_dtype_name(g->v.dtype), ct_dtype_name(t->v.dtype));
-  return accumulate(k >= 0 ? &r->target[k] : &n->slot[t->out_index], ct__sum_to(g, &t->v), since);
+    status = ct__fail(CT_EDTYPE, "%s: a rule gave a derivative of dtype %s for a value of dtype %s",
+                      from, ct_dtype_name(g->v.dtype), ct_dtype_name(t->v.dtype));
+  else if (!ct__same_shape(&g->v, &t->v)) {
+    ct__mark mark = ct__mark_begin();
+    ct_tensor *sum = take(&mark, ct__sum_to(g, &t->v));
+    ct__mark_end(mark);
+    ct__unref(g);
+    g = sum;
+    if (ct__is_nil(g)) return ct__pending(from);
+  }
+  if (status == CT_OK) return accumulate(slot_of(r, t), g);
+  ct__unref(g);
+  return status;
 }
 
 static bool used_again(int n, ct_tensor *const *gx) {
@@ -71,23 +97,72 @@ static bool used_again(int n, ct_tensor *const *gx) {
   return false;
 }
 
-static ct_status pull_rule(reverse *r, ct__node *n, ct_tensor *const *gy, const ct__mark *mark) {
+/* The rule of a call; its temporaries die with the mark. */
+static ct_status pull_rule(reverse *r, ct__node *n, ct_tensor *const *gy) {
   int n_in = n->call.n_in;
   ct_tensor *few[8], **gx = few;
   if (n_in > 8) gx = ct__alloc((size_t)n_in * sizeof *gx);
   if (!gx) return CT_ENOMEM;
-  memset(gx, 0, (size_t)n_in * sizeof *gx);
+  for (int i = 0; i < n_in; i++) gx[i] = NULL;
+  ct__mark mark = ct__mark_begin();
   ct__vjp_rule(n, gy, gx);
   ct_status status = CT_OK;
-  for (int i = 0; i < n_in && status == CT_OK; i++)
-    if (n->want[i] && gx[i])
-      status = contribute(r, n->recipe.in[i], gx[i], n->call.op->name,
-                          used_again(n_in - i, gx + i) ? NULL : mark);
+  for (int i = 0; i < n_in && status == CT_OK; i++) {
+    if (!n->want[i] || !gx[i]) continue;
+    if (used_again(n_in - i, gx + i))
+      ct__ref(gx[i]);
+    else
+      take(&mark, gx[i]);
+    status = contribute(r, n->recipe.in[i], gx[i], n->call.op->name);
+  }
+  ct__mark_end(mark);
   if (gx != few) ct__free(gx, (size_t)n_in * sizeof *gx);
   return status;
 }
 
-/* Pulls the cotangents of one call back to its inputs; temporaries die with the scope. */
+/* The loops of the partial derivatives of an elementwise call, if they can run at once: with values
+ * and nothing to record. */
+static bool has_loops(const ct__node *n) {
+  const ct_call *c = &n->call;
+  const ct_kernel *k = c->op->kernel;
+  if (!k || c->op->vjp || c->n_in > 2 || !n->slot[0].t->buffer || ct__recording()) return false;
+  for (int i = 0; i < c->n_in; i++)
+    if (!c->in[i]->buffer || (n->want[i] && !k->partial[i][c->in[i]->v.dtype])) return false;
+  return n->recipe.out[0]->buffer;
+}
+
+/* gx_i = gy dy/dx_i by the call's own loop. The last one is written over gy if nobody else sees it:
+ * a chain of such calls needs no memory on its way back. */
+static ct_status pull_loops(reverse *r, ct__node *n) {
+  const ct_call *c = &n->call;
+  ct_tensor *gy = n->slot[0].t, *y = n->recipe.out[0], *in[4] = {gy};
+  for (int i = 0; i < c->n_in; i++) in[1 + i] = c->in[i];
+  in[1 + c->n_in] = y;
+  ct_status status = CT_OK;
+  for (int i = 0; i < c->n_in && status == CT_OK; i++) {
+    if (!n->want[i]) continue;
+    bool last = i == c->n_in - 1 || !n->want[i + 1], over = last && exclusive(gy);
+    ct_tensor *g = over ? gy : ct__tensor_alloc(y->v.dtype, y->v.ndim, y->v.dim);
+    if (!g) return CT_ENOMEM;
+    if (over) n->slot[0].t = NULL;
+    ct__map_tensors(c->n_in + 2, in, g, c->op->kernel->partial[i][y->v.dtype], c->attr);
+    status = contribute(r, c->in[i], g, c->op->name);
+  }
+  return status;
+}
+
+/* A call that was expanded: its outputs are those of its fallback. */
+static ct_status pull_through(reverse *r, ct__node *n, ct_tensor *const *gy) {
+  ct_status status = CT_OK;
+  for (int o = 0; o < n->call.n_out && status == CT_OK; o++) {
+    if (!gy[o] || !n->want[o]) continue;
+    ct__ref(gy[o]);
+    status = contribute(r, n->recipe.extra[o], gy[o], n->call.op->name);
+  }
+  return status;
+}
+
+/* Pulls the cotangents of one call back to its inputs, and forgets them. */
 static ct_status pull(reverse *r, ct__node *n) {
   int n_out = n->call.n_out, present = 0;
   for (int o = 0; o < n_out; o++) present += n->slot[o].t != NULL;
@@ -96,25 +171,25 @@ static ct_status pull(reverse *r, ct__node *n) {
   if (n_out > 4) gy = ct__alloc((size_t)n_out * sizeof *gy);
   if (!gy) return CT_ENOMEM;
   for (int o = 0; o < n_out; o++) gy[o] = n->slot[o].t;
-  ct__mark mark = ct__mark_begin();
-  ct_status status = CT_OK;
-  if (!ct__has_rule(n->call.op, CT__VJP)) {
-    for (int o = 0; o < n_out && status == CT_OK; o++)
-      if (gy[o]) status = contribute(r, n->recipe.extra[o], gy[o], n->call.op->name, NULL);
-  } else {
-    status = pull_rule(r, n, gy, &mark);
-  }
-  ct__mark_end(mark);
+  ct_status status = !ct__has_rule(n->call.op, CT__VJP) ? pull_through(r, n, gy)
+                     : has_loops(n)                     ? pull_loops(r, n)
+                                                        : pull_rule(r, n, gy);
   for (int o = 0; o < n_out; o++) slot_clear(&n->slot[o]);
   if (gy != few) ct__free(gy, (size_t)n_out * sizeof *gy);
   return status;
+}
+
+static ct_status seed(reverse *r, ct_tensor *y, ct_tensor *gy, const char *who) {
+  if (ct__walk_target(&r->walk, y) < 0 && !ct__walk_node(&r->walk, y)) return CT_OK;
+  ct__ref(gy);
+  return contribute(r, y, gy, who);
 }
 
 /* A result as a tensor of its own: never somebody's input. */
 static ct_tensor *fresh(ct_tensor *t) {
   if (ct__recording() || !t->buffer) return ct_reshape(t, ct__shape_of_view(&t->v));
   ct_tensor *alias = ct__tensor_alias(t);
-  if (alias && (t->flags & (CT__RECORDED | CT__CUT))) alias->flags |= CT__CUT;
+  if (alias) alias->flags |= CT__CUT;
   return ct__own(alias);
 }
 
@@ -130,7 +205,7 @@ static ct_status run_vjp(const char *who, ct_list y, ct_list gy, ct_list x, ct_t
   else
     memset(r.target, 0, bytes);
   for (int i = 0; i < y.n && status == CT_OK; i++)
-    if (gy.at[i]) status = contribute(&r, y.at[i], gy.at[i], who, NULL);
+    if (gy.at[i]) status = seed(&r, y.at[i], gy.at[i], who);
   for (ct__node *n = r.walk.order; n && status == CT_OK; n = n->link) status = pull(&r, n);
   for (ct__node *n = status == CT_OK ? NULL : r.walk.order; n; n = n->link)
     for (int o = 0; o < n->call.n_out; o++) slot_clear(&n->slot[o]);
@@ -166,7 +241,7 @@ static ct_status push(forward *f, ct__node *n) {
   if (!ct__has_rule(n->call.op, CT__JVP)) {
     for (int o = 0; o < n_out; o++) {
       ct_tensor *t = tangent_of(f, n->recipe.extra[o]);
-      if (t) slot_set(&n->slot[o], t, false);
+      if (t) slot_set(&n->slot[o], t);
     }
     return CT_OK;
   }
@@ -194,7 +269,7 @@ static ct_status push(forward *f, ct__node *n) {
           ct__fail(CT_EDTYPE, "%s: a rule gave a derivative of dtype %s for a value of dtype %s",
                    n->call.op->name, ct_dtype_name(t->v.dtype), ct_dtype_name(y->v.dtype));
     else
-      slot_set(&n->slot[o], t, false);
+      slot_set(&n->slot[o], t);
   }
   ct__mark_end(mark);
   if (dx != few) ct__free(dx, (size_t)(n_in + n_out) * sizeof *dx);
@@ -334,7 +409,8 @@ static ct_status check_recorded(const char *who, ct_list y, ct_list x) {
   for (int i = 0; i < y.n; i++)
     if (y.at[i]->flags & CT__CUT) return not_recorded(who, "y", i, y.at[i]);
   for (int i = 0; i < x.n; i++)
-    if (!(x.at[i]->flags & CT__RECORDED)) return not_recorded(who, "x", i, x.at[i]);
+    if (!(x.at[i]->flags & CT__RECORDED) || (x.at[i]->flags & CT__CUT))
+      return not_recorded(who, "x", i, x.at[i]);
   return CT_OK;
 }
 

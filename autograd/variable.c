@@ -38,9 +38,11 @@ ct_tensor *ct_placeholder(ct_dtype dtype, ct_shape shape) {
   return ct__own(t);
 }
 
-static ct_status check_assign(const ct_tensor *variable, const ct_tensor *value) {
+static ct_status check_assign(const ct_tensor *variable, ct_tensor *value) {
   ct_status status = ct__check_writable("ct_assign", variable);
-  if (status == CT_OK) status = ct__check_value("ct_assign", value);
+  if (status == CT_OK)
+    status = ct__building() ? ct__check_list("ct_assign", "value", CT_LIST(value))
+                            : ct__check_value("ct_assign", value);
   if (status != CT_OK) return status;
   if (!(variable->flags & CT__VARIABLE))
     return ct__fail_status(CT_EARG, "ct_assign: only a variable can be written");
@@ -57,6 +59,7 @@ static ct_status check_assign(const ct_tensor *variable, const ct_tensor *value)
 ct_status ct_assign(ct_tensor *variable, ct_tensor *value) {
   ct_status status = check_assign(variable, value);
   if (status != CT_OK || variable->v.size == 0) return status;
+  if (ct__building()) return ct__build_assign(variable, value);
   if (value->buffer == variable->buffer) { /* a view of the variable itself: through a copy */
     ct_tensor *copy = ct__tensor_alloc(value->v.dtype, value->v.ndim, value->v.dim);
     if (!copy) return CT_ENOMEM;

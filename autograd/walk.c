@@ -52,6 +52,7 @@ bool ct__has_rule(const ct_op *op, ct__mode mode) {
   case CT__JVP: return op->jvp || op->partial || op->linear;
   case CT__REPLAY:
   case CT__FROZEN: return !(op->flags & CT__TRANSFORM);
+  case CT__COMPILE: return !(op->flags & (CT__TRANSFORM | CT__INLINED));
   }
   return false;
 }
@@ -66,7 +67,7 @@ static bool through(const ct__walk *w, const ct__node *n) {
 static ct__node *source(const ct__walk *w, const ct_tensor *t) {
   if (!t->recipe || !(t->flags & CT__RECORDED)) return NULL;
   ct__node *n = ct__node_of(t);
-  if (w->mode == CT__REPLAY) return n;
+  if (w->mode == CT__REPLAY || w->mode == CT__COMPILE) return n;
   if (w->mode == CT__FROZEN) return t->buffer ? NULL : n;
   if (!ct_dtype_is_float(t->v.dtype)) return NULL;
   return n->cut || (n->call.op->flags & CT_NONDIFF) ? NULL : n;
@@ -95,37 +96,37 @@ static void enter(ct__walk *w, ct__node *n, ct__node *parent) {
   for (int o = 0; o < n->call.n_out; o++) n->slot[o] = (ct__slot){NULL, false};
 }
 
-/* Looks along input i of n: true if the walk must first go down to *child. */
-static bool look(ct__walk *w, ct__node *n, int i, ct__node **child) {
-  const ct_tensor *t = through(w, n) ? n->recipe.extra[i] : n->recipe.in[i];
-  n->want[i] = false;
-  if (ct__walk_target(w, t) >= 0) {
-    n->want[i] = n->reaches = true;
-    return false;
+/* Goes on along the inputs of n to the next one that leads down to a call not seen yet; NULL after
+ * the last. */
+static ct__node *next_child(const ct__walk *w, ct__node *n) {
+  bool expanded = through(w, n);
+  ct_tensor *const *in = expanded ? n->recipe.extra : n->recipe.in;
+  int count = expanded ? n->call.n_out : n->call.n_in;
+  for (; n->cursor < count; n->cursor++) {
+    const ct_tensor *t = in[n->cursor];
+    bool wanted = ct__walk_target(w, t) >= 0;
+    if (!wanted) {
+      ct__node *child = source(w, t);
+      if (child && child->epoch != w->epoch) return child;
+      wanted = child && child->reaches;
+    }
+    n->want[n->cursor] = wanted;
+    n->reaches |= wanted;
   }
-  *child = source(w, t);
-  if (!*child) return false;
-  if ((*child)->epoch != w->epoch) return true;
-  n->want[i] = (*child)->reaches;
-  n->reaches |= (*child)->reaches;
-  return false;
+  return NULL;
 }
 
 /* Depth first from root; finished nodes that reach a target go to the front of the order. */
 static ct_status descend(ct__walk *w, const char *who, ct__node *root) {
   if (root->epoch == w->epoch) return CT_OK;
   enter(w, root, NULL);
-  for (ct__node *n = root, *child; n;) {
-    if (n->cursor < (through(w, n) ? n->call.n_out : n->call.n_in)) {
-      if (look(w, n, n->cursor, &child)) {
-        enter(w, child, n);
-        n = child;
-      } else {
-        n->cursor++;
-      }
+  for (ct__node *n = root; n;) {
+    ct__node *child = next_child(w, n), *parent = n->link;
+    if (child) {
+      enter(w, child, n);
+      n = child;
       continue;
     }
-    ct__node *parent = n->link;
     if (n->reaches) {
       ct_status status = w->mode >= CT__REPLAY ? CT_OK : check_stale(who, n);
       if (status != CT_OK) return status;
@@ -192,7 +193,7 @@ static ct_status expand_all(ct__walk *w, const char *who, bool *changed) {
 }
 
 ct_status ct__walk_begin(ct__walk *w, const char *who, ct__mode mode, ct_list y, ct_list x) {
-  *w = (ct__walk){.mode = mode, .x = x};
+  *w = (ct__walk){.who = who, .mode = mode, .x = x};
   ct_status status = targets_begin(w);
   for (bool again = true; again && status == CT_OK;) {
     w->epoch = 1 + atomic_fetch_add_explicit(&epochs, 1, memory_order_relaxed);

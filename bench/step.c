@@ -25,7 +25,7 @@ static const int batches[BATCHES] = {1, 16, 128, 2048};
 
 static const struct way {
   const char *name;
-  ct_tensor *(*step)(trainee *t); /* the loss, of the current scope */
+  ct_tensor *(*step)(trainee *t);      /* the loss, of the current scope */
   double goal[BATCHES], mean[THREADS]; /* of each point; of all with so many threads */
 } ways[WAYS] = {{"eager", trainee_eager, {3, 1.8, 1.2, 1.2}, {0}}};
 
@@ -55,7 +55,7 @@ static double our_loss(rival *r) {
 #define COMPILED(peer, options)                                                                    \
   "out=$(mktemp -d) && cc -O3 -march=native -w step_" peer ".c " options                           \
   " -lm -lpthread -o \"$out\"/peer && \"$out\"/peer; rm -r \"$out\""
-#define KANN "-I \"$CT_PEER_KANN\" \"$CT_PEER_KANN\"/kann.c \"$CT_PEER_KANN\"/kautodiff.c"
+#define KANN     "-I \"$CT_PEER_KANN\" \"$CT_PEER_KANN\"/kann.c \"$CT_PEER_KANN\"/kautodiff.c"
 #define OPENBLAS " $(pkg-config --cflags --libs openblas)"
 #define GGML                                                                                       \
   "-I \"$CT_PEER_GGML\"/include -L \"$CT_PEER_GGML\"/lib -Wl,-rpath,\"$CT_PEER_GGML\"/lib "        \
@@ -210,8 +210,8 @@ static void measure_threads(const choice *c, int threads, bench_report *report) 
     char label[64];
     snprintf(label, sizeof label, "geometric mean, %d thread%s", threads, threads > 1 ? "s" : "");
     bench_result mean = bench_geometric_mean(tallies[i].n, tallies[i].at);
-    bench_report_cell(report,
-                      (bench_cell){label, ways[i].name, ways[i].mean[threads - 1], false}, &mean);
+    bench_report_cell(report, (bench_cell){label, ways[i].name, ways[i].mean[threads - 1], false},
+                      &mean);
   }
 }
 

@@ -72,16 +72,46 @@ add_dependencies(test_train example_train)
 target_compile_definitions(test_train PRIVATE TRAIN_PROGRAM="$<TARGET_FILE:example_train>")
 
 add_custom_target(bench)
+
+# What they share; its kernels are compiled as those of the library.
 file(GLOB bench_support CONFIGURE_DEPENDS bench/support/*.c)
+file(GLOB bench_kernels CONFIGURE_DEPENDS bench/kernels/*.c)
+add_library(bench_support STATIC EXCLUDE_FROM_ALL ${bench_support})
+target_include_directories(bench_support PRIVATE ${private_includes})
+target_compile_definitions(bench_support PRIVATE
+  _XOPEN_SOURCE=700 BENCH_RESULTS="${PROJECT_SOURCE_DIR}/bench/results")
+target_link_libraries(bench_support PUBLIC
+  cotangent_build cotangent::static ${cotangent_dependencies})
+set_target_properties(bench_support PROPERTIES C_EXTENSIONS OFF)
+foreach(isa IN LISTS instruction_sets)
+  set(kernels cotangent_kernels_${isa})
+  add_library(bench_kernels_${isa} OBJECT EXCLUDE_FROM_ALL ${bench_kernels})
+  target_compile_definitions(bench_kernels_${isa} PRIVATE
+    $<TARGET_PROPERTY:${kernels},COMPILE_DEFINITIONS>)
+  target_compile_options(bench_kernels_${isa} PRIVATE $<TARGET_PROPERTY:${kernels},COMPILE_OPTIONS>)
+  target_include_directories(bench_kernels_${isa} PRIVATE ${private_includes})
+  target_link_libraries(bench_kernels_${isa} PRIVATE cotangent_build)
+  set_target_properties(bench_kernels_${isa} PROPERTIES C_EXTENSIONS OFF)
+  target_sources(bench_support PRIVATE $<TARGET_OBJECTS:bench_kernels_${isa}>)
+endforeach()
+
 file(GLOB bench_sources CONFIGURE_DEPENDS bench/*.c)
 foreach(source IN LISTS bench_sources)
   cmake_path(GET source STEM name)
-  add_program(bench_${name} ${source} bench)
-  target_sources(bench_${name} PRIVATE ${bench_support})
-  target_compile_definitions(bench_${name} PRIVATE
-    BENCH_RESULTS="${PROJECT_SOURCE_DIR}/bench/results")
+  add_program(bench_${name} ${source} bench bench_support)
   set_target_properties(bench_${name} PROPERTIES EXCLUDE_FROM_ALL ON)
   add_dependencies(bench bench_${name})
+endforeach()
+
+# bench/startup.c starts these; neither loads a library that it does not use.
+foreach(side library floor)
+  add_program(startup_${side} bench/startup/${side}.c bench/programs bench_support)
+  target_link_options(startup_${side} PRIVATE -Wl,--as-needed)
+  set_target_properties(startup_${side} PROPERTIES EXCLUDE_FROM_ALL ON)
+  add_dependencies(bench_startup startup_${side})
+  string(TOUPPER ${side} SIDE)
+  target_compile_definitions(bench_startup PRIVATE
+    STARTUP_${SIDE}="$<TARGET_FILE:startup_${side}>")
 endforeach()
 
 # The peer of bench/math.c, where the C library brings it.

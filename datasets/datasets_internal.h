@@ -54,10 +54,19 @@ enum { CT__SEED_SHUFFLE = 1, CT__SEED_LOADER = 2 };
 
 /* CT_OK if x is a contiguous live u8 or f32 value of at least min_ndim dimensions. */
 ct_status ct__features_check(const char *who, const ct_tensor *x, int min_ndim);
-/* y = (x - mean) * scale over rows of `features` numbers, all f32 but x, which is u8 or f32; mean
- * and scale have stride 0 or 1. */
-void ct__standardize_row(const char *x, ct_dtype dtype, const float *mean, const float *scale,
-                         int64_t stride, float *y, int64_t features);
+/* y = (x - mean) * scale over n numbers, all f32 but x; one mean and scale, or one for each. */
+typedef void ct__row_loop(const void *x, const float *mean, const float *scale, float *y,
+                          int64_t n);
+/* For x of this dtype, u8 or f32, with the instruction set in use. */
+ct__row_loop *ct__row_loop_for(ct_dtype dtype, bool each);
+
+/* The loops, for each instruction set (kernels/rows.c). */
+typedef struct ct__row_loops {
+  ct__row_loop *standardize[2][2]; /* [u8, f32][one mean, each its own] */
+  void (*sums_u8)(const unsigned char *x, int64_t n, uint32_t *sum, uint32_t *squares);
+} ct__row_loops;
+#define CT__ROW_LOOPS_OF(isa) extern const ct__row_loops ct__row_loops_##isa;
+CT__ISA_LIST(CT__ROW_LOOPS_OF)
 /* CT_OK if s fits rows of `size` numbers; its own number of features into *features. */
 ct_status ct__standardizer_check(const char *who, const ct_standardizer *s, int64_t size,
                                  int64_t *features);

@@ -4,6 +4,7 @@
  * row-major
  */
 #include "datasets_internal.h"
+#include "pool.h"
 
 #include <libdeflate.h>
 
@@ -178,17 +179,40 @@ static ct_status name_classes(const char *who, ct_dataset *d, int top) {
   return ct__fail_status(CT_ENOMEM, "%s: out of memory", who);
 }
 
-static ct_status read_pair(const char *who, ct_dataset *out, const char *images, const char *labels,
-                           int *top) {
-  ct_tensor *x = read_path(who, images), *t = x ? read_path(who, labels) : NULL;
-  return join(who, images, out, x, t, top);
+/* One of the files that are read at the same time. */
+typedef struct reading {
+  const char *who, *path;
+  ct_tensor *t; /* NULL if that failed, and then: */
+  ct_status status;
+  char why[512];
+} reading;
+
+static void read_one(void *context, int64_t i) {
+  reading *r = (reading *)context + i;
+  r->t = read_path(r->who, r->path);
+  if (r->t) return;
+  r->status = ct_error_code();
+  snprintf(r->why, sizeof r->why, "%s", ct_error_message());
+}
+
+/* All of them, or none and the error of the first that failed. */
+static ct_status read_files(int n, reading *r) {
+  ct__parallel(n, read_one, r);
+  ct_status status = CT_OK;
+  for (int i = n - 1; i >= 0; i--)
+    if (!r[i].t) status = ct__fail_status(r[i].status, "%s", r[i].why);
+  for (int i = 0; i < n && status != CT_OK; i++) ct_release(&r[i].t);
+  return status;
 }
 
 ct_status ct_dataset_idx(ct_dataset *out, const char *images, const char *labels) {
   static const char who[] = "ct_dataset_idx";
   if (!out) return ct__fail_status(CT_EARG, "%s: no place for the result", who);
+  *out = (ct_dataset){0};
   int top = 0;
-  ct_status status = read_pair(who, out, images, labels, &top);
+  reading r[] = {{.who = who, .path = images}, {.who = who, .path = labels}};
+  ct_status status = read_files(CT__COUNT(r), r);
+  if (status == CT_OK) status = join(who, images, out, r[0].t, r[1].t, &top);
   if (status == CT_OK) status = name_classes(who, out, top);
   if (status != CT_OK) ct_dataset_free(out);
   return status;
@@ -252,11 +276,14 @@ static ct_status find_file(char path[MAX_PATH], const char *dir, const char *par
       part, kind, type, dir);
 }
 
-static ct_status read_part(ct_dataset *out, const char *dir, const char *part, int *top) {
-  char images[MAX_PATH], labels[MAX_PATH];
-  ct_status status = find_file(images, dir, part, "images");
-  if (status == CT_OK) status = find_file(labels, dir, part, "labels");
-  return status == CT_OK ? read_pair("ct_dataset_mnist", out, images, labels, top) : status;
+/* train images, train labels, test images, test labels */
+enum { MNIST_FILES = 4 };
+
+static ct_status find_files(char path[MNIST_FILES][MAX_PATH], const char *dir) {
+  ct_status status = CT_OK;
+  for (int i = 0; i < MNIST_FILES && status == CT_OK; i++)
+    status = find_file(path[i], dir, i < 2 ? "train" : "t10k", i % 2 ? "labels" : "images");
+  return status;
 }
 
 ct_status ct_dataset_mnist(ct_dataset *train, ct_dataset *test, const char *dir) {
@@ -264,8 +291,20 @@ ct_status ct_dataset_mnist(ct_dataset *train, ct_dataset *test, const char *dir)
   if (!train || !test || train == test || !dir)
     return ct__fail_status(CT_EARG, "%s: want two places and a folder", who);
   *train = *test = (ct_dataset){0};
+  char path[MNIST_FILES][MAX_PATH];
+  ct_status status = find_files(path, dir);
+  if (status != CT_OK) return status;
+  reading r[MNIST_FILES];
+  for (int i = 0; i < MNIST_FILES; i++) r[i] = (reading){.who = who, .path = path[i]};
+  status = read_files(MNIST_FILES, r);
+  if (status != CT_OK) return status;
   int top = 0;
-  ct_status status = read_part(train, dir, "train", &top);
-  if (status == CT_OK) status = read_part(test, dir, "t10k", &top);
+  status = join(who, path[0], train, r[0].t, r[1].t, &top);
+  if (status == CT_OK) {
+    status = join(who, path[2], test, r[2].t, r[3].t, &top);
+  } else {
+    ct_release(&r[2].t);
+    ct_release(&r[3].t);
+  }
   return finish(who, status, train, test, top);
 }

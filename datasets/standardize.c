@@ -3,6 +3,9 @@
 
 #include <math.h>
 
+#define ROW_LOOPS(isa) &ct__row_loops_##isa,
+static const ct__row_loops *const sets[] = {CT__ISA_LIST(ROW_LOOPS)};
+
 /* ---- fitting --------------------------------------------------------------------------------- */
 
 /* What is known of one feature, or of all together: values seen, their sum and sum of squares. */
@@ -31,16 +34,12 @@ static void add_u8_each(const unsigned char *x, int64_t rows, int64_t means, mom
   for (int64_t j = 0; j < means; j++) m[j].count = (double)rows;
 }
 
-/* In blocks whose sums fit 32 bits, so that the loop vectorises. */
+/* In blocks whose sums fit 32 bits. */
 static void add_u8_all(const unsigned char *x, int64_t n, moments *m) {
   enum { BLOCK = 1 << 16 };
   for (int64_t i = 0; i < n; i += BLOCK) {
-    const int64_t end = n - i < BLOCK ? n : i + BLOCK;
-    uint32_t sum = 0, squares = 0;
-    for (int64_t j = i; j < end; j++) {
-      sum += x[j];
-      squares += (uint32_t)x[j] * x[j];
-    }
+    uint32_t sum, squares;
+    sets[ct__isa()]->sums_u8(x + i, n - i < BLOCK ? n - i : BLOCK, &sum, &squares);
     m->sum += sum;
     m->squares += squares;
   }
@@ -104,23 +103,8 @@ void ct_standardizer_free(ct_standardizer *s) {
 
 /* ---- applying -------------------------------------------------------------------------------- */
 
-/* One loop for each pair of input type and number of means; each vectorises. */
-#define ROW(name, type, j)                                                                         \
-  static void name(const type *x, const float *mean, const float *scale, float *y, int64_t n) {    \
-    for (int64_t i = 0; i < n; i++) y[i] = ((float)x[i] - mean[j]) * scale[j];                     \
-  }
-ROW(row_u8_one, unsigned char, 0)
-ROW(row_u8_each, unsigned char, i)
-ROW(row_f32_one, float, 0)
-ROW(row_f32_each, float, i)
-#undef ROW
-
-void ct__standardize_row(const char *x, ct_dtype dtype, const float *mean, const float *scale,
-                         int64_t stride, float *y, int64_t features) {
-  if (dtype == CT_U8)
-    (stride ? row_u8_each : row_u8_one)((const unsigned char *)x, mean, scale, y, features);
-  else
-    (stride ? row_f32_each : row_f32_one)((const float *)(const void *)x, mean, scale, y, features);
+ct__row_loop *ct__row_loop_for(ct_dtype dtype, bool each) {
+  return sets[ct__isa()]->standardize[dtype == CT_F32][each];
 }
 
 ct_status ct__standardizer_check(const char *who, const ct_standardizer *s, int64_t size,
@@ -144,12 +128,13 @@ ct_tensor *ct_standardize(const ct_standardizer *s, const ct_tensor *x) {
   if (ct__features_check(who, x, 0) != CT_OK) return ct_nil();
   if (ct__standardizer_check(who, s, x->v.size, &features) != CT_OK) return ct_nil();
   ct_tensor *y = ct__dataset_tensor(who, CT_F32, x->v.ndim, x->v.dim);
-  const int64_t stride = features > 1, step = stride ? features : x->v.size;
+  const bool each = features > 1;
+  ct__row_loop *standardize = ct__row_loop_for(x->v.dtype, each);
+  const int64_t step = each ? features : x->v.size;
   const size_t from = (size_t)step * ct_dtype_size(x->v.dtype), to = (size_t)step * sizeof(float);
   for (int64_t i = 0; y && i * step < x->v.size; i++)
-    ct__standardize_row(x->v.data + (size_t)i * from, x->v.dtype,
-                        (const float *)(const void *)s->mean->v.data,
-                        (const float *)(const void *)s->scale->v.data, stride,
-                        (float *)(void *)(y->v.data + (size_t)i * to), step);
+    standardize(x->v.data + (size_t)i * from, (const float *)(const void *)s->mean->v.data,
+                (const float *)(const void *)s->scale->v.data,
+                (float *)(void *)(y->v.data + (size_t)i * to), step);
   return ct__own(y);
 }

@@ -19,6 +19,8 @@ static const convention conventions[] = {
     {"sqrt", "derivative 0 at 0"},
     {"hypot", "derivative 0 at (0, 0)"},
     {"atan2", "derivative 0 at (0, 0)"},
+    {"logaddexp", "derivative 0 where both are -infinity"},
+    {"logsumexp", "derivative 0 where all are -infinity"},
     {"pow", "dy/db is 0 at a = 0"},
     {"mul0", "0 times NaN or infinity is 0"},
     {"maximum", "NaN wins; ties share evenly"},

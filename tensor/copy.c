@@ -1,5 +1,5 @@
 /* copy.c - moving numbers: copies, casts, fills, single elements. */
-#include "tensor_internal.h"
+#include "pool.h"
 
 #include <math.h>
 
@@ -76,10 +76,14 @@ void ct__cast(const ct_view *src, ct_view *dst) {
 
 /* ---- single values --------------------------------------------------------------------------- */
 
+static void zero(void *to, int64_t from, int64_t end) {
+  memset((char *)to + from, 0, (size_t)(end - from));
+}
+
 void ct__fill(ct_view *v, double value) {
   ct_view one = {.data = (char *)&value, .dtype = CT_F64, .size = 1, .contiguous = true};
   if (v->contiguous && value == 0 && !signbit(value))
-    memset(v->data, 0, (size_t)v->size * ct_dtype_size(v->dtype));
+    ct__parallel_range(v->size * (int64_t)ct_dtype_size(v->dtype), 1, 4096, zero, v->data);
   else
     ct__cast(&one, v);
 }

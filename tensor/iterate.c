@@ -1,5 +1,5 @@
 /* iterate.c - the drivers: how kernels are led over strided operands. */
-#include "tensor_internal.h"
+#include "pool.h"
 
 static _Thread_local bool reference;
 
@@ -82,6 +82,41 @@ static void run_walk(walk *w, int64_t inner, const int64_t *inner_stride, ct_loo
   }
 }
 
+/* A walk, cut along one dimension. */
+typedef struct cut_walk {
+  const walk *w;
+  int axis;
+  ct_loop *loop;
+  const void *attr;
+} cut_walk;
+
+static void run_part(void *context, int64_t from, int64_t to) {
+  const cut_walk *c = context;
+  walk w = *c->w;
+  w.dim[c->axis] = to - from;
+  for (int k = 0; k < w.n_op; k++) w.p[k] += from * w.stride[c->axis][k] * (int64_t)w.item[k];
+  w.ndim--; /* the last one is the loop's */
+  run_walk(&w, w.dim[w.ndim], w.stride[w.ndim], c->loop, c->attr);
+}
+
+/* Cuts the longest dimension along which the output moves. */
+static void run_cut(const walk *w, int64_t weight, ct_loop *loop, const void *attr) {
+  cut_walk c = {w, 0, loop, attr};
+  int64_t longest = 0, size = 1;
+  for (int d = 0; d < w->ndim; d++) {
+    size *= w->dim[d];
+    if (w->stride[d][w->n_op - 1] == 0 || w->dim[d] <= longest) continue;
+    c.axis = d;
+    longest = w->dim[d];
+  }
+  /* small neighbours stay together, so that a cache line has one writer */
+  int64_t grain = c.axis == w->ndim - 1 && weight < 64 ? 64 : 1;
+  if (longest == 0 || weight == 0)
+    run_part(&c, 0, w->dim[c.axis]);
+  else
+    ct__parallel_range(longest, size / longest * weight, grain, run_part, &c);
+}
+
 /* What would write or read out of bounds; the rest is the caller's promise. */
 static bool mappable(int n_in, const ct_view *const *in, const ct_view *out, ct_loop *loop) {
   bool ok = out && loop && n_in >= 0 && n_in < CT__MAX_OPERANDS && (n_in == 0 || in);
@@ -104,9 +139,18 @@ static bool flat(int n_in, const ct_view *const *in, const ct_view *out, int64_t
   return ok;
 }
 
-void ct_map(int n_in, const ct_view *const *in, ct_view *out, ct_loop *loop, const void *attr) {
+/* The bytes of one element of every operand. */
+static int64_t bytes_of(int n_in, const ct_view *const *in, const ct_view *out) {
+  size_t bytes = ct__item_size(out->dtype);
+  for (int k = 0; k < n_in; k++) bytes += ct__item_size(in[k]->dtype);
+  return (int64_t)bytes;
+}
+
+void ct__map(int n_in, const ct_view *const *in, ct_view *out, ct_loop *loop, const void *attr,
+             int64_t weight) {
   static const int64_t no_stride[CT__MAX_OPERANDS] = {0},
                        one[CT__MAX_OPERANDS] = {1, 1, 1, 1, 1, 1};
+  enum { MOST = 64 }; /* bytes of an element of every operand */
   if (CT__UNLIKELY(!mappable(n_in, in, out, loop)) || out->size == 0) return;
   char *p[CT__MAX_OPERANDS];
   for (int k = 0; k < n_in; k++) p[k] = in[k]->data;
@@ -116,7 +160,8 @@ void ct_map(int n_in, const ct_view *const *in, ct_view *out, ct_loop *loop, con
     return;
   }
   int64_t stride[CT__MAX_OPERANDS];
-  if (CT__LIKELY(!reference && flat(n_in, in, out, stride))) {
+  bool is_flat = !reference && flat(n_in, in, out, stride);
+  if (CT__LIKELY(is_flat && weight < 0 && out->size <= ct__piece_weight / MOST)) {
     loop(out->size, p, stride, attr);
     return;
   }
@@ -128,14 +173,22 @@ void ct_map(int n_in, const ct_view *const *in, ct_view *out, ct_loop *loop, con
     run_walk(&w, 1, no_stride, loop, attr);
     return;
   }
-  sort_dims(&w);
-  collapse(&w);
-  if (w.ndim == 0) {
-    loop(1, w.p, no_stride, attr);
-    return;
+  if (is_flat) {
+    w.ndim = 1;
+    w.dim[0] = out->size;
+    memcpy(w.stride[0], stride, (size_t)w.n_op * sizeof stride[0]);
+  } else {
+    sort_dims(&w);
+    collapse(&w);
   }
-  int last = --w.ndim;
-  run_walk(&w, w.dim[last], w.stride[last], loop, attr);
+  if (w.ndim == 0)
+    loop(1, w.p, no_stride, attr);
+  else
+    run_cut(&w, weight < 0 ? bytes_of(n_in, in, out) : weight, loop, attr);
+}
+
+void ct_map(int n_in, const ct_view *const *in, ct_view *out, ct_loop *loop, const void *attr) {
+  ct__map(n_in, in, out, loop, attr, -1);
 }
 
 /* ---- reduce ---------------------------------------------------------------------------------- */
@@ -232,32 +285,125 @@ static bool by_columns(const group *kept, const group *red) {
   return red->dim[r] < SHORT || magnitude(kept->x[k]) < magnitude(red->x[r]);
 }
 
+/* A reduction as tiles, numbered: the results are rows of `width` columns, or of one. */
+typedef struct reduction {
+  const ct__reducer *r;
+  group kept, red;
+  int outer; /* kept dimensions that are not columns */
+  int64_t width, tiles /* in a row */, x_step, y_step;
+  char *x, *y;
+  size_t x_item, y_item;
+} reduction;
+
+/* Where the odometer stands at row number `row`. */
+static void seek(const group *g, int ndim, int64_t row, int64_t *at, int64_t *x, int64_t *y) {
+  *x = *y = 0;
+  for (int d = ndim - 1; d >= 0; d--) {
+    at[d] = row % g->dim[d];
+    row /= g->dim[d];
+    *x += at[d] * g->x[d];
+    *y += at[d] * g->y[d];
+  }
+}
+
+static void reduce_tiles(void *context, int64_t from, int64_t to) {
+  const reduction *a = context;
+  int64_t at[CT_MAX_DIMS], x_at, y_at, i = from % a->tiles * TILE;
+  accumulators acc;
+  seek(&a->kept, a->outer, from / a->tiles, at, &x_at, &y_at);
+  for (int64_t tile = from; tile < to; tile++) {
+    int64_t n = a->width - i < TILE ? a->width - i : TILE;
+    fold_tile(a->r, &a->red, a->x + (x_at + i * a->x_step) * (int64_t)a->x_item, a->x_item, n,
+              a->x_step, &acc);
+    a->r->end(n, &acc, a->y + (y_at + i * a->y_step) * (int64_t)a->y_item, a->y_step, a->red.size);
+    i += TILE;
+    if (i < a->width) continue;
+    i = 0;
+    advance(&a->kept, a->outer, at, &x_at, &y_at);
+  }
+}
+
+/* Few results of much: what goes into a tile is cut into slices along the longest reduced
+ * dimension, whose accumulators are merged in their order. */
+enum { MOST_SLICES = 16 };
+typedef struct sliced_tile {
+  const reduction *a;
+  const char *x;
+  int64_t n, slices;
+  int axis;
+  accumulators *acc; /* of each slice */
+} sliced_tile;
+
+static void fold_slice(void *context, int64_t slice) {
+  sliced_tile *t = context;
+  const reduction *a = t->a;
+  group red = a->red;
+  const int64_t grain = t->n == 1 && t->axis == red.ndim - 1 ? 64 : 1, extent = red.dim[t->axis];
+  int64_t from = ct__piece_start(extent, grain, t->slices, slice);
+  int64_t to = ct__piece_start(extent, grain, t->slices, slice + 1);
+  red.dim[t->axis] = to - from;
+  red.size = red.size / extent * (to - from);
+  fold_tile(a->r, &red, t->x + from * red.x[t->axis] * (int64_t)a->x_item, a->x_item, t->n,
+            a->x_step, &t->acc[slice]);
+}
+
+static void reduce_slices(const reduction *a, int64_t tile, int64_t slices) {
+  int64_t at[CT_MAX_DIMS], x_at, y_at, i = tile % a->tiles * TILE;
+  seek(&a->kept, a->outer, tile / a->tiles, at, &x_at, &y_at);
+  accumulators acc[MOST_SLICES];
+  sliced_tile t = {.a = a,
+                   .acc = acc,
+                   .x = a->x + (x_at + i * a->x_step) * (int64_t)a->x_item,
+                   .n = a->width - i < TILE ? a->width - i : TILE,
+                   .slices = slices};
+  for (int d = 1; d < a->red.ndim; d++)
+    if (a->red.dim[d] > a->red.dim[t.axis]) t.axis = d;
+  ct__parallel(slices, fold_slice, &t);
+  for (int64_t s = 1; s < slices; s++) a->r->merge(t.n, &acc[0], 1, (const char *)&acc[s], 1);
+  a->r->end(t.n, &acc[0], a->y + (y_at + i * a->y_step) * (int64_t)a->y_item, a->y_step,
+            a->red.size);
+}
+
+/* By shape: many tiles are dealt out whole. */
+static void run_reduction(const reduction *a) {
+  enum { MANY = 16 };
+  int64_t tiles = a->tiles, slices = 1;
+  for (int d = 0; d < a->outer; d++) tiles *= a->kept.dim[d];
+  int64_t weight = a->red.size * (a->width < TILE ? a->width : TILE) * (int64_t)a->x_item;
+  if (tiles < MANY && a->red.ndim > 0 && a->r->merge && !reference)
+    slices = ct__pieces(a->red.size, weight / (a->red.size ? a->red.size : 1));
+  if (slices > MOST_SLICES) slices = MOST_SLICES;
+  if (slices == 1)
+    ct__parallel_range(tiles, weight, 1, reduce_tiles, (void *)(uintptr_t)a);
+  else
+    for (int64_t tile = 0; tile < tiles; tile++) reduce_slices(a, tile, slices);
+}
+
 void ct__reduce(const ct_view *x, unsigned axes, ct_view *y, const ct__reducer *r) {
   if (y->size == 0) return;
-  group kept = {.size = 1}, red = {.size = 1};
+  reduction a = {.r = r,
+                 .kept = {.size = 1},
+                 .red = {.size = 1},
+                 .x = x->data,
+                 .y = y->data,
+                 .x_item = ct__item_size(x->dtype),
+                 .y_item = ct__item_size(y->dtype)};
   bool keepdims = y->ndim == x->ndim;
   for (int d = 0, out = 0; d < x->ndim; d++) {
     bool reduced = axes >> d & 1;
     if (reduced)
-      group_add(&red, x->dim[d], x->stride[d], 0);
+      group_add(&a.red, x->dim[d], x->stride[d], 0);
     else
-      group_add(&kept, x->dim[d], x->stride[d], y->stride[out]);
+      group_add(&a.kept, x->dim[d], x->stride[d], y->stride[out]);
     out += !reduced || keepdims;
   }
-  group_collapse(&kept);
-  group_collapse(&red);
-  bool columns = by_columns(&kept, &red);
-  int outer = columns ? kept.ndim - 1 : kept.ndim;
-  int64_t width = columns ? kept.dim[outer] : 1, x_step = columns ? kept.x[outer] : 0,
-          y_step = columns ? kept.y[outer] : 0;
-  size_t x_item = ct_dtype_size(x->dtype), y_item = ct_dtype_size(y->dtype);
-  int64_t at[CT_MAX_DIMS] = {0}, x_at = 0, y_at = 0;
-  accumulators acc;
-  do {
-    for (int64_t i = 0; i < width; i += TILE) {
-      int64_t n = width - i < TILE ? width - i : TILE;
-      fold_tile(r, &red, x->data + (x_at + i * x_step) * (int64_t)x_item, x_item, n, x_step, &acc);
-      r->end(n, &acc, y->data + (y_at + i * y_step) * (int64_t)y_item, y_step, red.size);
-    }
-  } while (advance(&kept, outer, at, &x_at, &y_at));
+  group_collapse(&a.kept);
+  group_collapse(&a.red);
+  bool columns = by_columns(&a.kept, &a.red);
+  a.outer = columns ? a.kept.ndim - 1 : a.kept.ndim;
+  a.width = columns ? a.kept.dim[a.outer] : 1;
+  a.tiles = (a.width + TILE - 1) / TILE;
+  a.x_step = columns ? a.kept.x[a.outer] : 0;
+  a.y_step = columns ? a.kept.y[a.outer] : 0;
+  run_reduction(&a);
 }

@@ -2,7 +2,6 @@
  * file writes. (The threads themselves are in pool.c.) */
 #define _GNU_SOURCE
 #include "pool.h"
-#include "tensor_internal.h"
 
 #include <dirent.h>
 #include <errno.h>

@@ -3,7 +3,6 @@
  */
 #define _XOPEN_SOURCE 700
 #include "pool.h"
-#include "tensor_internal.h"
 
 #include <errno.h>
 #include <fenv.h>
@@ -273,10 +272,11 @@ static int64_t total_weight(int64_t n, int64_t weight) {
   return total < 0x1p62 ? (int64_t)total : INT64_C(1) << 62;
 }
 
+int64_t ct__piece_weight = 1 << 16;
+
 int64_t ct__pieces(int64_t n, int64_t weight) {
-  enum { PIECE = 1 << 15, MOST = 64 };
-  int64_t pieces = total_weight(n, weight) / PIECE;
-  if (pieces > MOST) pieces = MOST;
+  int64_t pieces = total_weight(n, weight) / ct__piece_weight;
+  if (pieces > CT__MAX_PIECES) pieces = CT__MAX_PIECES;
   if (pieces > n) pieces = n;
   return pieces < 2 ? 1 : pieces;
 }
@@ -302,6 +302,7 @@ static void run_range(void *context, int64_t i) {
 
 void ct__parallel_range(int64_t n, int64_t weight, int64_t grain, ct__range_task *task,
                         void *context) {
+  if (total_weight(grain, weight) > ct__piece_weight) grain = 1;
   range_job r = {task, context, n, grain, ct__pieces(n, weight)};
   run(r.pieces, total_weight(n, weight), run_range, &r);
 }

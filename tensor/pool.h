@@ -7,7 +7,7 @@
 #ifndef COTANGENT_POOL_H
 #define COTANGENT_POOL_H
 
-#include "tensor.h"
+#include "tensor_internal.h"
 
 /* One piece of some work. Pieces must not depend on each other. They run on other threads, so an
  * error is no use to the caller there: the context carries a status. */
@@ -19,24 +19,35 @@ typedef void ct__task(void *context, int64_t piece);
  * does it all. */
 void ct__parallel(int64_t pieces, ct__task *task, void *context);
 
-/* How many pieces n items are worth: 1 if all is done sooner than a worker is told. The weight of
- * an item is the bytes that it reads and writes, or those that would take as long. */
+/* The weight of work is the bytes that it reads and writes, or those that would take as long. A
+ * piece has at least this much of it, else all is done sooner than a worker is told. Only tests
+ * change it, while nothing runs. */
+extern int64_t ct__piece_weight;
+enum { CT__MAX_PIECES = 64 };
+
+/* How many pieces n items of this weight each are worth, at most CT__MAX_PIECES. */
 int64_t ct__pieces(int64_t n, int64_t weight);
 
-/* The first item of piece i when n items are cut into that many pieces, between multiples of grain:
- * piece i has the items from here to that of i + 1. */
+/* The first item of piece i when n items are cut into that many pieces at multiples of grain: piece
+ * i has the items from here to the first of i + 1. */
 int64_t ct__piece_start(int64_t n, int64_t grain, int64_t pieces, int64_t i);
 
 /* The items from <= i < to of some work. */
 typedef void ct__range_task(void *context, int64_t from, int64_t to);
 
-/* Both: n items in ct__pieces(n, weight) ranges. */
+/* All of it: n items in ct__pieces(n, weight) ranges. */
 void ct__parallel_range(int64_t n, int64_t weight, int64_t grain, ct__range_task *task,
                         void *context);
 
-/* ct_map for a loop whose elements stand for more than themselves: the weight of each. */
+/* ct_map for a loop whose elements stand for more than themselves: the weight of each. 0 for one
+ * that must not be cut, as it adds up in attr. */
 void ct__map(int n_in, const ct_view *const *in, ct_view *out, ct_loop *loop, const void *attr,
              int64_t weight);
+
+/* The weight of n elements of x's dtype. */
+static inline int64_t ct__line_weight(const ct_view *x, int64_t n) {
+  return n * (int64_t)ct__item_size(x->dtype);
+}
 
 /* Ends the workers, when the library is unloaded or the process ends; later work stays on its
  * callers. */

@@ -8,7 +8,7 @@
  * IEEE 754 rounds correctly, no libm besides, and no fused multiply-add (compile with
  * -ffp-contract=off).
  */
-#include "tensor_internal.h"
+#include "pool.h"
 
 #include <math.h>
 
@@ -85,26 +85,42 @@ typedef struct generator {
   int per_block;
 } generator;
 
-static void generate(const generator *g, const int32_t key[4], const params *p, ct_view *out) {
-  if (!g->make) return;
-  const int64_t full = (int64_t)LANES * g->per_block;
-  const size_t item = ct_dtype_size(out->dtype);
+/* A stream cut into batches. */
+typedef struct stream {
+  const generator *g;
+  const int32_t *key;
+  const params *p;
+  const ct_view *out;
+} stream;
+
+static void generate_batches(void *context, int64_t from, int64_t to) {
+  const stream *s = context;
+  const int64_t full = (int64_t)LANES * s->g->per_block, size = s->out->size;
+  const size_t item = ct_dtype_size(s->out->dtype);
   union {
     float f[4 * LANES];
     double d[2 * LANES];
     int32_t i[2 * LANES];
   } tail;
-  for (int64_t at = 0; at < out->size; at += full) {
+  for (int64_t i = from; i < to; i++) {
     batch b;
-    batch_make(&b, key, (uint64_t)(at / g->per_block));
-    char *to = out->data + (size_t)at * item;
-    if (out->size - at >= full) {
-      g->make(&b, p, to);
+    batch_make(&b, s->key, (uint64_t)i * LANES);
+    char *at = s->out->data + (size_t)(i * full) * item;
+    if (size - i * full >= full) {
+      s->g->make(&b, s->p, at);
     } else {
-      g->make(&b, p, &tail);
-      memcpy(to, &tail, (size_t)(out->size - at) * item);
+      s->g->make(&b, s->p, &tail);
+      memcpy(at, &tail, (size_t)(size - i * full) * item);
     }
   }
+}
+
+static void generate(const generator *g, const int32_t key[4], const params *p, ct_view *out) {
+  enum { WEIGHT = 1 << 14 }; /* of a batch, which takes about a microsecond */
+  if (!g->make) return;
+  const int64_t full = (int64_t)LANES * g->per_block;
+  ct__parallel_range(out->size / full + (out->size % full != 0), WEIGHT, 1, generate_batches,
+                     &(stream){g, key, p, out});
 }
 
 /* ---- uniform --------------------------------------------------------------------------------- */

@@ -243,6 +243,7 @@ typedef struct ct__reducer {
   double identity;    /* for floating accumulators (double) */
   int64_t i_identity; /* for integer accumulators (int64_t) */
   bool integer;
+  ct__fold *merge; /* the fold of accumulators; NULL if a result must be folded in one go */
 } ct__reducer;
 /* Reduces x over the axes of the bit mask into y, whose shape is x's with those axes of extent 1 or
  * left out. */

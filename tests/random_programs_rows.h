@@ -365,6 +365,16 @@ static inline ct_tensor *pushed(ct_tensor *x, ct_tensor *dx) {
   return ct_jvp(ct_mul(ct_cos(x), ct_sigmoid(x)), x, dx);
 }
 
+static inline ct_tensor *softmax_pulled(ct_tensor *x, ct_tensor *gy) {
+  x = recorded(x);
+  return ct_vjp(ct_log_softmax(x, 1), x, gy);
+}
+
+static inline ct_tensor *softmax_pushed(ct_tensor *x, ct_tensor *dx) {
+  x = recorded(x);
+  return ct_jvp(ct_log_softmax(x, 1), x, dx);
+}
+
 static inline ct_tensor *pool_gradient(ct_tensor *x, ct_tensor *gy) {
   x = recorded(x);
   return ct_vjp(ct_avgpool(x, (ct_pool_opts){.kernel = {2, 2}}), x, gy);

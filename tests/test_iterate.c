@@ -250,9 +250,9 @@ static const struct {
   ct__reducer reducer;
   bool max;
 } reductions[] = {
-    {CT_F32, {add_f32, end_f64, 0, 0, false}, false},
-    {CT_F64, {max_f64, end_f64, -100, 0, false}, true},
-    {CT_I32, {add_i32, end_i64, 0, 0, true}, false},
+    {CT_F32, {add_f32, end_f64, 0, 0, false, NULL}, false},
+    {CT_F64, {max_f64, end_f64, -100, 0, false, NULL}, true},
+    {CT_I32, {add_i32, end_i64, 0, 0, true, NULL}, false},
 };
 
 /* The accumulator of the result that element i of x goes to. */

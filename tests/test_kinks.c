@@ -32,6 +32,7 @@ FUNCTION(to_the_first, ct_pow(x, constant(x, 1)))
 FUNCTION(to_the_zeroth, ct_pow(x, constant(x, 0)))
 FUNCTION(zero_to_the, ct_pow(constant(x, 0), x))
 FUNCTION(one_to_the, ct_pow(constant(x, 1), x))
+FUNCTION(plus_nothing, ct_logaddexp(x, constant(x, -(double)INFINITY)))
 
 FUNCTION(log_or_zero, ct_where(positive(x), ct_log(x), constant(x, 0)))
 FUNCTION(reciprocal_or_zero, ct_where(positive(x), ct_reciprocal(x), constant(x, 0)))
@@ -80,6 +81,8 @@ static const kink kinks[] = {
     {"0^0 in the exponent",    zero_to_the,         0,     1,    0,    0},
     {"0^3 in the exponent",    zero_to_the,         3,     0,    0,    0},
     {"1^3 in the exponent",    one_to_the,          3,     1,    0,    0},
+    {"logaddexp of nothing",   plus_nothing,       -INF,  -INF,  0,    0},
+    {"logaddexp and nothing",  plus_nothing,        2,     2,    1,    0},
     {"where, log 0",           log_or_zero,         0,     0,    0,    0},
     {"where, log -1",          log_or_zero,        -1,     0,    0,    0},
     {"where, log 2",           log_or_zero,         2,     0.69314718055994531, 0.5, -0.25},
@@ -187,6 +190,7 @@ static const tie ties[] = {
     {"prod, a zero",  ct_prod,      {0, 2, 3, 4},            0,    {24, 0, 0, 0}},
     {"prod, 2 zeros", ct_prod,      {0, 2, 0, 4},            0,    {0, 0, 0, 0}},
     {"logsumexp",     ct_logsumexp, {1000, -INF, 0, 0},     1000, {1, 0, 0, 0}},
+    {"logsumexp, none", ct_logsumexp, {-INF, -INF, -INF, -INF}, -INF, {0, 0, 0, 0}},
     {"norm",          norm_of,      {0, 0, 0, 0},            0,    {0, 0, 0, 0}},
     {"norm, 3 and 4", norm_of,      {0, 3, 0, 4},            5,    {0, 0.6, 0, 0.8}},
 };

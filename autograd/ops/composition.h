@@ -6,6 +6,8 @@
 
 #include "autograd_internal.h"
 
+#include <math.h>
+
 #define K(value)        ct__constant_like(c->in[0], value)
 #define NEG(x)          ct_neg(x)
 #define ADD(a, b)       ct_add(a, b)

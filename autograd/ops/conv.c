@@ -9,6 +9,7 @@
  * form: stride and dilation change places, n and the channels too. So all derivatives are these
  * two.
  */
+#include "../../tensor/pool.h"
 #include "batch.h"
 
 typedef struct geometry {
@@ -86,7 +87,8 @@ static void add_at(const ct_view *v, int64_t offset, double value) {
     ((double *)(void *)v->data)[offset] += value;
 }
 
-/* The form term by term, added to y or x: the plain way. */
+/* The form term by term, added to y or x: the plain way. Padding is zeros: times an infinite weight
+ * they are NaN. */
 static void each_term(const geometry *a, const ct_view *x, const ct_view *w, const ct_view *y,
                       bool into_y) {
   int64_t dim[7] = {y->dim[0], y->dim[1], w->dim[1], w->dim[2], w->dim[3], y->dim[2], y->dim[3]};
@@ -100,14 +102,15 @@ static void each_term(const geometry *a, const ct_view *x, const ct_view *w, con
     }
     int64_t h = at[5] * a->stride[0] + at[3] * a->dilation[0] - a->padding[0];
     int64_t v = at[6] * a->stride[1] + at[4] * a->dilation[1] - a->padding[1];
-    if (h < 0 || h >= x->dim[2] || v < 0 || v >= x->dim[3]) continue;
+    bool padding = h < 0 || h >= x->dim[2] || v < 0 || v >= x->dim[3];
+    if (padding && !into_y) continue;
     int64_t channel = at[1] / (y->dim[1] / a->groups) * w->dim[1] + at[2];
     const int64_t *sx = x->stride, *sw = w->stride, *sy = y->stride;
     int64_t x_at = at[0] * sx[0] + channel * sx[1] + h * sx[2] + v * sx[3];
     int64_t w_at = at[1] * sw[0] + at[2] * sw[1] + at[3] * sw[2] + at[4] * sw[3];
     int64_t y_at = at[0] * sy[0] + at[1] * sy[1] + at[5] * sy[2] + at[6] * sy[3];
     if (into_y)
-      add_at(y, y_at, ct__get(x, x_at) * ct__get(w, w_at));
+      add_at(y, y_at, (padding ? 0 : ct__get(x, x_at)) * ct__get(w, w_at));
     else
       add_at(x, x_at, ct__get(y, y_at) * ct__get(w, w_at));
   }
@@ -141,42 +144,93 @@ static ct_view transposed(ct_view m) {
   return t;
 }
 
-/* y = w columns(x), or columns = w^T y added to x, for each group of each sample. */
-static ct_status by_columns(const geometry *a, const ct_view *x, const ct_view *w, const ct_view *y,
-                            bool into_y, char *work) {
-  const patch b = {.a = a,
-                   .channels = w->dim[1],
-                   .in = {x->dim[2], x->dim[3]},
-                   .kernel = {w->dim[2], w->dim[3]},
-                   .out = {y->dim[2], y->dim[3]}};
-  const int64_t item = (int64_t)ct_dtype_size(w->dtype), positions = b.out[0] * b.out[1];
-  const int64_t rows = b.channels * b.kernel[0] * b.kernel[1], o = w->dim[0] / a->groups;
-  char *w_data = row_major(w, &work), *y_data = row_major(y, &work);
-  ct_view columns = matrix(w, work, rows, positions);
-  ct_status status = CT_OK;
-  for (int64_t n = 0; n < y->dim[0]; n++)
-    for (int64_t g = 0; g < a->groups && status == CT_OK; g++) {
-      char *x_data = x->data + (n * x->stride[0] + g * b.channels * x->stride[1]) * item;
-      ct_view wg = matrix(w, w_data + g * o * rows * item, o, rows);
-      ct_view yg = matrix(w, y_data + (n * a->groups + g) * o * positions * item, o, positions);
-      if (into_y) {
-        (item == 4 ? to_columns_float : to_columns_double)(&b, x_data, x->stride, columns.data);
-        status = ct__gemm(1, &wg, &columns, 0, &yg);
-      } else {
-        ct_view back = transposed(wg);
-        status = ct__gemm(1, &back, &yg, 0, &columns);
-        (item == 4 ? add_columns_float : add_columns_double)(&b, columns.data, x->stride, x_data);
-      }
-    }
+/* Images, a group of a sample each, do not depend on each other: they are cut into pieces, each
+ * with columns of its own. */
+typedef struct plan {
+  int64_t images, rows, positions, column_bytes, pieces;
+} plan;
+
+static plan plan_of(const geometry *a, const ct_view *w, int64_t samples, const int64_t *out) {
+  enum { MOST = 16, MEMORY = 1 << 25 };
+  plan p = {.rows = w->dim[1] * w->dim[2] * w->dim[3], .positions = out[0] * out[1]};
+  if (!ct__mul_size(samples, a->groups, &p.images)) p.images = 0; /* of no elements */
+  p.column_bytes = ct__line_weight(w, p.rows * p.positions);
+  p.pieces = ct__pieces(p.images, 2 * p.column_bytes);
+  if (p.pieces > MOST) p.pieces = MOST;
+  if (p.pieces > 1 && p.pieces * p.column_bytes > MEMORY)
+    p.pieces = p.column_bytes < MEMORY ? MEMORY / p.column_bytes : 1;
+  return p;
+}
+
+/* y = w columns(x), or columns = w^T y added to x. */
+typedef struct column_job {
+  plan plan;
+  patch b;
+  const ct_view *x, *w;
+  char *w_data, *y_data, *columns;
+  int64_t o; /* channels of y in a group */
+  bool into_y;
+  atomic_int status;
+} column_job;
+
+static ct_status image_by_columns(const column_job *job, int64_t image, ct_view *columns) {
+  const patch *b = &job->b;
+  const ct_view *x = job->x;
+  const int64_t item = (int64_t)ct_dtype_size(x->dtype), groups = b->a->groups;
+  const int64_t n = image / groups, g = image % groups;
+  char *x_data = x->data + (n * x->stride[0] + g * b->channels * x->stride[1]) * item;
+  char *w_data = job->w_data + g * job->o * job->plan.rows * item;
+  char *y_data = job->y_data + image * job->o * job->plan.positions * item;
+  ct_view wg = matrix(x, w_data, job->o, job->plan.rows);
+  ct_view yg = matrix(x, y_data, job->o, job->plan.positions);
+  if (job->into_y) {
+    (item == 4 ? to_columns_float : to_columns_double)(b, x_data, x->stride, columns->data);
+    return ct__gemm(1, &wg, columns, 0, &yg);
+  }
+  ct_view back = transposed(wg);
+  ct_status status = ct__gemm(1, &back, &yg, 0, columns);
+  (item == 4 ? add_columns_float : add_columns_double)(b, columns->data, x->stride, x_data);
   return status;
 }
 
+static void run_images(void *context, int64_t piece) {
+  column_job *job = context;
+  const plan *p = &job->plan;
+  ct_view columns = matrix(job->x, job->columns + piece * p->column_bytes, p->rows, p->positions);
+  int64_t end = ct__piece_start(p->images, 1, p->pieces, piece + 1);
+  for (int64_t i = ct__piece_start(p->images, 1, p->pieces, piece); i < end; i++) {
+    ct_status status = image_by_columns(job, i, &columns);
+    if (status != CT_OK) atomic_store(&job->status, (int)status);
+  }
+}
+
+static ct_status by_columns(const geometry *a, const ct_view *x, const ct_view *w, const ct_view *y,
+                            bool into_y, char *work) {
+  column_job job = {.plan = plan_of(a, w, y->dim[0], y->dim + 2),
+                    .b = {.a = a,
+                          .channels = w->dim[1],
+                          .in = {x->dim[2], x->dim[3]},
+                          .kernel = {w->dim[2], w->dim[3]},
+                          .out = {y->dim[2], y->dim[3]}},
+                    .x = x,
+                    .w = w,
+                    .w_data = row_major(w, &work),
+                    .o = w->dim[0] / a->groups,
+                    .into_y = into_y};
+  job.y_data = row_major(y, &work);
+  job.columns = work;
+  ct__parallel(job.plan.pieces, run_images, &job);
+  return (ct_status)atomic_load(&job.status);
+}
+
 /* Bytes for the columns and for copies of what is not row-major. */
-static size_t bytes_of(const ct_view *w, const ct_view *y, const int64_t *positions) {
-  int64_t n = w->dim[1] * w->dim[2] * w->dim[3] * positions[0] * positions[1];
+static size_t bytes_of(const ct_call *c, const ct_view *y, const int64_t *out) {
+  const ct_view *w = ct__in(c, 1);
+  plan p = plan_of(c->attr, w, ct__in(c, 0)->dim[0], out);
+  int64_t n = 0;
   if (!w->contiguous) n += w->size;
   if (y && !y->contiguous) n += y->size;
-  return (size_t)n * ct_dtype_size(w->dtype);
+  return (size_t)(p.pieces * p.column_bytes + ct__line_weight(w, n));
 }
 
 /* ---- what both share ------------------------------------------------------------------------- */
@@ -186,8 +240,10 @@ static ct_status check(const ct_call *c, bool transpose) {
   const ct_view *x = ct__in(c, 0), *w = ct__in(c, 1);
   if (x->dtype != w->dtype || !ct_dtype_is_float(x->dtype))
     return ct_fail(c, CT_EDTYPE, "want f32 or f64, the same twice (ct_cast converts)");
+  int64_t channels = 0;
   bool fits = x->ndim == 4 && w->ndim == 4 && w->dim[0] % a->groups == 0 &&
-              x->dim[1] == (transpose ? w->dim[0] : w->dim[1] * a->groups);
+              ct__mul_size(w->dim[1], a->groups, &channels) &&
+              x->dim[1] == (transpose ? w->dim[0] : channels);
   if (!fits)
     return ct_fail(c, CT_ESHAPE, "want (n,%s,h,w) and (%s,%s,k,l) for %lld groups",
                    transpose ? "o" : "c", "o", "c/groups", (long long)a->groups);
@@ -295,7 +351,7 @@ static ct_status conv_infer(const ct_call *c, ct_spec *out) {
 }
 
 static size_t conv_work(const ct_call *c) {
-  return bytes_of(ct__in(c, 1), NULL, ((const geometry *)c->attr)->extent);
+  return bytes_of(c, NULL, ((const geometry *)c->attr)->extent);
 }
 
 static ct_status conv_eval(const ct_eval *e) {
@@ -338,7 +394,7 @@ static ct_status transpose_infer(const ct_call *c, ct_spec *out) {
 }
 
 static size_t transpose_work(const ct_call *c) {
-  return bytes_of(ct__in(c, 1), ct__in(c, 0), ct__in(c, 0)->dim + 2);
+  return bytes_of(c, ct__in(c, 0), ct__in(c, 0)->dim + 2);
 }
 
 static ct_status transpose_eval(const ct_eval *e) {
@@ -374,7 +430,7 @@ static const ct_op conv2d_transpose_op = {CT_OP,
 /* The options with their defaults; fails where they are out of range. */
 static bool read_opts(const char *who, ct_conv2d_opts opts, geometry *a) {
   *a = (geometry){.groups = opts.groups ? opts.groups : 1};
-  bool good = a->groups >= 1;
+  bool good = a->groups >= 1 && a->groups <= INT32_MAX;
   for (int d = 0; d < 2; d++) {
     int64_t stride = a->stride[d] = opts.stride[d] ? opts.stride[d] : 1;
     int64_t dilation = a->dilation[d] = opts.dilation[d] ? opts.dilation[d] : 1;

@@ -1,4 +1,5 @@
 /* cross_entropy.c - softmax and cross entropy in one pass over the logits, and its derivative. */
+#include "../../tensor/pool.h"
 #include "batch.h"
 #include "lines.h"
 
@@ -17,7 +18,10 @@ typedef struct row_target {
   int64_t step;
 } row_target;
 
-/* The loss of a row, and its derivative (softmax sum t - t) gy; gx is contiguous. */
+enum { LANES = 8 };
+
+/* The loss of a row, and its derivative (softmax sum t - t) gy; gx is contiguous. Where softmax is
+ * near 1 it is found from the others: (softmax sum of other t - t sum of other softmax) gy. */
 typedef double loss_row(int64_t n, const char *logits, int64_t step, const row_target *t);
 typedef void grad_row(int64_t n, const char *logits, int64_t step, const row_target *t, double gy,
                       char *gx);
@@ -30,7 +34,7 @@ typedef void grad_row(int64_t n, const char *logits, int64_t step, const row_tar
   static double loss_##T(int64_t n, const char *logits, int64_t step, const row_target *t) {       \
     const T *x = (const T *)(const void *)logits;                                                  \
     T max = max_##T(n, x, step);                                                                   \
-    double loss = 0, log_sum = log(sum_exp_##T(n, x, step, max));                                  \
+    double loss = 0, log_sum = log_of_sum(sum_exp_##T(n, x, step, max));                           \
     if (t->label >= 0) loss = t->keep * (log_sum - ((double)x[t->label * step] - (double)max));    \
     if (t->label >= 0 && t->floor == 0) return loss;                                               \
     for (int64_t j = 0; j < n; j++) {                                                              \
@@ -39,41 +43,110 @@ typedef void grad_row(int64_t n, const char *logits, int64_t step, const row_tar
     }                                                                                              \
     return loss;                                                                                   \
   }                                                                                                \
+  /* The sum of all but one, which is lost. */                                                     \
+  static double others_##T(int64_t n, T *e, int64_t but) {                                         \
+    double lane[LANES] = {0}, sum = 0;                                                             \
+    int64_t at = 0;                                                                                \
+    e[but] = 0;                                                                                    \
+    for (; at + LANES <= n; at += LANES)                                                           \
+      for (int j = 0; j < LANES; j++) lane[j] += (double)e[at + j];                                \
+    for (; at < n; at++) sum += (double)e[at];                                                     \
+    for (int j = 0; j < LANES; j++) sum += lane[j];                                                \
+    return sum;                                                                                    \
+  }                                                                                                \
+  static void grad_label_##T(int64_t n, const row_target *t, double scale, double gy, T *gx) {     \
+    T own = gx[t->label];                                                                          \
+    double own_gx = (double)own * t->floor * (double)(n - 1) -                                     \
+                    (t->keep + t->floor) * others_##T(n, gx, t->label);                            \
+    for (int64_t j = 0; j < n; j++) gx[j] = (T)((double)gx[j] * scale - t->floor * gy);            \
+    gx[t->label] = (T)(own_gx * scale);                                                            \
+  }                                                                                                \
   static void grad_##T(int64_t n, const char *logits, int64_t step, const row_target *t,           \
                        double gy, char *to) {                                                      \
     const T *x = (const T *)(const void *)logits;                                                  \
     T *gx = (T *)(void *)to;                                                                       \
-    double scale = gy / store_exp_##T(n, x, step, max_##T(n, x, step), gx, 1);                     \
+    double scale = gy / store_exp_##T(n, x, step, max_##T(n, x, step), gx, 1), total = 0;          \
     if (t->label >= 0) {                                                                           \
-      for (int64_t j = 0; j < n; j++) gx[j] = (T)((double)gx[j] * scale - t->floor * gy);          \
-      gx[t->label] = (T)((double)gx[t->label] - t->keep * gy);                                     \
+      grad_label_##T(n, t, scale, gy, gx);                                                         \
       return;                                                                                      \
     }                                                                                              \
-    double total = 0;                                                                              \
-    for (int64_t j = 0; j < n; j++) total += weight_##T(t, j);                                     \
+    int64_t m = 0;                                                                                 \
+    for (int64_t j = 0; j < n; j++)                                                                \
+      if (gx[j] > gx[m]) m = j;                                                                    \
+    for (int64_t j = 0; j < n; j++) total += j == m ? 0 : weight_##T(t, j);                        \
+    double own = (double)gx[m], own_weight = weight_##T(t, m);                                     \
+    double own_gx = own * total - own_weight * others_##T(n, gx, m);                               \
+    total += own_weight;                                                                           \
     for (int64_t j = 0; j < n; j++)                                                                \
       gx[j] = (T)((double)gx[j] * scale * total - weight_##T(t, j) * gy);                          \
+    gx[m] = (T)(own_gx * scale);                                                                   \
   }
 ROWS(float)
 ROWS(double)
 
-/* The targets of row i; CT_EINDEX for a label out of range. */
-static ct_status find_target(const ct_eval *e, int64_t i, row_target *t) {
+/* The targets of row i; false for a label out of range. */
+static bool find_target(const ct_eval *e, int64_t i, row_target *t) {
   const ct_view *targets = e->in[1];
   int64_t classes = e->in[0]->dim[1];
   double smoothing = ((const loss_attr *)e->attr)->smoothing;
   const char *row = targets->data + i * targets->stride[0] * (int64_t)ct_dtype_size(targets->dtype);
   *t = (row_target){1 - smoothing, smoothing / (double)classes, -1, row, targets->stride[1]};
-  if (targets->dtype != CT_I32) return CT_OK;
+  if (targets->dtype != CT_I32) return true;
   t->label = *(const int32_t *)(const void *)row;
-  if (t->label >= 0 && t->label < classes) return CT_OK;
-  return ct_error_set(CT_EINDEX, "cross_entropy: label %d of row %lld is outside 0 <= label < %lld",
-                      (int)t->label, (long long)i, (long long)classes);
+  return t->label >= 0 && t->label < classes;
 }
 
 static const char *logits_row(const ct_eval *e, int64_t i) {
   const ct_view *x = e->in[0];
   return x->data + i * x->stride[0] * (int64_t)ct_dtype_size(x->dtype);
+}
+
+/* What is done with row i; the results are added up. */
+typedef double use_row(const ct_eval *e, int64_t i, const row_target *t);
+
+typedef struct row_job {
+  const ct_eval *e;
+  use_row *use;
+  int64_t pieces;
+  double sum[CT__MAX_PIECES];
+  int64_t bad[CT__MAX_PIECES]; /* a row whose label is out of range, or -1 */
+} row_job;
+
+static void use_rows(void *context, int64_t piece) {
+  row_job *job = context;
+  int64_t n = job->e->in[0]->dim[0], end = ct__piece_start(n, 1, job->pieces, piece + 1);
+  double sum = 0;
+  job->bad[piece] = -1;
+  for (int64_t i = ct__piece_start(n, 1, job->pieces, piece); i < end; i++) {
+    row_target t;
+    if (!find_target(job->e, i, &t)) {
+      job->bad[piece] = i;
+      return;
+    }
+    sum += job->use(job->e, i, &t);
+  }
+  job->sum[piece] = sum;
+}
+
+/* All rows; CT_EINDEX for a label out of range. */
+static ct_status each_row(const ct_eval *e, use_row *use, double *sum) {
+  const ct_view *x = e->in[0];
+  row_job job;
+  job.e = e;
+  job.use = use;
+  job.pieces = ct__pieces(x->dim[0], 8 * ct__line_weight(x, x->dim[1]));
+  ct__parallel(job.pieces, use_rows, &job);
+  *sum = 0;
+  for (int64_t piece = 0; piece < job.pieces; piece++) {
+    row_target t;
+    int64_t bad = job.bad[piece];
+    if (bad >= 0 && !find_target(e, bad, &t))
+      return ct_error_set(CT_EINDEX,
+                          "cross_entropy: label %d of row %lld is outside 0 <= label < %lld",
+                          (int)t.label, (long long)bad, (long long)x->dim[1]);
+    *sum += job.sum[piece];
+  }
+  return CT_OK;
 }
 
 /* ---- the parts of the rules ------------------------------------------------------------------ */
@@ -133,30 +206,29 @@ static ct_status grad_infer(const ct_call *c, ct_spec *out) {
   return ct__infer_like(c, out);
 }
 
-static ct_status grad_eval(const ct_eval *e) {
+static double grad_of_row(const ct_eval *e, int64_t i, const row_target *t) {
   const ct_view *x = e->in[0], *gy = e->in[2], *gx = e->out[0];
   bool mean = ((const loss_attr *)e->attr)->reduction == CT_MEAN;
-  int64_t n = x->dim[0], classes = x->dim[1];
+  int64_t classes = x->dim[1];
   size_t row_bytes = (size_t)classes * ct_dtype_size(x->dtype);
-  grad_row *row = x->dtype == CT_F32 ? grad_float : grad_double;
-  for (int64_t i = 0; i < n; i++) {
-    row_target t;
-    ct_status status = find_target(e, i, &t);
-    if (status != CT_OK) return status;
-    double g = ct__get(gy, gy->ndim ? i * gy->stride[0] : 0) / (mean ? (double)n : 1);
-    char *to = gx->data + (size_t)i * row_bytes;
-    if (g == 0)
-      memset(to, 0, row_bytes);
-    else
-      row(classes, logits_row(e, i), x->stride[1], &t, g, to);
-  }
-  return CT_OK;
+  double g = ct__get(gy, gy->ndim ? i * gy->stride[0] : 0) / (mean ? (double)x->dim[0] : 1);
+  char *to = gx->data + (size_t)i * row_bytes;
+  if (g == 0)
+    memset(to, 0, row_bytes);
+  else
+    (x->dtype == CT_F32 ? grad_float : grad_double)(classes, logits_row(e, i), x->stride[1], t, g,
+                                                    to);
+  return 0;
+}
+
+static ct_status grad_eval(const ct_eval *e) {
+  double unused;
+  return each_row(e, grad_of_row, &unused);
 }
 
 static void grad_fallback(const ct_call *c, ct_tensor **y) {
-  ct_tensor *t = smoothed(c), *p = ct_softmax(c->in[0], 1);
-  if (ct__in(c, 1)->dtype != CT_I32) p = ct_mul(p, ct_sum(t, CT_AXES(1), true));
-  y[0] = ct_mul0(row_cotangent(c, c->in[2]), ct_sub(p, t));
+  ct_tensor *p = ct_softmax(c->in[0], 1);
+  y[0] = ct_mul0(row_cotangent(c, c->in[2]), ct__balance(smoothed(c), p, 1));
 }
 
 static const ct_op cross_entropy_grad_op;
@@ -205,23 +277,21 @@ static void put(ct_view *v, int64_t i, double value) {
     ((double *)(void *)v->data)[i] = value;
 }
 
-static ct_status cross_entropy_eval(const ct_eval *e) {
+static double loss_of_row(const ct_eval *e, int64_t i, const row_target *t) {
   const ct_view *x = e->in[0];
-  int64_t n = x->dim[0], reduction = ((const loss_attr *)e->attr)->reduction;
   loss_row *row = x->dtype == CT_F32 ? loss_float : loss_double;
-  double sum = 0;
-  for (int64_t i = 0; i < n; i++) {
-    row_target t;
-    ct_status status = find_target(e, i, &t);
-    if (status != CT_OK) return status;
-    double loss = row(x->dim[1], logits_row(e, i), x->stride[1], &t);
-    if (reduction == CT_EACH)
-      put(e->out[0], i, loss);
-    else
-      sum += loss;
-  }
-  if (reduction != CT_EACH) put(e->out[0], 0, reduction == CT_MEAN ? sum / (double)n : sum);
-  return CT_OK;
+  double loss = row(x->dim[1], logits_row(e, i), x->stride[1], t);
+  if (((const loss_attr *)e->attr)->reduction == CT_EACH) put(e->out[0], i, loss);
+  return loss;
+}
+
+static ct_status cross_entropy_eval(const ct_eval *e) {
+  int64_t n = e->in[0]->dim[0], reduction = ((const loss_attr *)e->attr)->reduction;
+  double sum;
+  ct_status status = each_row(e, loss_of_row, &sum);
+  if (status == CT_OK && reduction != CT_EACH)
+    put(e->out[0], 0, reduction == CT_MEAN ? sum / (double)n : sum);
+  return status;
 }
 
 static void cross_entropy_vjp(const ct_call *c, ct_tensor *const *gy, ct_tensor **gx) {

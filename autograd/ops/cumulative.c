@@ -1,4 +1,5 @@
 /* cumulative.c - running sums along an axis. */
+#include "../../tensor/pool.h"
 #include "lines.h"
 
 #include <stdlib.h>
@@ -71,7 +72,8 @@ static ct_status cumsum_eval(const ct_eval *e) {
     l.y_step = -l.y_step;
   }
   ct_view x_starts = line_starts(&x, 1u << axis), y_starts = line_starts(&y, 1u << axis);
-  ct_map(1, (const ct_view *[]){&x_starts}, &y_starts, cumsum_loops[x.dtype], &l);
+  ct__map(1, (const ct_view *[]){&x_starts}, &y_starts, cumsum_loops[x.dtype], &l,
+          4 * ct__line_weight(&x, l.n));
   return CT_OK;
 }
 

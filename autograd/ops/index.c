@@ -1,4 +1,5 @@
 /* index.c - operations that read or write at positions given by an i32 tensor. */
+#include "../../tensor/pool.h"
 #include "batch.h"
 
 /* ---- rows: what gather and scatter_add share ------------------------------------------------- */
@@ -71,31 +72,54 @@ static ct_view row_view(const rows *r, int64_t j) {
   return row;
 }
 
-/* loop(from, to) for each row of the list and its partner in the table, the list in order. */
+/* Moves of rows between a list and a table, both as (outer, row, inner). */
+typedef struct moves {
+  const rows *side[2]; /* from, to */
+  int table;           /* which of them is the table */
+  const int32_t *index;
+  int64_t n, size[2][3], step[2][3];
+  ct_loop *loop;
+} moves;
+
+/* Move number m = o n + j is that of row j for outer o. */
+static void run_moves(void *context, int64_t from, int64_t to) {
+  const moves *a = context;
+  const int64_t item = (int64_t)ct__item_size(a->side[0]->v->dtype);
+  const int64_t inner[2] = {a->step[0][2], a->step[1][2]};
+  int64_t o = from / a->n, j = from % a->n;
+  for (int64_t m = from; m < to; m++) {
+    char *p[2];
+    for (int k = 0; k < 2; k++) {
+      int64_t row = k == a->table ? a->index[j] : j;
+      p[k] = a->side[k]->v->data + (o * a->step[k][0] + row * a->step[k][1]) * item;
+    }
+    a->loop(a->size[0][2], p, inner, NULL);
+    if (++j < a->n) continue;
+    j = 0;
+    o++;
+  }
+}
+
+/* loop(from, to) for each row of the list and its partner in the table, the list in order. Two rows
+ * of the list may have the same partner: so only what fills the list is cut. */
 static void each_row(const rows *from, const rows *to, bool gather, const int32_t *index, int64_t n,
                      ct_loop *loop) {
-  const rows *side[2] = {from, to};
-  const int table = gather ? 0 : 1;
-  int64_t size[2][3], step[2][3];
+  moves a = {.side = {from, to}, .table = gather ? 0 : 1, .index = index, .n = n, .loop = loop};
   if (from->v->size == 0 || to->v->size == 0) return;
-  if (ct__reference() || !join_rows(from, size[0], step[0]) || !join_rows(to, size[1], step[1])) {
+  if (ct__reference() || !join_rows(from, a.size[0], a.step[0]) ||
+      !join_rows(to, a.size[1], a.step[1])) {
     for (int64_t j = 0; j < n; j++) {
-      ct_view x = row_view(from, table == 0 ? index[j] : j);
-      ct_view y = row_view(to, table == 1 ? index[j] : j);
+      ct_view x = row_view(from, a.table == 0 ? index[j] : j);
+      ct_view y = row_view(to, a.table == 1 ? index[j] : j);
       ct_map(1, (const ct_view *const[]){&x}, &y, loop, NULL);
     }
     return;
   }
-  const int64_t item = (int64_t)ct_dtype_size(from->v->dtype);
-  const int64_t inner[2] = {step[0][2], step[1][2]};
-  for (int64_t o = 0; o < size[0][0]; o++)
-    for (int64_t j = 0; j < n; j++) {
-      char *p[2];
-      for (int k = 0; k < 2; k++)
-        p[k] =
-            side[k]->v->data + (o * step[k][0] + (k == table ? index[j] : j) * step[k][1]) * item;
-      loop(size[0][2], p, inner, NULL);
-    }
+  int64_t all = a.size[0][0] * n, weight = 2 * ct__line_weight(from->v, a.size[0][2]);
+  if (gather)
+    ct__parallel_range(all, weight, 1, run_moves, &a);
+  else
+    run_moves(&a, 0, all);
 }
 
 /* The shape of the list: x's with the indices' axes in place of `axis`. */
@@ -405,7 +429,7 @@ static const ct_op one_hot_op = {CT_OP,
                                  .name = "one_hot",
                                  .doc = "y = 1 at the index along a new last axis, 0 elsewhere",
                                  .n_in = 1,
-                                 .flags = CT_NONDIFF,
+                                 .flags = CT_NONDIFF | CT_CAN_FAIL,
                                  .attr_size = sizeof(one_hot),
                                  .infer = one_hot_infer,
                                  .work = one_hot_work,

@@ -21,10 +21,16 @@
 
 #define POLYGAMMA_MAX 100 /* the highest order */
 
+/* A sum of exponentials: how many are 1, and the sum of the others, which next to 1 would lose
+ * their digits. */
+typedef struct ct__exp_sum {
+  double ones, rest;
+} ct__exp_sum;
+
 /* Lines: n elements that lie `step` apart; see lines.h. */
 #define CT__LINE_KERNELS(T)                                                                        \
   T (*max_##T)(int64_t n, const T *x, int64_t step);                                               \
-  double (*sum_exp_##T)(int64_t n, const T *x, int64_t step, T shift);                             \
+  ct__exp_sum (*sum_exp_##T)(int64_t n, const T *x, int64_t step, T shift);                        \
   double (*store_exp_##T)(int64_t n, const T *x, int64_t step, T shift, T *y, int64_t y_step);
 
 typedef struct ct__kernels {

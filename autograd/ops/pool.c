@@ -1,4 +1,5 @@
 /* pool.c - windows that slide over the last two axes: the largest element, the mean. */
+#include "../../tensor/pool.h"
 #include "batch.h"
 
 /* Along axis d, window p covers p stride - padding + k for 0 <= k < kernel; in is the extent that
@@ -66,6 +67,16 @@ static int64_t planes(const ct_view *v) {
   return n;
 }
 
+/* Cuts the planes of an operation into ranges. */
+static void each_range_of_planes(const ct_eval *e, ct__range_task *task) {
+  const windows *w = e->attr;
+  int64_t n = planes(e->in[0]);
+  ct_eval copy = *e;
+  if (n == 0) return;
+  int64_t size = w->in[0] * w->in[1] + w->out[0] * w->out[1];
+  ct__parallel_range(n, 2 * ct__line_weight(e->in[0], size), 1, task, &copy);
+}
+
 /* The last two strides. */
 static const int64_t *steps(const ct_view *v) { return v->stride + v->ndim - 2; }
 
@@ -112,14 +123,19 @@ static ct_status maxpool_infer(const ct_call *c, ct_spec *out) {
 MAXPOOL_PLANE(maxpool_f32, float)
 MAXPOOL_PLANE(maxpool_f64, double)
 
-static ct_status maxpool_eval(const ct_eval *e) {
+static void maxpool_planes(void *context, int64_t from, int64_t to) {
+  const ct_eval *e = context;
   const windows *w = e->attr;
   const ct_view *x = e->in[0];
   int64_t size = w->out[0] * w->out[1];
-  for (int64_t n = 0; n < planes(x); n++)
+  for (int64_t n = from; n < to; n++)
     (x->dtype == CT_F32 ? maxpool_f32 : maxpool_f64)(
         w, plane(x, n), steps(x), e->out[0]->data + n * size * (int64_t)ct_dtype_size(x->dtype),
         (int32_t *)(void *)e->out[1]->data + n * size);
+}
+
+static ct_status maxpool_eval(const ct_eval *e) {
+  each_range_of_planes(e, maxpool_planes);
   return CT_OK;
 }
 
@@ -211,20 +227,31 @@ AVGPOOL_PLANES(double)
 
 typedef void plane_kernel(const windows *w, const char *from, const int64_t *s, char *to);
 
-static ct_status each_plane(const ct_eval *e, plane_kernel *kernel) {
+static void each_plane(const ct_eval *e, plane_kernel *kernel, int64_t from, int64_t to) {
   const ct_view *x = e->in[0], *y = e->out[0];
   int64_t size = y->dim[y->ndim - 2] * y->dim[y->ndim - 1];
-  for (int64_t n = 0; n < planes(x) && y->size > 0; n++)
+  for (int64_t n = from; n < to; n++)
     kernel(e->attr, plane(x, n), steps(x), y->data + n * size * (int64_t)ct_dtype_size(y->dtype));
-  return CT_OK;
+}
+
+static void avgpool_planes(void *context, int64_t from, int64_t to) {
+  const ct_eval *e = context;
+  each_plane(e, e->in[0]->dtype == CT_F32 ? avgpool_float : avgpool_double, from, to);
+}
+
+static void transpose_planes(void *context, int64_t from, int64_t to) {
+  const ct_eval *e = context;
+  each_plane(e, e->in[0]->dtype == CT_F32 ? spread_float : spread_double, from, to);
 }
 
 static ct_status avgpool_eval(const ct_eval *e) {
-  return each_plane(e, e->in[0]->dtype == CT_F32 ? avgpool_float : avgpool_double);
+  each_range_of_planes(e, avgpool_planes);
+  return CT_OK;
 }
 
 static ct_status transpose_eval(const ct_eval *e) {
-  return each_plane(e, e->in[0]->dtype == CT_F32 ? spread_float : spread_double);
+  each_range_of_planes(e, transpose_planes);
+  return CT_OK;
 }
 
 static const ct_op avgpool_op;

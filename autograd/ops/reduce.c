@@ -1,4 +1,5 @@
 /* reduce.c - sums, products and extrema over any axes, and positions of extrema. */
+#include "../../tensor/pool.h"
 #include "lines.h"
 
 /* ---- folds ----------------------------------------------------------------------------------- */
@@ -55,12 +56,13 @@ FOLD_END(mean_to_f64, double, double, acc[i] / (double)n_reduced)
   FOLD(name##_f64, double, double, FLOAT)                                                          \
   FOLD(name##_i32, int32_t, Int, INTEGER)                                                          \
   FOLD(name##_u8, uint8_t, Int, INTEGER)                                                           \
+  FOLD(name##_i64, int64_t, Int, INTEGER)                                                          \
   static const ct__reducer name##_reducers[CT_DTYPES] = {                                          \
-      [CT_F32] = {name##_f32, to_f32, identity, 0, false},                                         \
-      [CT_F64] = {name##_f64, to_f64, identity, 0, false},                                         \
-      [CT_I32] = {name##_i32, to_i32, 0, i_identity, true},                                        \
-      [CT_U8] = {name##_u8, small, 0, i_identity, true},                                           \
-      [CT_BOOL] = {name##_u8, small, 0, i_identity, true},                                         \
+      [CT_F32] = {name##_f32, to_f32, identity, 0, false, name##_f64},                             \
+      [CT_F64] = {name##_f64, to_f64, identity, 0, false, name##_f64},                             \
+      [CT_I32] = {name##_i32, to_i32, 0, i_identity, true, name##_i64},                            \
+      [CT_U8] = {name##_u8, small, 0, i_identity, true, name##_i64},                               \
+      [CT_BOOL] = {name##_u8, small, 0, i_identity, true, name##_i64},                             \
   };
 
 #define ADD(a, x)     ((a) + (x))
@@ -74,12 +76,12 @@ REDUCERS(prod, MUL, MUL, uint64_t, 1, 1, to_i32)
 REDUCERS(max, NAN_MAX, MAX, int64_t, -INFINITY, INT64_MIN, to_u8)
 REDUCERS(min, NAN_MIN, MIN, int64_t, INFINITY, INT64_MAX, to_u8)
 
-static const ct__reducer any_reducer = {max_u8, to_u8, 0, 0, true};
-static const ct__reducer all_reducer = {min_u8, to_u8, 0, 1, true};
+static const ct__reducer any_reducer = {max_u8, to_u8, 0, 0, true, max_i64};
+static const ct__reducer all_reducer = {min_u8, to_u8, 0, 1, true, min_i64};
 
 static const ct__reducer mean_reducers[CT_DTYPES] = {
-    [CT_F32] = {sum_f32, mean_to_f32, 0, 0, false},
-    [CT_F64] = {sum_f64, mean_to_f64, 0, 0, false},
+    [CT_F32] = {sum_f32, mean_to_f32, 0, 0, false, sum_f64},
+    [CT_F64] = {sum_f64, mean_to_f64, 0, 0, false, sum_f64},
 };
 
 /* ---- what reductions share ------------------------------------------------------------------- */
@@ -368,16 +370,19 @@ ct_tensor *ct_all(ct_tensor *x, ct_axes axes, bool keepdims) {
 
 /* ---- logsumexp ------------------------------------------------------------------------------- */
 
-/* y = ln sum e^x, -inf for no elements.   gx = gy e^(x - y). The largest element is taken out
+/* y = ln sum e^x, -inf for no elements.   gx = gy softmax(x). The largest element is taken out
  * first, so that nothing overflows; an infinite one stays in, as inf - inf is NaN. */
-typedef struct exp_sum {
-  double shift, *sum;
-} exp_sum;
+typedef struct exp_part {
+  double shift;
+  ct__exp_sum *sum;
+} exp_part;
 
 #define LOGSUMEXP(T)                                                                               \
   static void add_exp_##T(int64_t n, char *const *p, const int64_t *s, const void *attr) {         \
-    const exp_sum *to = attr;                                                                      \
-    *to->sum += sum_exp_##T(n, (const T *)(const void *)p[0], s[0], (T)to->shift);                 \
+    const exp_part *to = attr;                                                                     \
+    ct__exp_sum part = sum_exp_##T(n, (const T *)(const void *)p[0], s[0], (T)to->shift);          \
+    to->sum->ones += part.ones;                                                                    \
+    to->sum->rest += part.rest;                                                                    \
   }                                                                                                \
   /* n results: y holds the largest element, attr is the reduced part of x as a view. */           \
   static void logsumexp_##T(int64_t n, char *const *p, const int64_t *s, const void *attr) {       \
@@ -385,10 +390,11 @@ typedef struct exp_sum {
     T *y = (T *)(void *)p[1];                                                                      \
     ct_view part = *(const ct_view *)attr;                                                         \
     for (int64_t i = 0; i < n; i++, x += s[0], y += s[1]) {                                        \
-      double sum = 0, shift = isfinite(*y) ? (double)*y : 0;                                       \
+      double shift = isfinite(*y) ? (double)*y : 0;                                                \
+      ct__exp_sum sum = {0};                                                                       \
       part.data = (char *)(uintptr_t)x;                                                            \
-      ct_map(0, NULL, &part, add_exp_##T, &(exp_sum){shift, &sum});                                \
-      *y = (T)(shift + log(sum));                                                                  \
+      ct__map(0, NULL, &part, add_exp_##T, &(exp_part){shift, &sum}, 0);                           \
+      *y = (T)(shift + log_of_sum(sum));                                                           \
     }                                                                                              \
   }
 LOGSUMEXP(float)
@@ -401,15 +407,22 @@ static ct_status logsumexp_eval(const ct_eval *e) {
   ct_view starts = line_starts(x, attr->axes), part = line_starts(x, ~attr->axes), y = {0};
   ct__view_set(&y, x->dtype, x->ndim, starts.dim);
   y.data = e->out[0]->data;
-  ct_map(1, (const ct_view *[]){&starts}, &y,
-         x->dtype == CT_F32 ? logsumexp_float : logsumexp_double, &part);
+  ct__map(1, (const ct_view *[]){&starts}, &y,
+          x->dtype == CT_F32 ? logsumexp_float : logsumexp_double, &part,
+          4 * ct__line_weight(x, part.size));
   return CT_OK;
 }
 
-/* e^(x - y). Where y is -inf so is all of x: the weights are 0, not NaN. */
+/* e^(x - top) over their sum: e^(x - y) would add the error of y. Where all of x is -inf the
+ * weights are 0, not NaN. */
 static ct_tensor *weights(const ct_call *c) {
-  ct_tensor *y = kept(c, ct_out(c, 0)), *none = ct__constant_like(y, -INFINITY);
-  return ct_exp(ct_sub(c->in[0], ct_where(ct_eq(y, none), ct__constant_like(y, 0), y)));
+  ct_tensor *x = c->in[0];
+  if (x->v.size == 0) return ct_exp(x);
+  ct_tensor *top = ct_stop_gradient(ct_max(x, axes_of(c), true));
+  ct_tensor *none = ct_eq(top, ct__constant_like(x, -INFINITY));
+  ct_tensor *e = ct_exp(ct_sub(x, ct_where(none, ct__constant_like(x, 0), top)));
+  ct_tensor *sum = ct_sum(e, axes_of(c), true);
+  return ct_mul0(e, ct_reciprocal(ct_where(none, ct__constant_like(x, 1), sum)));
 }
 
 static void logsumexp_vjp(const ct_call *c, ct_tensor *const *gy, ct_tensor **gx) {
@@ -489,8 +502,8 @@ static ct_status position_eval(const ct_eval *e, ct_loop *const *loops) {
   ct_view starts = line_starts(x, attr->axes), y = {0};
   ct__view_set(&y, CT_I32, x->ndim, starts.dim);
   y.data = e->out[0]->data;
-  ct_map(1, (const ct_view *[]){&starts}, &y, loops[x->dtype],
-         &(line_shape){x->dim[axis], x->stride[axis]});
+  ct__map(1, (const ct_view *[]){&starts}, &y, loops[x->dtype],
+          &(line_shape){x->dim[axis], x->stride[axis]}, 4 * ct__line_weight(x, x->dim[axis]));
   return CT_OK;
 }
 

@@ -1,14 +1,31 @@
-/* softmax.c - softmax and its logarithm along an axis, each one pass over the lines. */
+/* softmax.c - softmax and its logarithm along an axis, each one pass over the lines, and the two
+ * bilinear forms that their derivatives are made of.
+ *
+ * Where an element p of softmax is near 1 no digits may be taken from 1 - p: the sum of the others
+ * has them. So the derivatives are sums over pairs of elements,
+ *
+ *   deviation(p, t)[i] = sum_j p[j] (t[i] - t[j])
+ *   balance(a, b)[i]   = sum_j (a[j] b[i] - a[i] b[j])
+ *
+ * found in one pass each: only for the largest p or a must the sum of the others be kept apart.
+ * Each is the other's derivative.
+ */
+#include "../../tensor/pool.h"
+#include "batch.h"
 #include "lines.h"
 
 typedef struct softmax_attr {
   int axis;
 } softmax_attr;
 
-/* How a line lies in x and y. */
+/* How a line lies in the operands, the last one for y. */
 typedef struct line_pair {
   int64_t n, x_step, y_step;
 } line_pair;
+
+typedef struct line_triple {
+  int64_t n, step[3];
+} line_triple;
 
 #define LINES(name, T, WRITE)                                                                      \
   static inline void name##_line_##T(int64_t n, const T *x, int64_t x_step, T *y,                  \
@@ -31,7 +48,7 @@ typedef struct line_pair {
   T scale = (T)(1 / store_exp_##T(n, x, x_step, max, y, y_step));                                  \
   for (int64_t j = 0; j < n; j++) y[j * y_step] *= scale;
 #define WRITE_LOG_SOFTMAX(T)                                                                       \
-  double log_sum = log(sum_exp_##T(n, x, x_step, max));                                            \
+  double log_sum = log_of_sum(sum_exp_##T(n, x, x_step, max));                                     \
   for (int64_t j = 0; j < n; j++)                                                                  \
     y[j * y_step] = (T)((double)x[j * x_step] - (double)max - log_sum);
 LINES(softmax, float, WRITE_SOFTMAX)
@@ -50,13 +67,10 @@ static ct_status eval(const ct_eval *e, ct_loop *loop_f32, ct_loop *loop_f64) {
   const ct_view *x = e->in[0], *y = e->out[0];
   if (y->size == 0) return CT_OK;
   ct_view x_starts = line_starts(x, 1u << axis), y_starts = line_starts(y, 1u << axis);
-  ct_map(1, (const ct_view *[]){&x_starts}, &y_starts, x->dtype == CT_F32 ? loop_f32 : loop_f64,
-         &(line_pair){x->dim[axis], x->stride[axis], y->stride[axis]});
+  ct__map(1, (const ct_view *[]){&x_starts}, &y_starts, x->dtype == CT_F32 ? loop_f32 : loop_f64,
+          &(line_pair){x->dim[axis], x->stride[axis], y->stride[axis]},
+          8 * ct__line_weight(x, x->dim[axis]));
   return CT_OK;
-}
-
-static ct_tensor *sum_lines(const ct_call *c, ct_tensor *t) {
-  return ct_sum(t, CT_AXES(((const softmax_attr *)c->attr)->axis), true);
 }
 
 static ct_tensor *apply(const ct_op *op, ct_tensor *x, int axis) {
@@ -75,15 +89,132 @@ static void batch(const ct_call *c, ct_tensor *const *in, const bool *batched, c
   out[0] = apply(c->op, in[0], ((const softmax_attr *)c->attr)->axis + 1);
 }
 
+/* ---- deviation and balance ------------------------------------------------------------------- */
+
+/* Zero times anything is zero: these are parts of derivatives. */
+static inline double times(double a, double b) { return a == 0 || b == 0 ? 0 : a * b; }
+
+#define FORMS(T)                                                                                   \
+  static int64_t largest_##T(int64_t n, const T *x, int64_t step) {                                \
+    int64_t at = 0;                                                                                \
+    for (int64_t j = 1; j < n; j++)                                                                \
+      if ((x[j * step] < 0 ? -x[j * step] : x[j * step]) >                                         \
+          (x[at * step] < 0 ? -x[at * step] : x[at * step]))                                       \
+        at = j;                                                                                    \
+    return at;                                                                                     \
+  }                                                                                                \
+  static void deviation_line_##T(const line_triple *l, const T *p, const T *t, T *y) {             \
+    double sum = 0, middle = (double)t[largest_##T(l->n, p, l->step[0]) * l->step[1]], own = 0;    \
+    for (int64_t j = 0; j < l->n; j++) {                                                           \
+      double weight = (double)p[j * l->step[0]];                                                   \
+      sum += weight;                                                                               \
+      own += times(weight, middle - (double)t[j * l->step[1]]);                                    \
+    }                                                                                              \
+    for (int64_t j = 0; j < l->n; j++)                                                             \
+      y[j * l->step[2]] = (T)(times(sum, (double)t[j * l->step[1]] - middle) + own);               \
+  }                                                                                                \
+  static void balance_line_##T(const line_triple *l, const T *a, const T *b, T *y) {               \
+    int64_t m = largest_##T(l->n, a, l->step[0]);                                                  \
+    double am = (double)a[m * l->step[0]], bm = (double)b[m * l->step[1]], as = 0, bs = 0;         \
+    for (int64_t j = 0; j < l->n; j++) {                                                           \
+      as += j == m ? 0 : (double)a[j * l->step[0]];                                                \
+      bs += j == m ? 0 : (double)b[j * l->step[1]];                                                \
+    }                                                                                              \
+    for (int64_t j = 0; j < l->n; j++)                                                             \
+      y[j * l->step[2]] = (T)(times((double)b[j * l->step[1]], as + am) -                          \
+                              times((double)a[j * l->step[0]], bs + bm));                          \
+    y[m * l->step[2]] = (T)(times(bm, as) - times(am, bs));                                        \
+  }
+#define FORM_LINES(name, T)                                                                        \
+  static void name##_##T(int64_t lines, char *const *p, const int64_t *s, const void *attr) {      \
+    const T *a = (const T *)(const void *)p[0], *b = (const T *)(const void *)p[1];                \
+    T *y = (T *)(void *)p[2];                                                                      \
+    for (int64_t i = 0; i < lines; i++, a += s[0], b += s[1], y += s[2])                           \
+      name##_line_##T(attr, a, b, y);                                                              \
+  }
+FORMS(float)
+FORMS(double)
+FORM_LINES(deviation, float)
+FORM_LINES(deviation, double)
+FORM_LINES(balance, float)
+FORM_LINES(balance, double)
+
+static ct_status form_infer(const ct_call *c, ct_spec *out) {
+  if (!ct__same_shape(ct__in(c, 0), ct__in(c, 1)))
+    return ct_fail(c, CT_ESHAPE, "want equal shapes");
+  return infer(c, out);
+}
+
+static ct_status form_eval(const ct_eval *e, ct_loop *loop_f32, ct_loop *loop_f64) {
+  int axis = ((const softmax_attr *)e->attr)->axis;
+  const ct_view *a = e->in[0], *b = e->in[1], *y = e->out[0];
+  if (y->size == 0) return CT_OK;
+  ct_view starts[] = {line_starts(a, 1u << axis), line_starts(b, 1u << axis)};
+  ct_view y_starts = line_starts(y, 1u << axis);
+  ct__map(2, (const ct_view *[]){&starts[0], &starts[1]}, &y_starts,
+          y->dtype == CT_F32 ? loop_f32 : loop_f64,
+          &(line_triple){y->dim[axis], {a->stride[axis], b->stride[axis], y->stride[axis]}},
+          3 * ct__line_weight(y, y->dim[axis]));
+  return CT_OK;
+}
+
+static ct_status deviation_eval(const ct_eval *e) {
+  return form_eval(e, deviation_float, deviation_double);
+}
+static ct_status balance_eval(const ct_eval *e) {
+  return form_eval(e, balance_float, balance_double);
+}
+
+static void form_batch(const ct_call *c, ct_tensor *const *in, const bool *batched,
+                       ct_tensor **out) {
+  int64_t n = batch_size(c, in, batched);
+  softmax_attr attr = {((const softmax_attr *)c->attr)->axis + 1};
+  out[0] = CT__APPLY(c->op, &attr, batch_whole(in, batched, 0, n), batch_whole(in, batched, 1, n));
+}
+
+static const ct_op deviation_op, balance_op;
+
+/* gp = -deviation(gy, t), gt = balance(p, gy). */
+static void deviation_vjp(const ct_call *c, ct_tensor *const *gy, ct_tensor **gx) {
+  if (ct_wants(c, 0)) gx[0] = ct_neg(CT__APPLY(&deviation_op, c->attr, gy[0], c->in[1]));
+  if (ct_wants(c, 1)) gx[1] = CT__APPLY(&balance_op, c->attr, c->in[0], gy[0]);
+}
+
+/* ga = -deviation(b, gy), gb = deviation(a, gy). */
+static void balance_vjp(const ct_call *c, ct_tensor *const *gy, ct_tensor **gx) {
+  if (ct_wants(c, 0)) gx[0] = ct_neg(CT__APPLY(&deviation_op, c->attr, c->in[1], gy[0]));
+  if (ct_wants(c, 1)) gx[1] = CT__APPLY(&deviation_op, c->attr, c->in[0], gy[0]);
+}
+
+#define FORM_OP(NAME, DOC)                                                                         \
+  static const ct_op NAME##_op = {CT_OP,                                                           \
+                                  .name = #NAME,                                                   \
+                                  .doc = DOC,                                                      \
+                                  .n_in = 2,                                                       \
+                                  .linear = 3,                                                     \
+                                  .attr_size = sizeof(softmax_attr),                               \
+                                  .infer = form_infer,                                             \
+                                  .eval = NAME##_eval,                                             \
+                                  .vjp = NAME##_vjp,                                               \
+                                  .batch = form_batch,                                             \
+                                  .lo = -2,                                                        \
+                                  .hi = 2};
+FORM_OP(deviation, "y[i] = sum of p[j] (t[i] - t[j]) along an axis")
+FORM_OP(balance, "y[i] = sum of a[j] b[i] - a[i] b[j] along an axis")
+
+ct_tensor *ct__balance(ct_tensor *a, ct_tensor *b, int axis) {
+  return CT__APPLY(&balance_op, &(softmax_attr){axis}, a, b);
+}
+
 /* ---- softmax --------------------------------------------------------------------------------- */
 
 /* y = e^x / sum e^x; NaN for lines of -inf only, or with inf.
- * The Jacobian diag(y) - y y^T is symmetric: gx = y (gy - sum y gy), and dy the same of dx. */
+ * The Jacobian diag(y) - y y^T is symmetric: gx = y deviation(y, gy), and dy the same of dx. */
 static ct_status softmax_eval(const ct_eval *e) { return eval(e, softmax_float, softmax_double); }
 
 static ct_tensor *softmax_product(const ct_call *c, ct_tensor *t) {
   ct_tensor *y = ct_out(c, 0);
-  return ct_mul0(ct_sub(t, sum_lines(c, ct_mul0(t, y))), y);
+  return ct_mul0(CT__APPLY(&deviation_op, c->attr, y, t), y);
 }
 
 static void softmax_vjp(const ct_call *c, ct_tensor *const *gy, ct_tensor **gx) {
@@ -113,17 +244,22 @@ ct_tensor *ct_softmax(ct_tensor *x, int axis) { return apply(&softmax_op, x, axi
 
 /* ---- log_softmax ----------------------------------------------------------------------------- */
 
-/* y = x - ln sum e^x.   gx = gy - e^y sum gy,  dy = dx - sum e^y dx. */
+/* y = x - ln sum e^x.   gx = balance(e^y, gy),  dy = deviation(e^y, dx). */
 static ct_status log_softmax_eval(const ct_eval *e) {
   return eval(e, log_softmax_float, log_softmax_double);
 }
 
+/* e^y with the digits that y has lost where it is large. */
+static ct_tensor *probabilities(const ct_call *c) {
+  return ct_softmax(c->in[0], ((const softmax_attr *)c->attr)->axis);
+}
+
 static void log_softmax_vjp(const ct_call *c, ct_tensor *const *gy, ct_tensor **gx) {
-  gx[0] = ct_sub(gy[0], ct_mul0(sum_lines(c, gy[0]), ct_exp(ct_out(c, 0))));
+  gx[0] = CT__APPLY(&balance_op, c->attr, probabilities(c), gy[0]);
 }
 
 static void log_softmax_jvp(const ct_call *c, ct_tensor *const *dx, ct_tensor **dy) {
-  dy[0] = ct_sub(dx[0], sum_lines(c, ct_mul0(dx[0], ct_exp(ct_out(c, 0)))));
+  dy[0] = CT__APPLY(&deviation_op, c->attr, probabilities(c), dx[0]);
 }
 
 static const ct_op log_softmax_op = {
@@ -143,4 +279,5 @@ static const ct_op log_softmax_op = {
 
 ct_tensor *ct_log_softmax(ct_tensor *x, int axis) { return apply(&log_softmax_op, x, axis); }
 
-const ct_op *const ct__softmax_ops[] = {&softmax_op, &log_softmax_op, NULL};
+const ct_op *const ct__softmax_ops[] = {&softmax_op, &log_softmax_op, &deviation_op, &balance_op,
+                                        NULL};

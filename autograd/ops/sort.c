@@ -1,4 +1,5 @@
 /* sort.c - ordering along an axis: two outputs, the values and where they came from. */
+#include "../../tensor/pool.h"
 #include "../autograd_internal.h"
 
 /* ---- keys ------------------------------------------------------------------------------------ */
@@ -75,9 +76,21 @@ static ct_status sort_infer(const ct_call *c, ct_spec *out) {
   return CT_OK;
 }
 
+static int line_axis(const order *o, const ct_view *x) { return ct__axis(o->axis, x->ndim); }
+
+/* Lines are cut into pieces, each with two rows of entries to work in. */
+static int64_t pieces_of(const ct_view *x, int axis) {
+  enum { MOST = 16, MEMORY = 1 << 25, WEIGHT = 256 /* of an element, which takes some 50 ns */ };
+  int64_t n = x->dim[axis], pieces = n > 0 ? ct__pieces(x->size / n, WEIGHT * n) : 1;
+  if (pieces > MOST) pieces = MOST;
+  int64_t fit = n > 0 ? MEMORY / (2 * (int64_t)sizeof(entry) * n) : MOST;
+  return pieces < fit ? pieces : fit > 1 ? fit : 1;
+}
+
 static size_t sort_work(const ct_call *c) {
   const ct_view *x = ct__in(c, 0);
-  return 2 * sizeof(entry) * (size_t)x->dim[ct__axis(((const order *)c->attr)->axis, x->ndim)];
+  int axis = line_axis(c->attr, x);
+  return 2 * sizeof(entry) * (size_t)(x->dim[axis] * pieces_of(x, axis));
 }
 
 /* Offsets of line l, row-major over all axes but one. */
@@ -93,41 +106,60 @@ static void find_line(const ct_view *x, const ct_view *y, int axis, int64_t l, i
   }
 }
 
-static ct_status sort_eval(const ct_eval *e) {
-  const order *o = e->attr;
+/* A line of x, sorted to y and its positions; work is two rows of entries. */
+static void sort_line(const ct_eval *e, int axis, int64_t l, entry *work) {
   const ct_view *x = e->in[0], *y = e->out[0];
-  if (x->size == 0) return CT_OK;
-  const int axis = ct__axis(o->axis, x->ndim);
-  const int64_t n = x->dim[axis], step = y->stride[axis];
-  const size_t item = ct_dtype_size(x->dtype);
-  ct_view line = {.dtype = x->dtype, .size = n, .ndim = 1, .dim = {n}, .stride = {x->stride[axis]}};
-  ct_view as_double = {
-      .dtype = CT_F64, .size = n, .ndim = 1, .contiguous = true, .dim = {n}, .stride = {1}};
+  const int64_t n = x->dim[axis], step = y->stride[axis], item = (int64_t)ct__item_size(x->dtype);
+  const bool descending = ((const order *)e->attr)->descending;
+  int64_t x_at, y_at;
+  find_line(x, y, axis, l, &x_at, &y_at);
+  ct_view line = {.data = x->data + x_at * item,
+                  .dtype = x->dtype,
+                  .size = n,
+                  .ndim = 1,
+                  .dim = {n},
+                  .stride = {x->stride[axis]}};
   ct__view_refresh(&line);
-  entry *a = e->work, *b = a + n;
+  entry *a = work, *b = a + n;
+  ct_view as_double = {.data = (char *)b,
+                       .dtype = CT_F64,
+                       .size = n,
+                       .ndim = 1,
+                       .contiguous = true,
+                       .dim = {n},
+                       .stride = {1}};
+  ct__cast(&line, &as_double);
   const double *value = (const double *)(const void *)b; /* read before b is written */
-  as_double.data = (char *)b;
-  for (int64_t l = 0; l < x->size / n; l++) {
-    int64_t x_at, y_at;
-    find_line(x, y, axis, l, &x_at, &y_at);
-    line.data = x->data + x_at * (int64_t)item;
-    ct__cast(&line, &as_double);
-    for (int64_t k = 0; k < n; k++) a[k] = (entry){key_of(value[k], o->descending), (int32_t)k};
-    const entry *sorted = sort_entries(a, b, n);
-    char *to = y->data + y_at * (int64_t)item;
-    int32_t *index = (int32_t *)(void *)e->out[1]->data + y_at;
-    for (int64_t k = 0; k < n; k++) {
-      index[k * step] = sorted[k].index;
-      memcpy(to + k * step * (int64_t)item,
-             line.data + sorted[k].index * line.stride[0] * (int64_t)item, item);
-    }
+  for (int64_t k = 0; k < n; k++) a[k] = (entry){key_of(value[k], descending), (int32_t)k};
+  const entry *sorted = sort_entries(a, b, n);
+  char *to = y->data + y_at * item;
+  int32_t *index = (int32_t *)(void *)e->out[1]->data + y_at;
+  for (int64_t k = 0; k < n; k++) {
+    index[k * step] = sorted[k].index;
+    memcpy(to + k * step * item, line.data + sorted[k].index * line.stride[0] * item, (size_t)item);
   }
+}
+
+static void sort_lines(void *context, int64_t piece) {
+  const ct_eval *e = context;
+  const ct_view *x = e->in[0];
+  int axis = line_axis(e->attr, x);
+  int64_t n = x->dim[axis], lines = x->size / n, pieces = pieces_of(x, axis);
+  entry *work = (entry *)e->work + piece * 2 * n;
+  int64_t end = ct__piece_start(lines, 1, pieces, piece + 1);
+  for (int64_t l = ct__piece_start(lines, 1, pieces, piece); l < end; l++)
+    sort_line(e, axis, l, work);
+}
+
+static ct_status sort_eval(const ct_eval *e) {
+  ct_eval copy = *e;
+  if (e->in[0]->size == 0) return CT_OK;
+  int axis = line_axis(e->attr, e->in[0]);
+  ct__parallel(pieces_of(e->in[0], axis), sort_lines, &copy);
   return CT_OK;
 }
 
-static int axis_of(const ct_call *c) {
-  return ct__axis(((const order *)c->attr)->axis, ct__in(c, 0)->ndim);
-}
+static int axis_of(const ct_call *c) { return line_axis(c->attr, ct__in(c, 0)); }
 
 static void sort_vjp(const ct_call *c, ct_tensor *const *gy, ct_tensor **gx) {
   if (gy[0]) gx[0] = ct__put_along(ct__in(c, 0), ct_out(c, 1), gy[0], axis_of(c));

@@ -137,7 +137,7 @@ static const struct way *fastest(product p) {
 
 typedef struct layer {
   int in, out;
-  float *weight, *bias;
+  float *weight, *bias, *gbias;
   float *y, *gy; /* (batch, out): the result, and its cotangent */
   product forward, backward, update;
   const struct way *forward_way, *backward_way, *update_way;
@@ -159,6 +159,7 @@ static void layer_init(layer *l, int in, int out, int batch, float lr) {
                .out = out,
                .weight = bench_alloc((size_t)in * (size_t)out, sizeof(float)),
                .bias = bench_alloc((size_t)out, sizeof(float)),
+               .gbias = bench_alloc((size_t)out, sizeof(float)),
                .y = bench_alloc(results, sizeof(float)),
                .gy = bench_alloc(results, sizeof(float)),
                .forward = {batch, out, in, false, false, 1, 0},
@@ -202,6 +203,7 @@ void floor_free(floor_net *net) {
   for (int i = 0; i < net->layers; i++) {
     free(net->at[i].weight);
     free(net->at[i].bias);
+    free(net->at[i].gbias);
     free(net->at[i].y);
     free(net->at[i].gy);
   }
@@ -241,10 +243,13 @@ BEST_ISA static void times_relu_slope(size_t n, const float *restrict y, float *
   for (size_t i = 0; i < n; i++) gy[i] = y[i] > 0 ? gy[i] : 0;
 }
 
+/* The sum first: the parts of a large batch would be lost beside a bias. */
 BEST_ISA static void update_bias(int rows, int n, float lr, const float *restrict gy,
-                                 float *restrict bias) {
+                                 float *restrict sum, float *restrict bias) {
+  memset(sum, 0, (size_t)n * sizeof *sum);
   for (int i = 0; i < rows; i++, gy += n)
-    for (int j = 0; j < n; j++) bias[j] -= lr * gy[j];
+    for (int j = 0; j < n; j++) sum[j] += gy[j];
+  for (int j = 0; j < n; j++) bias[j] -= lr * sum[j];
 }
 
 /* Logits without bias become their cotangents of the mean loss, which is returned. */
@@ -286,7 +291,7 @@ float floor_step(floor_net *net) {
           (size_t)net->batch * (size_t)l->in, below->y, below->gy);
     }
     l->update_way->run(&l->update, below ? below->y : net->x, l->gy, l->weight);
-    update_bias(net->batch, l->out, net->lr, l->gy, l->bias);
+    update_bias(net->batch, l->out, net->lr, l->gy, l->gbias, l->bias);
   }
   return loss;
 }

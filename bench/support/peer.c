@@ -85,7 +85,8 @@ static double seconds(void *state, int runs) {
 }
 
 bool bench_peer_way(bench_peer *p, const char *name, bench_way *way) {
-  if (bench_peer_ask(p, name, 1) < 0) return false; /* what is compiled at the first run is compiled now */
+  if (bench_peer_ask(p, name, 1) < 0)
+    return false; /* what is compiled at the first run is compiled now */
   if (p->tasks == TASKS) bench_fail("too many tasks");
   task *t = &p->task[p->tasks++];
   t->peer = p;

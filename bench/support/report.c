@@ -55,8 +55,11 @@ static const char *quantity(char text[32], double value, bool bytes) {
   if (!bytes) value *= 1e9;
   for (; i < 2 && value >= 1000; i++) value /= 1000;
   if (value > 0)
-    snprintf(text, 32, "%.*f %s", value < 10 ? 2 : value < 100 ? 1 : 0, value,
-             (bytes ? memory : time)[i]);
+    snprintf(text, 32, "%.*f %s",
+             value < 10    ? 2
+             : value < 100 ? 1
+                           : 0,
+             value, (bytes ? memory : time)[i]);
   else
     snprintf(text, 32, "-");
   return text;

@@ -194,37 +194,42 @@ enum { BLOCK = 64, LANES = 16 };
     for (int j = 0; j < LANES; j++) max = lane[j] > max ? lane[j] : max;                           \
     return max;                                                                                    \
   }                                                                                                \
-  /* e[j] = e^(x - shift), and their sum. */                                                       \
-  static inline double exp_block_##T(int m, const T *x, int64_t step, T shift, T *e) {             \
+  /* e[j] = e^(x - shift), and what they add to the sum. */                                        \
+  static inline void exp_block_##T(int m, const T *x, int64_t step, T shift, T *e,                 \
+                                   ct__exp_sum *sum) {                                             \
     int whole = (m + LANES - 1) / LANES * LANES;                                                   \
-    double lane[LANES] = {0}, sum = 0;                                                             \
+    double lane[LANES] = {0};                                                                      \
+    T one[LANES] = {0};                                                                            \
     for (int j = 0; j < m; j++) e[j] = x[j * step] - shift;                                        \
     for (int j = m; j < whole; j++) e[j] = -(T)INFINITY;                                           \
     for (int at = 0; at < whole; at += LANES)                                                      \
       for (int j = 0; j < LANES; j++) {                                                            \
         e[at + j] = vexp##S(e[at + j]);                                                            \
-        lane[j] += (double)e[at + j];                                                              \
+        one[j] += (T)(e[at + j] == 1);                                                             \
+        lane[j] += e[at + j] == 1 ? 0 : (double)e[at + j];                                         \
       }                                                                                            \
-    for (int j = 0; j < LANES; j++) sum += lane[j];                                                \
-    return sum;                                                                                    \
+    for (int j = 0; j < LANES; j++) {                                                              \
+      sum->ones += (double)one[j];                                                                 \
+      sum->rest += lane[j];                                                                        \
+    }                                                                                              \
   }                                                                                                \
-  static double sum_exp_##T(int64_t n, const T *x, int64_t step, T shift) {                        \
+  static ct__exp_sum sum_exp_##T(int64_t n, const T *x, int64_t step, T shift) {                   \
     T e[BLOCK];                                                                                    \
-    double sum = 0;                                                                                \
+    ct__exp_sum sum = {0};                                                                         \
     for (int64_t at = 0; at < n; at += BLOCK)                                                      \
-      sum += exp_block_##T((int)(n - at < BLOCK ? n - at : BLOCK), x + at * step, step, shift, e); \
+      exp_block_##T((int)(n - at < BLOCK ? n - at : BLOCK), x + at * step, step, shift, e, &sum);  \
     return sum;                                                                                    \
   }                                                                                                \
   static double store_exp_##T(int64_t n, const T *x, int64_t step, T shift, T *y,                  \
                               int64_t y_step) {                                                    \
     T e[BLOCK];                                                                                    \
-    double sum = 0;                                                                                \
+    ct__exp_sum sum = {0};                                                                         \
     for (int64_t at = 0; at < n; at += BLOCK) {                                                    \
       int m = (int)(n - at < BLOCK ? n - at : BLOCK);                                              \
-      sum += exp_block_##T(m, x + at * step, step, shift, e);                                      \
+      exp_block_##T(m, x + at * step, step, shift, e, &sum);                                       \
       for (int j = 0; j < m; j++) y[(at + j) * y_step] = e[j];                                     \
     }                                                                                              \
-    return sum;                                                                                    \
+    return sum.ones + sum.rest;                                                                    \
   }
 LINES(float, f)
 LINES(double, )

@@ -1,0 +1,156 @@
+/* plan.c - memory: live intervals, reuse in place, one arena.
+ *
+ * Blocks are placed from the largest to the smallest, each at the lowest address where nothing
+ * alive at the same time lies (greedy by size; Pisarchyk and Lee, Efficient memory management for
+ * deep neural net inference, 2020).
+ */
+#include "program.h"
+
+#include <stdlib.h>
+
+enum { LINE = 64 };
+
+/* ---- reuse in place --------------------------------------------------------------------------- */
+
+static void find_intervals(ct_program *p) {
+  for (int i = 0; i < p->n_values; i++) p->value[i].first = p->value[i].last = -1;
+  for (int k = 0; k < p->n_instrs; k++)
+    for (int i = 0; i < p->instr[k].n_in + p->instr[k].n_out; i++) {
+      ct__value *base = &p->value[p->value[p->instr[k].arg[i]].base];
+      if (base->first < 0) base->first = k;
+      base->last = k;
+    }
+}
+
+/* The value in whose memory value i lies by now. */
+static int home_of(const ct_program *p, int i) {
+  while (p->value[i].base != i) i = p->value[i].base;
+  return i;
+}
+
+static bool same_layout(const ct__value *a, const ct__value *b) {
+  return a->offset == b->offset && a->v.dtype == b->v.dtype && ct__same_shape(&a->v, &b->v) &&
+         ct__same_dims(a->v.ndim, a->v.stride, b->v.stride);
+}
+
+/* Input i of instruction k dies there and lies like the output. */
+static bool reusable(const ct_program *p, int k, int i) {
+  const ct__instr *instr = &p->instr[k];
+  int x = instr->arg[i], y = ct__outs(instr)[0];
+  const ct__value *from = &p->value[home_of(p, x)], *to = &p->value[y];
+  if (from->home != CT__COMPUTED || from->result >= 0 || from->last != k) return false;
+  if (to->base != y || to->result >= 0 || !ct__value_whole(p, x)) return false;
+  if (!same_layout(&p->value[x], to)) return false;
+  for (int j = 0; j < instr->n_in; j++)
+    if (home_of(p, instr->arg[j]) == home_of(p, x) &&
+        !same_layout(&p->value[instr->arg[j]], &p->value[x]))
+      return false;
+  return true;
+}
+
+/* Outputs move into the memory of inputs that die. */
+static void reuse(ct_program *p) {
+  for (int k = 0; k < p->n_instrs; k++) {
+    const ct__instr *instr = &p->instr[k];
+    for (int i = 0; i < instr->n_in && i < 32 && instr->n_out == 1; i++) {
+      if (!(instr->op->inplace >> i & 1) || !reusable(p, k, i)) continue;
+      ct__value *y = &p->value[ct__outs(instr)[0]];
+      int base = home_of(p, instr->arg[i]);
+      p->value[base].last = y->last;
+      y->base = base;
+      break;
+    }
+  }
+  for (int i = 0; i < p->n_values; i++) p->value[i].base = home_of(p, i);
+}
+
+/* ---- the arena -------------------------------------------------------------------------------- */
+
+typedef struct block {
+  size_t bytes, *at;
+  int first, last;
+} block;
+
+static int larger_first(const void *a, const void *b) {
+  const block *x = a, *y = b;
+  if (x->bytes != y->bytes) return x->bytes < y->bytes ? 1 : -1;
+  return (x->first > y->first) - (x->first < y->first);
+}
+
+static bool overlap(const block *a, const block *b) {
+  return a->first <= b->last && b->first <= a->last;
+}
+
+/* placed: sorted by address. The lowest gap among those that live at the same time. */
+static void place(const block *const *placed, int n, block *b) {
+  size_t at = 0;
+  for (int i = 0; i < n; i++) {
+    if (!overlap(placed[i], b)) continue;
+    if (*placed[i]->at >= at + b->bytes) break;
+    if (*placed[i]->at + placed[i]->bytes > at) at = *placed[i]->at + placed[i]->bytes;
+  }
+  *b->at = at;
+}
+
+static size_t place_all(block *b, int n, const block **placed) {
+  size_t end = 0;
+  qsort(b, (size_t)n, sizeof *b, larger_first);
+  for (int i = 0; i < n; i++) {
+    place(placed, i, &b[i]);
+    int j = i;
+    for (; j > 0 && *placed[j - 1]->at > *b[i].at; j--) placed[j] = placed[j - 1];
+    placed[j] = &b[i];
+    if (*b[i].at + b[i].bytes > end) end = *b[i].at + b[i].bytes;
+  }
+  return end;
+}
+
+static size_t whole_lines(size_t bytes) { return (bytes + LINE - 1) / LINE * LINE; }
+
+/* The largest sum of bytes alive at once. */
+static size_t most_alive(const block *b, int n, size_t *change, int n_instrs) {
+  for (int i = 0; i < n; i++) {
+    change[b[i].first] += b[i].bytes;
+    change[b[i].last + 1] -= b[i].bytes;
+  }
+  size_t alive = 0, most = 0;
+  for (int k = 0; k < n_instrs; k++) {
+    alive += change[k];
+    if (alive > most) most = alive;
+  }
+  return most;
+}
+
+static bool needs_room(const ct_program *p, int i) {
+  const ct__value *x = &p->value[i];
+  return x->base == i && x->home == CT__COMPUTED && x->result < 0 && x->first >= 0 && x->v.size > 0;
+}
+
+ct_status ct__pass_plan(ct_program *p) {
+  ct__call_room room;
+  if (!ct__call_room_new(p, &room)) return CT_ENOMEM;
+  for (int k = 0; k < p->n_instrs; k++) {
+    ct_call c = ct__instr_call(p, &p->instr[k], &room);
+    p->instr[k].work = c.op->work ? c.op->work(&c) : 0;
+  }
+  find_intervals(p);
+  reuse(p);
+  find_intervals(p);
+  size_t most = (size_t)p->n_values + (size_t)p->n_instrs + 1;
+  block *b = ct__zone_alloc(p, most * sizeof *b);
+  const block **placed = ct__zone_alloc(p, most * sizeof *placed);
+  size_t *change = ct__zone_alloc(p, ((size_t)p->n_instrs + 1) * sizeof *change);
+  if (!b || !placed || !change) return CT_ENOMEM;
+  int n = 0;
+  for (int i = 0; i < p->n_values; i++) {
+    ct__value *x = &p->value[i];
+    if (needs_room(p, i))
+      b[n++] = (block){whole_lines(ct__value_bytes(x)), &x->at, x->first, x->last};
+  }
+  for (int k = 0; k < p->n_instrs; k++)
+    if (p->instr[k].work)
+      b[n++] = (block){whole_lines(p->instr[k].work), &p->instr[k].work_at, k, k};
+  p->live = most_alive(b, n, change, p->n_instrs);
+  p->arena = place_all(b, n, placed);
+  return CT_OK;
+}

@@ -1,0 +1,207 @@
+/* program.c - building blocks of programs: memory, values, instructions. */
+#include "program.h"
+
+/* ---- the zone: memory that lives as long as the program -------------------------------------- */
+
+struct ct__zone_block {
+  ct__zone_block *next;
+  size_t bytes, used;
+};
+
+enum { ZONE_BLOCK = 16384, HEAD = 64 };
+
+void *ct__zone_alloc(ct_program *p, size_t bytes) {
+  bytes = (bytes + 63) & ~(size_t)63;
+  ct__zone_block *b = p->zone;
+  if (!b || b->bytes - b->used < bytes) {
+    size_t room = HEAD + (bytes > ZONE_BLOCK ? bytes : ZONE_BLOCK);
+    b = ct__alloc(room);
+    if (!b) return NULL;
+    *b = (ct__zone_block){p->zone, room, HEAD};
+    p->zone = b;
+  }
+  void *block = (char *)b + b->used;
+  b->used += bytes;
+  return memset(block, 0, bytes);
+}
+
+static void zone_free(ct_program *p) {
+  for (ct__zone_block *b = p->zone, *next; b; b = next) {
+    next = b->next;
+    ct__free(b, b->bytes);
+  }
+}
+
+/* Room for one more element: the array, or a copy of twice the size. */
+static void *grown(ct_program *p, void *array, int n, int *room, size_t item) {
+  if (n < *room) return array;
+  int more = *room ? 2 * *room : 64;
+  void *copy = ct__zone_alloc(p, (size_t)more * item);
+  if (!copy) return NULL;
+  if (n > 0) memcpy(copy, array, (size_t)n * item);
+  *room = more;
+  return copy;
+}
+
+/* ---- values ---------------------------------------------------------------------------------- */
+
+static int value_add(ct_program *p, ct__value x) {
+  ct__value *grew = grown(p, p->value, p->n_values, &p->room_values, sizeof *grew);
+  if (!grew) return -1;
+  p->value = grew;
+  x.v.data = NULL;
+  if (x.base < 0) x.base = p->n_values;
+  x.result = -1;
+  p->value[p->n_values] = x;
+  return p->n_values++;
+}
+
+int ct__value_new(ct_program *p, ct_dtype dtype, int ndim, const int64_t *dim) {
+  ct__value x = {.base = -1};
+  ct__view_set(&x.v, dtype, ndim, dim);
+  return value_add(p, x);
+}
+
+int ct__value_alias(ct_program *p, int of, int64_t offset, const ct_view *v) {
+  return value_add(
+      p, (ct__value){.v = *v, .base = p->value[of].base, .offset = p->value[of].offset + offset});
+}
+
+int ct__value_constant(ct_program *p, ct_tensor *t) {
+  int i = value_add(p, (ct__value){.v = t->v, .base = -1, .home = CT__CAPTURED, .tensor = t});
+  if (i >= 0) ct__ref(t);
+  return i;
+}
+
+bool ct__value_number(const ct_program *p, int i, double *number) {
+  const ct__value *x = &p->value[i], *base = &p->value[x->base];
+  if (base->home != CT__CAPTURED || (base->tensor->flags & CT__VARIABLE) || x->v.size == 0)
+    return false;
+  ct_view v = x->v;
+  v.data = base->tensor->v.data + x->offset;
+  *number = ct__get(&v, 0);
+  int64_t at[CT_MAX_DIMS] = {0};
+  for (int64_t k = 0, offset = 0; k < v.size; k++) {
+    if (ct__get(&v, offset) != *number) return false;
+    for (int d = v.ndim - 1; d >= 0; d--) {
+      offset += v.stride[d];
+      if (++at[d] < v.dim[d]) break;
+      offset -= v.dim[d] * v.stride[d];
+      at[d] = 0;
+    }
+  }
+  return true;
+}
+
+/* ---- instructions ---------------------------------------------------------------------------- */
+
+bool ct__instr_new(ct_program *p, const ct_op *op, const void *attr, int n_in, const int *in,
+                   int n_out, const int *out) {
+  ct__instr *grew = grown(p, p->instr, p->n_instrs, &p->room_instrs, sizeof *grew);
+  if (!grew) return false;
+  p->instr = grew;
+  int *arg = ct__zone_alloc(p, (size_t)(n_in + n_out) * sizeof *arg);
+  void *copy = op->attr_size ? ct__zone_alloc(p, op->attr_size) : NULL;
+  if (!arg || (op->attr_size && !copy)) return false;
+  if (n_in > 0) memcpy(arg, in, (size_t)n_in * sizeof *arg);
+  memcpy(arg + n_in, out, (size_t)n_out * sizeof *arg);
+  if (copy) memcpy(copy, attr, op->attr_size);
+  p->instr[p->n_instrs++] =
+      (ct__instr){.op = op, .attr = copy, .n_in = n_in, .n_out = n_out, .arg = arg};
+  return true;
+}
+
+void ct__program_rename(ct_program *p, const int *to) {
+  for (int k = 0; k < p->n_instrs; k++)
+    for (int i = 0; i < p->instr[k].n_in; i++) p->instr[k].arg[i] = to[p->instr[k].arg[i]];
+  for (int o = 0; o < p->n_out; o++) p->out[o] = to[p->out[o]];
+  for (int u = 0; u < p->n_updates; u++) p->update[u].value = to[p->update[u].value];
+}
+
+void ct__program_compact(ct_program *p) {
+  int n = 0;
+  for (int k = 0; k < p->n_instrs; k++)
+    if (p->instr[k].op) p->instr[n++] = p->instr[k];
+  p->n_instrs = n;
+}
+
+void ct__count_use(const ct_program *p, int *uses, int i, int by) {
+  uses[i] += by;
+  if (p->value[i].base != i) uses[p->value[i].base] += by;
+}
+
+int *ct__program_uses(ct_program *p) {
+  int *uses = ct__zone_alloc(p, (size_t)p->n_values * sizeof *uses + 1);
+  if (!uses) return NULL;
+  for (int k = 0; k < p->n_instrs; k++)
+    for (int i = 0; i < p->instr[k].n_in && p->instr[k].op; i++)
+      ct__count_use(p, uses, p->instr[k].arg[i], 1);
+  for (int o = 0; o < p->n_out; o++) ct__count_use(p, uses, p->out[o], 1);
+  for (int u = 0; u < p->n_updates; u++) ct__count_use(p, uses, p->update[u].value, 1);
+  return uses;
+}
+
+int *ct__program_makers(ct_program *p) {
+  int *maker = ct__zone_alloc(p, (size_t)p->n_values * sizeof *maker + 1);
+  if (!maker) return NULL;
+  for (int i = 0; i < p->n_values; i++) maker[i] = -1;
+  for (int k = 0; k < p->n_instrs; k++)
+    for (int o = 0; o < p->instr[k].n_out && p->instr[k].op; o++)
+      maker[ct__outs(&p->instr[k])[o]] = k;
+  return maker;
+}
+
+bool ct__call_room_new(ct_program *p, ct__call_room *room) {
+  int widest = 1;
+  for (int k = 0; k < p->n_instrs; k++)
+    if (p->instr[k].n_in > widest) widest = p->instr[k].n_in;
+  room->tensor = ct__zone_alloc(p, (size_t)widest * sizeof *room->tensor);
+  room->in = ct__zone_alloc(p, (size_t)widest * sizeof *room->in);
+  return room->tensor && room->in;
+}
+
+ct_call ct__instr_call(const ct_program *p, const ct__instr *k, const ct__call_room *room) {
+  for (int i = 0; i < k->n_in; i++) {
+    room->tensor[i].v = p->value[k->arg[i]].v;
+    room->in[i] = &room->tensor[i];
+  }
+  return (ct_call){k->op, k->attr, k->n_in, k->n_out, room->in};
+}
+
+/* ---- the copy -------------------------------------------------------------------------------- */
+
+static ct_status copy_eval(const ct_eval *e) {
+  ct__copy(e->in[0], e->out[0]);
+  return CT_OK;
+}
+
+const ct_op ct__copy_op = {CT_OP,
+                           .name = "copy",
+                           .doc = "y = x",
+                           .n_in = 1,
+                           .flags = CT_ELEMENTWISE,
+                           .infer = ct__infer_like,
+                           .eval = copy_eval};
+
+/* ---- what is known of operations ------------------------------------------------------------- */
+
+bool ct__can_fail(const ct_op *op) { return (op->flags & CT_CAN_FAIL) != 0; }
+
+/* ---- the end ---------------------------------------------------------------------------------- */
+
+ct_program *ct_program_keep(ct_program *p) {
+  if (p) atomic_fetch_add_explicit(&p->refs, 1, memory_order_relaxed);
+  return p;
+}
+
+void ct_program_release(ct_program **at) {
+  ct_program *p = at ? *at : NULL;
+  if (!p) return;
+  *at = NULL;
+  if (atomic_fetch_sub_explicit(&p->refs, 1, memory_order_acq_rel) != 1) return;
+  ct__instances_free(p);
+  for (int i = 0; i < p->n_values; i++) ct_release(&p->value[i].tensor);
+  ct_function_release(&p->f);
+  zone_free(p);
+  ct__free(p, sizeof *p);
+}

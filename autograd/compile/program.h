@@ -1,0 +1,143 @@
+/* program.h - what a program is made of, and its passes.
+ *
+ * Values are places for numbers, instructions operations between them; both are numbered. A value
+ * lies in the memory of its base, mostly itself. Passes are functions from program to program, each
+ * in a file of its own, listed in compile.c. What they make lives in the program's zone: nothing is
+ * freed before the program is.
+ */
+#ifndef COTANGENT_PROGRAM_H
+#define COTANGENT_PROGRAM_H
+
+#include "../function_internal.h"
+#include "compile.h"
+
+typedef enum ct__home {
+  CT__COMPUTED, /* memory of the instance, or of a result */
+  CT__ARGUMENT, /* an input's */
+  CT__CAPTURED  /* a variable's or a constant's */
+} ct__home;
+
+typedef struct ct__value {
+  ct_view v;         /* shape and layout; each instance has its own with data */
+  int base;          /* the value in whose memory it lies; itself, or one with base itself */
+  int64_t offset;    /* from there, in bytes */
+  ct__home home;     /* of a base */
+  ct_tensor *tensor; /* of a captured base; one reference */
+  int argument;      /* of an argument: which */
+  int result;        /* of a computed base: which result's memory it is, or -1 */
+  int first, last;   /* of a base, once planned: the first and last instruction that touch it */
+  size_t at;         /* and where in the arena, in bytes */
+} ct__value;
+
+/* arg: n_in inputs, then n_out outputs. An instruction that is no more has no op. */
+typedef struct ct__instr {
+  const ct_op *op;
+  const void *attr;
+  int n_in, n_out;
+  int *arg;
+  size_t work, work_at; /* workspace in the arena */
+} ct__instr;
+
+typedef struct ct__update {
+  int variable, value;
+} ct__update;
+
+typedef struct ct__zone_block ct__zone_block;
+typedef struct ct__instance ct__instance;
+
+struct ct_program {
+  atomic_int refs;
+  bool exact, verify;
+  ct_function *f; /* the recipe: keeps its calls' attributes */
+  ct__zone_block *zone;
+  int n_values, room_values, n_instrs, room_instrs, n_args, n_out, n_updates;
+  ct__value *value;
+  ct__instr *instr;
+  ct__update *update;
+  int *argument; /* value of each argument */
+  int *out;      /* value of each output */
+  size_t arena, live;
+  /* What a run looks at: captured values, and the values in the memory of input or result i (inputs
+   * count first): moved[moved_at[i]] up to moved[moved_at[i + 1]]. */
+  int n_captured, *captured, *moved_at, *moved;
+  double seconds;
+  atomic_flag lock; /* of what follows */
+  ct__instance *idle;
+  bool updating; /* a run with updates is under way */
+};
+
+/* ---- building blocks (program.c) ------------------------------------------------------------- */
+
+void *ct__zone_alloc(ct_program *p, size_t bytes); /* zeroed; NULL and CT_ENOMEM on failure */
+/* A fresh computed value, contiguous; -1 on failure. Pointers into p->value are void then. */
+int ct__value_new(ct_program *p, ct_dtype dtype, int ndim, const int64_t *dim);
+/* A view of a value's memory, laid out as v (its data is ignored); -1 on failure. */
+int ct__value_alias(ct_program *p, int of, int64_t offset, const ct_view *v);
+/* A constant with t's numbers; takes a reference. -1 on failure. */
+int ct__value_constant(ct_program *p, ct_tensor *t);
+/* A new instruction at the end, its attributes copied bytewise; false on failure. Pointers into
+ * p->instr are void then. */
+bool ct__instr_new(ct_program *p, const ct_op *op, const void *attr, int n_in, const int *in,
+                   int n_out, const int *out);
+/* Reads of value i become reads of to[i] everywhere: operands, outputs, updates. */
+void ct__program_rename(ct_program *p, const int *to);
+/* Drops instructions without op. */
+void ct__program_compact(ct_program *p);
+/* How often each value is read (operands, outputs, updates), n_values numbers in the zone; what
+ * reads an alias reads its base too. NULL on failure. */
+int *ct__program_uses(ct_program *p);
+void ct__count_use(const ct_program *p, int *uses, int i, int by);
+/* The instruction that makes each value, or -1; n_values numbers. */
+int *ct__program_makers(ct_program *p);
+
+static inline const int *ct__outs(const ct__instr *k) { return k->arg + k->n_in; }
+static inline size_t ct__value_bytes(const ct__value *x) {
+  return (size_t)x->v.size * ct__item_size(x->v.dtype);
+}
+/* All of the base's memory, in order. */
+static inline bool ct__value_whole(const ct_program *p, int i) {
+  const ct__value *x = &p->value[i], *base = &p->value[x->base];
+  return x->offset == 0 && x->v.contiguous && ct__value_bytes(x) == ct__value_bytes(base);
+}
+/* The single number that all elements of a constant are. */
+bool ct__value_number(const ct_program *p, int i, double *number);
+
+/* An instruction as a call, for infer and work: tensors without values over the operands' shapes.
+ * room has space for n_in of each. */
+typedef struct ct__call_room {
+  ct_tensor *tensor;
+  ct_tensor **in;
+} ct__call_room;
+bool ct__call_room_new(ct_program *p, ct__call_room *room); /* for the widest instruction */
+ct_call ct__instr_call(const ct_program *p, const ct__instr *k, const ct__call_room *room);
+
+/* y = x, into memory of its own. */
+extern const ct_op ct__copy_op;
+
+/* ---- what is known of operations -------------------------------------------------------------- */
+
+/* May its evaluation fail for the values it meets? No update may come before it then. */
+bool ct__can_fail(const ct_op *op);
+/* Floating-point operations of an instruction, 0 if unknown. */
+double ct__instr_flops(const ct_program *p, const ct__instr *k);
+
+/* ---- passes ----------------------------------------------------------------------------------- */
+
+typedef ct_status ct__pass(ct_program *p);
+/* The variables that are updated; the last outputs of p->f are their values. */
+ct_status ct__linearise(ct_program *p, ct_list updated);
+ct__pass ct__pass_dead, /* dead.c: what no output or update needs */
+    ct__pass_common,    /* common.c: equal calls on equal values */
+    ct__pass_algebra,   /* algebra.c: x * 1, sums of repeats, ... */
+    ct__pass_layout,    /* layout.c: views become aliases */
+    ct__pass_schedule,  /* schedule.c: updates as early as allowed; copies of results */
+    ct__pass_plan;      /* plan.c: live intervals, reuse in place, one arena */
+/* CT_ECHECK if something is wrong; planned: with memory and updates. */
+ct_status ct__verify(ct_program *p, const char *after, bool planned);
+
+/* ---- running (run.c) -------------------------------------------------------------------------- */
+
+ct_status ct__run_instr(const ct_eval *e);
+void ct__instances_free(ct_program *p);
+
+#endif

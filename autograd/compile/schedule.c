@@ -1,0 +1,180 @@
+/* schedule.c - updates and results find their place.
+ *
+ * All updates apply after all reads, and none before the last instruction that can fail. Within
+ * that an update is made as early as possible, in the variable's own memory where the operation
+ * allows it: so a gradient dies before the next one is made. What is left becomes copies at the
+ * end.
+ */
+#include "program.h"
+
+typedef struct schedule {
+  ct_program *p;
+  int *updates; /* of each base: the update of that variable + 1, or 0 */
+  int *sink;    /* of each instruction: what it makes only updates use */
+  int *key;     /* of each instruction: twice its position, sinks behind what they wait for */
+  bool *placed; /* of each update: done in the variable's memory */
+} schedule;
+
+static int base_of(const ct_program *p, int i) { return p->value[i].base; }
+
+static void find_sinks(schedule *s) {
+  ct_program *p = s->p;
+  int *other = ct__program_uses(p), *maker = ct__program_makers(p);
+  if (!other || !maker) return;
+  for (int u = 0; u < p->n_updates; u++) ct__count_use(p, other, p->update[u].value, -1);
+  for (int k = 0; k < p->n_instrs; k++) {
+    bool only = true, any = false;
+    for (int o = 0; o < p->instr[k].n_out; o++) {
+      only &= other[ct__outs(&p->instr[k])[o]] == 0;
+      any = true;
+    }
+    s->sink[k] = only && any;
+  }
+}
+
+/* The input of instruction k whose memory, that of the variable, its output may take over; or -1.
+ */
+static int taken_input(const ct__instr *k, int variable) {
+  for (int i = 0; i < k->n_in && i < 32; i++)
+    if ((k->op->inplace >> i & 1) && k->arg[i] == variable) return i;
+  return -1;
+}
+
+/* Nothing but sink k itself and instructions before it may look at the variable. */
+static bool read_late(const schedule *s, int variable, int k) {
+  const ct_program *p = s->p;
+  for (int o = 0; o < p->n_out; o++)
+    if (base_of(p, p->out[o]) == variable) return true;
+  for (int u = 0; u < p->n_updates; u++)
+    if (base_of(p, p->update[u].value) == variable) return true;
+  for (int j = 0; j < p->n_instrs; j++)
+    for (int i = 0; i < p->instr[j].n_in && s->sink[j] && j != k; i++)
+      if (base_of(p, p->instr[j].arg[i]) == variable) return true;
+  return false;
+}
+
+/* Other operands of the same variable must lie exactly like it. */
+static bool mixed(const ct_program *p, const ct__instr *k, int variable) {
+  for (int i = 0; i < k->n_in; i++)
+    if (k->arg[i] != variable && base_of(p, k->arg[i]) == variable) return true;
+  return false;
+}
+
+/* Updates that their sinks make in place. */
+static void place_updates(schedule *s) {
+  ct_program *p = s->p;
+  int *maker = ct__program_makers(p);
+  for (int u = 0; maker && u < p->n_updates; u++) {
+    int variable = p->update[u].variable, made = p->update[u].value, k = maker[made];
+    if (k < 0 || !s->sink[k] || base_of(p, made) != made) continue;
+    if (taken_input(&p->instr[k], variable) < 0 || mixed(p, &p->instr[k], variable)) continue;
+    if (read_late(s, variable, k)) continue;
+    p->value[made].base = variable;
+    p->value[made].offset = 0;
+    p->value[made].v = p->value[variable].v;
+    p->value[made].v.data = NULL;
+    s->placed[u] = true;
+  }
+}
+
+/* Sinks go behind their producers, the readers of what they overwrite and all that can fail. */
+static void set_keys(schedule *s) {
+  ct_program *p = s->p;
+  int *maker = ct__program_makers(p), last_failure = 0;
+  for (int k = 0; k < p->n_instrs; k++) {
+    s->key[k] = 2 * k;
+    if (ct__can_fail(p->instr[k].op)) last_failure = k;
+  }
+  for (int k = 0; maker && k < p->n_instrs; k++) {
+    if (!s->sink[k]) continue;
+    int after = last_failure;
+    for (int i = 0; i < p->instr[k].n_in; i++) {
+      int from = maker[base_of(p, p->instr[k].arg[i])];
+      if (from > after) after = from;
+    }
+    s->key[k] = 2 * after + 1;
+  }
+  /* A sink may not come before the last reader of the variable that it overwrites. */
+  int *reader = ct__zone_alloc(p, (size_t)p->n_values * sizeof *reader + 1);
+  for (int k = 0; reader && k < p->n_instrs; k++)
+    for (int i = 0; i < p->instr[k].n_in && !s->sink[k]; i++)
+      reader[base_of(p, p->instr[k].arg[i])] = 2 * k + 1;
+  for (int k = 0; reader && k < p->n_instrs; k++)
+    for (int o = 0; o < p->instr[k].n_out && s->sink[k]; o++) {
+      int base = base_of(p, ct__outs(&p->instr[k])[o]);
+      if (reader[base] > s->key[k]) s->key[k] = reader[base];
+    }
+}
+
+/* Sorts the instructions by key, equal ones in the order they had. */
+static bool reorder(schedule *s) {
+  ct_program *p = s->p;
+  int n = p->n_instrs, rooms = 2 * n + 2;
+  int *start = ct__zone_alloc(p, (size_t)rooms * sizeof *start);
+  ct__instr *sorted = ct__zone_alloc(p, (size_t)p->room_instrs * sizeof *sorted);
+  if (!start || !sorted) return false;
+  for (int k = 0; k < n; k++) start[s->key[k] + 1]++;
+  for (int i = 1; i < rooms; i++) start[i] += start[i - 1];
+  for (int k = 0; k < n; k++) sorted[start[s->key[k]]++] = p->instr[k];
+  p->instr = sorted;
+  return true;
+}
+
+static bool copy_to(ct_program *p, int from, int to) {
+  return ct__instr_new(p, &ct__copy_op, NULL, 1, &from, 1, &to);
+}
+
+static int copy_of(ct_program *p, int from) {
+  ct_view v = p->value[from].v;
+  int to = ct__value_new(p, v.dtype, v.ndim, v.dim);
+  return to >= 0 && copy_to(p, from, to) ? to : -1;
+}
+
+/* Each result has memory of its own: that of the value itself, or a copy's. */
+static ct_status give_results(ct_program *p) {
+  for (int o = 0; o < p->n_out; o++) {
+    int i = p->out[o];
+    const ct__value *base = &p->value[p->value[i].base];
+    if (base->home != CT__COMPUTED || base->result >= 0 || !ct__value_whole(p, i)) {
+      i = copy_of(p, i);
+      if (i < 0) return CT_ENOMEM;
+      p->out[o] = i;
+    }
+    p->value[p->value[i].base].result = o;
+  }
+  return CT_OK;
+}
+
+/* The rest of the updates: what lies in variables is set aside first, then all are written. */
+static ct_status copy_updates(schedule *s) {
+  ct_program *p = s->p;
+  for (int u = 0; u < p->n_updates; u++) {
+    if (s->placed[u] || p->value[base_of(p, p->update[u].value)].home != CT__CAPTURED) continue;
+    p->update[u].value = copy_of(p, p->update[u].value);
+    if (p->update[u].value < 0) return CT_ENOMEM;
+  }
+  for (int u = 0; u < p->n_updates; u++) {
+    if (s->placed[u]) continue;
+    ct_view v = p->value[p->update[u].variable].v;
+    int to = ct__value_alias(p, p->update[u].variable, 0, &v);
+    if (to < 0 || !copy_to(p, p->update[u].value, to)) return CT_ENOMEM;
+  }
+  return CT_OK;
+}
+
+ct_status ct__pass_schedule(ct_program *p) {
+  size_t n = (size_t)p->n_instrs;
+  schedule s = {.p = p};
+  s.sink = ct__zone_alloc(p, n * sizeof *s.sink + 1);
+  s.key = ct__zone_alloc(p, n * sizeof *s.key + 1);
+  s.placed = ct__zone_alloc(p, (size_t)p->n_updates * sizeof *s.placed + 1);
+  if (!s.sink || !s.key || !s.placed) return CT_ENOMEM;
+  if (p->n_updates > 0) {
+    find_sinks(&s);
+    place_updates(&s);
+    set_keys(&s);
+    if (!reorder(&s)) return CT_ENOMEM;
+  }
+  ct_status status = give_results(p);
+  return status == CT_OK ? copy_updates(&s) : status;
+}

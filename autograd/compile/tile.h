@@ -1,0 +1,36 @@
+/* tile.h - chains of elementwise operations, run tile by tile while the numbers are in cache.
+ *
+ * Registers hold one tile each; the first n_in are the inputs. A step is one loop over the tile, as
+ * in eager operations, so results have the same bits.
+ */
+#ifndef COTANGENT_TILE_H
+#define COTANGENT_TILE_H
+
+#include "program.h"
+
+typedef struct ct__tile_step {
+  ct_loop *loop;
+  const void *attr;
+  int n;                        /* operands */
+  int reg[CT__MAX_OPERANDS + 1]; /* those of the operands, then of the result */
+} ct__tile_step;
+
+typedef struct ct__tile {
+  int n_in, n_out, n_steps, n_reg;
+  const ct__tile_step *step;
+  const ct_dtype *dtype; /* of each register */
+  const int *out;        /* register of each output */
+} ct__tile;
+
+/* out[o] = the chain of in, all out of one shape, to which every in broadcasts; any layout. An
+ * output may lie exactly where an input lies. */
+void ct__tile_run(const ct__tile *t, const ct_view *const *in, ct_view *const *out);
+
+/* The operation of a fused chain; its attributes. Inputs and outputs of any number. */
+typedef struct ct__fused {
+  int n_out; /* first: see n_out of ct_op */
+  const ct__tile *tile;
+} ct__fused;
+extern const ct_op ct__fused_op;
+
+#endif

@@ -1,0 +1,31 @@
+/* function_internal.h - a recipe as a list of calls. */
+#ifndef COTANGENT_FUNCTION_INTERNAL_H
+#define COTANGENT_FUNCTION_INTERNAL_H
+
+#include "autograd_internal.h"
+
+/* Where an operand comes from: a slot of the run, or a constant. */
+typedef struct ct__operand {
+  ct_tensor *constant; /* one reference; NULL: the slot */
+  int slot;
+  bool last; /* nothing later reads the slot */
+} ct__operand;
+
+typedef struct ct__instruction {
+  ct__node *node;    /* the operation and its attributes; one reference */
+  int operand, slot; /* its first operand and its first result */
+} ct__instruction;
+
+struct ct_function {
+  atomic_int refs;
+  int n_args, n_in, n_out, n_instructions, n_operands, n_slots;
+  ct_tensor **in; /* n_args cut points, then the variables it refers to; they are the first slots */
+  ct__instruction *instructions;
+  ct__operand *operands; /* of the instructions, then one for each output */
+  ct_spec *spec;         /* one for each output */
+};
+
+/* As ct_function_new in another mode of the walk: CT__REPLAY, CT__FROZEN or CT__COMPILE. */
+ct_function *ct__function_make(const char *who, ct__mode mode, ct_list inputs, ct_list outputs);
+
+#endif
