@@ -48,10 +48,35 @@ ct_tensor *ct_jacobian(ct_tensor *y, ct_tensor *x, ct_jacobian_mode mode) {
   return ct_scope_return(scope, j);
 }
 
+/* The gradient's tangents, mapped over all tangents of x. Its cotangent is one that has no value
+ * before the map: so nothing of the gradient is computed but what the tangents need, and that once.
+ */
+static ct_tensor *push_gradient(ct_tensor *loss, ct_tensor *x) {
+  ct_shape shape = ct__shape_of_view(&loss->v);
+  ct_tensor *gy = ct_placeholder(loss->v.dtype, shape), *one = ct_ones(loss->v.dtype, shape);
+  ct_tensor *dx = ct_placeholder(x->v.dtype, ct__shape_of_view(&x->v)), *out;
+  bool was = ct__set_recording(true);
+  ct_tensor *dg = ct_jvp(ct_vjp(loss, x, gy), x, dx);
+  ct__set_recording(was);
+  const int in[] = {0, CT_NOT_BATCHED}, last = -1;
+  ct_vmap(CT_LIST(dg), CT_LIST(dx, gy), CT_LIST(basis(x), one),
+          (ct_vmap_opts){.in_axes = in, .out_axes = &last}, &out);
+  return out;
+}
+
 ct_tensor *ct_hessian(ct_tensor *loss, ct_tensor *x) {
+  char text[CT__SHAPE_TEXT];
+  if (ct__check_list("ct_hessian", "loss and x", CT_LIST(loss, x)) != CT_OK) return ct_nil();
+  if (loss->v.size != 1)
+    return ct__nil(CT_ESHAPE, "ct_hessian: want a loss with one element, got %s",
+                   ct__shape_text(text, loss->v.ndim, loss->v.dim));
+  if (2 * x->v.ndim > CT_MAX_DIMS)
+    return ct__nil(CT_ESHAPE, "ct_hessian: x has %d dimensions, at most %d fit twice", x->v.ndim,
+                   CT_MAX_DIMS / 2);
   ct_scope scope = ct_scope_begin();
-  ct_tensor *g, *h = ct_nil();
-  if (ct_grad(loss, CT_LIST(x), &g) == CT_OK) h = ct_jacobian(g, x, CT_JACOBIAN_FORWARD);
+  ct_tensor *h = push_gradient(loss, x);
+  ct_shape shape = ct__shape_of_view(&x->v);
+  if (!ct__is_nil(h)) h = ct_reshape(h, joined(shape, shape));
   return ct_scope_return(scope, h);
 }
 

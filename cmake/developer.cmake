@@ -67,6 +67,10 @@ foreach(source IN LISTS example_sources)
   endif()
 endforeach()
 
+# This test loads the shared library, and unloads it.
+add_dependencies(test_pool cotangent)
+target_compile_definitions(test_pool PRIVATE COTANGENT_LIBRARY="$<TARGET_FILE:cotangent>")
+
 # This test runs the trainer.
 add_dependencies(test_train example_train)
 target_compile_definitions(test_train PRIVATE TRAIN_PROGRAM="$<TARGET_FILE:example_train>")

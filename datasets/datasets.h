@@ -47,7 +47,8 @@ CT_API void ct_dataset_free(ct_dataset *d);
 CT_API ct_status ct_dataset_digits(ct_dataset *train, ct_dataset *test);
 
 /* MNIST's four files, plain or gzipped, under their published names in dir; also the many sets in
- * the same format. */
+ * the same format. Files are read at the same time, as far as there are threads; a gzipped one
+ * holds less than 4 GiB in one member. */
 CT_API ct_status ct_dataset_mnist(ct_dataset *train, ct_dataset *test, const char *dir);
 
 /* One pair of idx files, plain or gzipped: u8 images (n, ...) and u8 labels (n). */

@@ -230,15 +230,15 @@ static void leave(void) {
   atomic_store(&busy, false);
 }
 
-/* Telling sleepers costs the caller as much time as about so many bytes of work. */
-#define WAKE_WEIGHT (INT64_C(1) << 18)
+/* Telling sleepers costs the caller as much time as a few pieces. */
+static int64_t wake_weight(void) { return 4 * ct__piece_weight; }
 
 /* Work that waking would not pay for is left to those who are awake. So that a row of such jobs
  * finds somebody awake in the end, what was left adds up. */
 static bool worth_waking(int64_t weight) {
   static int64_t missed; /* of those who have the pool */
-  missed = weight < WAKE_WEIGHT ? missed + weight : WAKE_WEIGHT;
-  if (missed < WAKE_WEIGHT) return false;
+  missed = weight < wake_weight() ? missed + weight : weight;
+  if (missed < wake_weight()) return false;
   missed = 0;
   return true;
 }
@@ -261,7 +261,7 @@ static void run(int64_t pieces, int64_t weight, ct__task *task, void *context) {
 }
 
 void ct__parallel(int64_t pieces, ct__task *task, void *context) {
-  run(pieces, WAKE_WEIGHT, task, context);
+  run(pieces, wake_weight(), task, context);
 }
 
 /* ---- cutting --------------------------------------------------------------------------------- */

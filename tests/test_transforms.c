@@ -39,6 +39,77 @@ static void test_jacobian_by_both_modes(void **state) {
   assert_ok(ct_scope_end(s));
 }
 
+/* ---- Hessians -------------------------------------------------------------------------------- */
+
+static int slopes; /* how often 3 x^2 was computed */
+
+static void cube_loop(int64_t n, char *const *p, const int64_t *s, const void *attr) {
+  (void)attr;
+  for (int64_t i = 0; i < n; i++) {
+    double x = ((const double *)(const void *)p[0])[i * s[0]];
+    ((double *)(void *)p[1])[i * s[1]] = x * x * x;
+  }
+}
+
+static void slope_loop(int64_t n, char *const *p, const int64_t *s, const void *attr) {
+  (void)attr;
+  slopes++;
+  for (int64_t i = 0; i < n; i++) {
+    double x = ((const double *)(const void *)p[0])[i * s[0]];
+    ((double *)(void *)p[1])[i * s[1]] = 3 * x * x;
+  }
+}
+
+static ct_tensor *slope_partial(const ct_call *c, int i) {
+  (void)i;
+  return ct_scale(c->in[0], 6);
+}
+
+static const ct_kernel cube_kernel = {.loop = {[CT_F64] = cube_loop}};
+static const ct_kernel slope_kernel = {.loop = {[CT_F64] = slope_loop}};
+static const ct_op slope_op = {CT_OP,
+                               .name = "slope",
+                               .n_in = 1,
+                               .flags = CT_ELEMENTWISE,
+                               .infer = ct_infer_same,
+                               .kernel = &slope_kernel,
+                               .partial = slope_partial};
+
+static ct_tensor *cube_partial(const ct_call *c, int i) {
+  (void)i;
+  return ct_apply(&slope_op, CT_LIST(c->in[0]));
+}
+
+static const ct_op cube_op = {CT_OP,
+                              .name = "cube",
+                              .n_in = 1,
+                              .flags = CT_ELEMENTWISE,
+                              .infer = ct_infer_same,
+                              .kernel = &cube_kernel,
+                              .partial = cube_partial};
+
+/* Nothing is computed more often than for one product with the Hessian. */
+static void test_hessian_computes_the_gradient_once(void **state) {
+  (void)state;
+  ct_scope s = ct_scope_begin();
+  ct_tensor *x = random_variable(2, CT_SHAPE(3)), *v = ct_ones(CT_F64, CT_SHAPE(3)), *hv;
+  ct_tensor *loss = ct_sum(ct_square(ct_apply(&cube_op, CT_LIST(x))), CT_ALL, false);
+  slopes = 0;
+  ct_tensor *h = ct_hessian(loss, x);
+  int once = slopes;
+  assert_in_range(once, 1, 2); /* one for each mode */
+  assert_ok(ct_hvp(loss, CT_LIST(x), CT_LIST(v), &hv));
+  assert_int_equal(slopes, 2 * once);
+  assert_same(ct_matmul(h, v), hv, 1e-13);
+  ct_scope plain = ct_scope_begin_with(CT_NO_RECORD);
+  ct_tensor *again = ct_hessian(loss, x);
+  assert_same(again, h, 0);
+  assert_false(ct_is_recorded(again));
+  assert_ok(ct_scope_end(plain));
+  ct_release(&x);
+  assert_ok(ct_scope_end(s));
+}
+
 static void test_hessian_and_products(void **state) {
   (void)state;
   ct_scope s = ct_scope_begin();
@@ -158,6 +229,7 @@ static void test_vmap_errors(void **state) {
 int main(void) {
   const struct CMUnitTest tests[] = {
       cmocka_unit_test(test_jacobian_by_both_modes),
+      cmocka_unit_test(test_hessian_computes_the_gradient_once),
       cmocka_unit_test(test_hessian_and_products),
       cmocka_unit_test(test_linear_maps),
       cmocka_unit_test(test_vmap_equals_a_loop),

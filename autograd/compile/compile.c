@@ -63,8 +63,12 @@ static const struct pass {
   ct__pass *run;
   bool fast; /* not in exact programs */
 } passes[] = {
+    {"common subexpressions", ct__pass_common, false},
+    {"algebra", ct__pass_algebra, false}, /* leaves out what is not exact itself */
     {"dead code", ct__pass_dead, false},
     {"layout", ct__pass_layout, false},
+    {"updates", ct__pass_updates, true},
+    {"products", ct__pass_products, false},
     {"schedule", ct__pass_schedule, false},
     {"plan", ct__pass_plan, false},
 };

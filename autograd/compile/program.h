@@ -130,6 +130,9 @@ ct__pass ct__pass_dead, /* dead.c: what no output or update needs */
     ct__pass_common,    /* common.c: equal calls on equal values */
     ct__pass_algebra,   /* algebra.c: x * 1, sums of repeats, ... */
     ct__pass_layout,    /* layout.c: views become aliases */
+    ct__pass_updates,   /* product.c: variable - s product becomes one product */
+    ct__pass_fuse,      /* fuse.c: elementwise chains */
+    ct__pass_products,  /* product.c: chains behind products */
     ct__pass_schedule,  /* schedule.c: updates as early as allowed; copies of results */
     ct__pass_plan;      /* plan.c: live intervals, reuse in place, one arena */
 /* CT_ECHECK if something is wrong; planned: with memory and updates. */

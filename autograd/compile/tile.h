@@ -11,7 +11,7 @@
 typedef struct ct__tile_step {
   ct_loop *loop;
   const void *attr;
-  int n;                        /* operands */
+  int n;                         /* operands */
   int reg[CT__MAX_OPERANDS + 1]; /* those of the operands, then of the result */
 } ct__tile_step;
 

@@ -1,5 +1,6 @@
 /* matmul.c - matrix products over leading batch axes. */
 #include "batch.h"
+#include "../../tensor/pool.h"
 #include "lines.h"
 
 static ct_status matmul_infer(const ct_call *c, ct_spec *out) {
@@ -47,19 +48,28 @@ static bool join_rows(const ct_view *v, ct_view *joined) {
 /* Matrices as the elements of ct_map. */
 typedef struct products {
   const ct_view *a, *b, *c;
-  ct_status *status;
+  atomic_int *status; /* products are dealt out to threads */
 } products;
 
 static void multiply(int64_t n, char *const *p, const int64_t *s, const void *attr) {
   const products *each = attr;
   ct_view a = *each->a, b = *each->b, c = *each->c;
   int64_t item = (int64_t)ct_dtype_size(c.dtype);
-  for (int64_t i = 0; i < n && *each->status == CT_OK; i++) {
+  for (int64_t i = 0; i < n; i++) {
     a.data = p[0] + i * s[0] * item;
     b.data = p[1] + i * s[1] * item;
     c.data = p[2] + i * s[2] * item;
-    *each->status = ct__gemm(1, &a, &b, 0, &c);
+    ct_status status = ct__gemm(1, &a, &b, 0, &c);
+    if (status != CT_OK) atomic_store(each->status, (int)status);
   }
+}
+
+/* 0, so that the batch stays whole, where each product is large enough to be cut itself. */
+static int64_t product_weight(const ct_view *a, const ct_view *b, const ct_view *y) {
+  const ct_view *const of[] = {a, b, y};
+  int64_t weight = 0;
+  for (int i = 0; i < CT__COUNT(of); i++) weight += 4 * ct__line_weight(of[i], of[i]->size);
+  return weight < 16 * ct__piece_weight ? weight : 0;
 }
 
 static ct_status matmul_eval(const ct_eval *e) {
@@ -73,10 +83,11 @@ static ct_status matmul_eval(const ct_eval *e) {
   a_matrix = matrix_of(a);
   y_matrix = matrix_of(y);
   ct_view a_starts = line_starts(a, last_two(a)), y_starts = line_starts(y, last_two(y));
-  ct_status status = CT_OK;
-  ct_map(2, (const ct_view *[]){&a_starts, &b_starts}, &y_starts, multiply,
-         &(products){&a_matrix, &b_matrix, &y_matrix, &status});
-  return status;
+  atomic_int status = CT_OK;
+  ct__map(2, (const ct_view *[]){&a_starts, &b_starts}, &y_starts, multiply,
+          &(products){&a_matrix, &b_matrix, &y_matrix, &status},
+          product_weight(&a_matrix, &b_matrix, &y_matrix));
+  return (ct_status)atomic_load(&status);
 }
 
 static ct_tensor *rows_joined(ct_tensor *x) { return join_axes(x, ct_ndim(x) - 1); }

@@ -1,0 +1,271 @@
+/* product.c - matrix products that do more: what follows them elementwise runs on each block while
+ * it is in cache, and an update by a product is added to the variable by the product itself.
+ *
+ *   product      y = chain(alpha a b, more inputs)
+ *   product_add  y = c + alpha s a b, in c's memory where c is not needed any more
+ */
+#include "tile.h"
+
+#include "../../tensor/gemm.h"
+
+enum { MOST_IN = 16, MOST_OUT = 8 }; /* of a chain behind a product */
+
+/* ---- product: a, b, then the inputs of the chain but the product ------------------------------ */
+
+typedef struct product {
+  int n_out;
+  int hole; /* which input of the chain the product is */
+  double alpha;
+  const ct__tile *tile; /* NULL: none */
+} product;
+
+static ct_status product_infer(const ct_call *c, ct_spec *out) {
+  const product *f = c->attr;
+  const ct_view *a = ct__in(c, 0), *b = ct__in(c, 1);
+  if (a->ndim != 2 || b->ndim != 2 || a->dim[1] != b->dim[0])
+    return ct_fail(c, CT_ESHAPE, "want matrices (m,k) and (k,n)");
+  for (int o = 0; o < c->n_out; o++) {
+    out[o].dtype = f->tile ? f->tile->dtype[f->tile->out[o]] : a->dtype;
+    out[o].shape = CT_SHAPE(a->dim[0], b->dim[1]);
+  }
+  return CT_OK;
+}
+
+/* The block of v, which broadcasts to a matrix of the shape of all. */
+static void block_of(const ct_view *v, const ct_view *all, const int64_t corner[2],
+                     const int64_t extent[2], ct_view *out) {
+  ct__view_broadcast(v, 2, all->dim, out);
+  int64_t from = corner[0] * out->stride[0] + corner[1] * out->stride[1];
+  out->data += from * (int64_t)ct__item_size(v->dtype);
+  memcpy(out->dim, extent, 2 * sizeof *extent);
+  ct__view_refresh(out);
+}
+
+/* The product lies in the first output's memory, where the chain then writes its result. */
+static void finish_block(void *context, int64_t row, int64_t rows, int64_t column,
+                         int64_t columns) {
+  const ct_eval *e = context;
+  const product *f = e->attr;
+  const int64_t corner[2] = {row, column}, extent[2] = {rows, columns};
+  ct_view in[MOST_IN], out[MOST_OUT], *out_at[MOST_OUT];
+  const ct_view *in_at[MOST_IN];
+  for (int i = 0, from = 2; i < f->tile->n_in; i++) {
+    block_of(i == f->hole ? e->out[0] : e->in[from++], e->out[0], corner, extent, &in[i]);
+    in_at[i] = &in[i];
+  }
+  for (int o = 0; o < e->n_out; o++) {
+    block_of(e->out[o], e->out[0], corner, extent, &out[o]);
+    out_at[o] = &out[o];
+  }
+  ct__tile_run(f->tile, in_at, out_at);
+}
+
+static ct_status product_eval(const ct_eval *e) {
+  const product *f = e->attr;
+  return ct__gemm_then(f->alpha, e->in[0], e->in[1], 0, e->out[0], false,
+                       f->tile ? finish_block : NULL, (void *)(uintptr_t)e);
+}
+
+static const ct_op product_op = {CT_OP,
+                                 .name = "product",
+                                 .doc = "y = a b, and a chain of elementwise operations on it",
+                                 .n_in = CT_VARIADIC,
+                                 .n_out = CT_VARIADIC,
+                                 .attr_size = sizeof(product),
+                                 .infer = product_infer,
+                                 .eval = product_eval};
+
+/* ---- product_add: a, b, c, and s if there is one ----------------------------------------------- */
+
+static ct_status add_infer(const ct_call *c, ct_spec *out) {
+  const ct_view *a = ct__in(c, 0), *b = ct__in(c, 1), *y = ct__in(c, 2);
+  if (a->ndim != 2 || b->ndim != 2 || y->ndim != 2 || a->dim[1] != b->dim[0] ||
+      a->dim[0] != y->dim[0] || b->dim[1] != y->dim[1])
+    return ct_fail(c, CT_ESHAPE, "want matrices (m,k), (k,n) and (m,n)");
+  ct__spec_set(out, y->dtype, 2, y->dim);
+  return CT_OK;
+}
+
+static ct_status add_eval(const ct_eval *e) {
+  double alpha = *(const double *)e->attr;
+  if (e->n_in > 3) alpha *= ct__get(e->in[3], 0);
+  if (e->out[0]->data != e->in[2]->data) ct__copy(e->in[2], e->out[0]);
+  return ct__gemm(alpha, e->in[0], e->in[1], 1, e->out[0]);
+}
+
+static const ct_op product_add_op = {
+    CT_OP,        .name = "product_add",       .doc = "y = c + alpha s a b", .n_in = CT_VARIADIC,
+    .inplace = 4, .attr_size = sizeof(double), .infer = add_infer,           .eval = add_eval};
+
+/* ---- updates: variable +- s product ------------------------------------------------------------ */
+
+typedef struct finder {
+  ct_program *p;
+  int *uses, *maker;
+} finder;
+
+static bool finder_begin(finder *f, ct_program *p) {
+  f->p = p;
+  f->uses = ct__program_uses(p);
+  f->maker = ct__program_makers(p);
+  return f->uses && f->maker;
+}
+
+/* The instruction of that name that makes value i, if nobody else reads what it makes. */
+static ct__instr *only_for(const finder *f, int i, const char *name) {
+  const ct__value *x = &f->p->value[i];
+  int k = f->maker[x->base];
+  if (k < 0 || f->uses[x->base] != 1) return NULL;
+  ct__instr *instr = &f->p->instr[k];
+  return instr->op && strcmp(instr->op->name, name) == 0 ? instr : NULL;
+}
+
+static bool is_matrix(const ct_program *p, int i) { return p->value[i].v.ndim == 2; }
+
+static bool same_place(const ct_view *a, const ct_view *b) {
+  return ct__same_shape(a, b) && ct__same_dims(a->ndim, a->stride, b->stride);
+}
+
+/* A product whose transpose or itself value i is; *across: the transpose. */
+static ct__instr *product_behind(const finder *f, int i, bool *across) {
+  const ct__value *x = &f->p->value[i], *base = &f->p->value[x->base];
+  ct__instr *m = only_for(f, i, "matmul");
+  if (!m || x->offset != 0 || x->v.ndim != 2 || !is_matrix(f->p, m->arg[0]) ||
+      !is_matrix(f->p, m->arg[1]))
+    return NULL;
+  ct_view turned = base->v;
+  turned.dim[0] = base->v.dim[1];
+  turned.dim[1] = base->v.dim[0];
+  turned.stride[0] = base->v.stride[1];
+  turned.stride[1] = base->v.stride[0];
+  *across = !same_place(&x->v, &base->v);
+  return !*across || same_place(&x->v, &turned) ? m : NULL;
+}
+
+static int transposed(ct_program *p, int i) {
+  ct_view v = p->value[i].v;
+  int64_t dim = v.dim[0], stride = v.stride[0];
+  v.dim[0] = v.dim[1];
+  v.stride[0] = v.stride[1];
+  v.dim[1] = dim;
+  v.stride[1] = stride;
+  ct__view_refresh(&v);
+  return ct__value_alias(p, i, 0, &v);
+}
+
+/* value = s g, g / s being a product: *g and *s (-1 for none), alpha the constant factor. */
+static ct__instr *scaled_product(const finder *f, int value, double *alpha, int *s, int *g) {
+  ct__instr *k = only_for(f, value, "scale");
+  *s = -1;
+  *alpha = 1;
+  if (k) {
+    *alpha = *(const double *)k->attr;
+    *g = k->arg[0];
+    return k;
+  }
+  k = only_for(f, value, "mul");
+  if (!k) return NULL;
+  bool first = f->p->value[k->arg[0]].v.size == 1;
+  *s = k->arg[!first];
+  *g = k->arg[first];
+  return f->p->value[*s].v.size == 1 ? k : NULL;
+}
+
+/* Instruction k, variable - s product or the like, as one product_add; no change if it is not. */
+static ct_status fold_update(finder *f, int k) {
+  ct_program *p = f->p;
+  ct__instr *instr = &p->instr[k];
+  bool minus = strcmp(instr->op->name, "sub") == 0;
+  if (!minus && strcmp(instr->op->name, "add") != 0) return CT_OK;
+  const ct__value *variable = &p->value[instr->arg[0]];
+  if (variable->home != CT__CAPTURED || !(variable->tensor->flags & CT__VARIABLE)) return CT_OK;
+  double alpha;
+  int s, g;
+  bool across;
+  ct__instr *scale = scaled_product(f, instr->arg[1], &alpha, &s, &g);
+  ct__instr *m = scale ? product_behind(f, g, &across) : NULL;
+  if (!m || !ct__same_shape(&p->value[g].v, &variable->v)) return CT_OK;
+  int in[4] = {m->arg[0], m->arg[1], instr->arg[0], s}, out = ct__outs(instr)[0];
+  if (across) {
+    in[0] = transposed(p, m->arg[1]);
+    in[1] = transposed(p, m->arg[0]);
+    if (in[0] < 0 || in[1] < 0) return CT_ENOMEM;
+  }
+  alpha = minus ? -alpha : alpha;
+  if (!ct__instr_new(p, &product_add_op, &alpha, s < 0 ? 3 : 4, in, 1, &out)) return CT_ENOMEM;
+  p->instr[k] = p->instr[--p->n_instrs]; /* in the place of the old one */
+  return CT_OK;
+}
+
+ct_status ct__pass_updates(ct_program *p) {
+  finder f;
+  if (!finder_begin(&f, p)) return CT_ENOMEM;
+  ct_status status = CT_OK;
+  for (int k = 0, n = p->n_instrs; k < n && status == CT_OK; k++) status = fold_update(&f, k);
+  return status == CT_OK ? ct__pass_dead(p) : status;
+}
+
+/* ---- chains behind products --------------------------------------------------------------------- */
+
+/* A chain of the single instruction k. */
+static const ct__tile *tile_of(ct_program *p, const ct__instr *k, const ct__call_room *room) {
+  ct_call c = ct__instr_call(p, k, room);
+  ct__loop_call l;
+  ct_loop *loop = ct__elementwise_loop(&c, &l);
+  if (!loop || k->n_out != 1) return NULL;
+  ct__tile *t = ct__zone_alloc(p, sizeof *t);
+  ct__tile_step *step = ct__zone_alloc(p, sizeof *step);
+  ct_dtype *dtype = ct__zone_alloc(p, (size_t)(k->n_in + 1) * sizeof *dtype);
+  int *out = ct__zone_alloc(p, sizeof *out);
+  if (!t || !step || !dtype || !out) return NULL;
+  for (int i = 0; i <= k->n_in; i++) dtype[i] = p->value[k->arg[i]].v.dtype;
+  *step = (ct__tile_step){.loop = loop, .attr = l.attr, .n = l.n};
+  memcpy(step->reg, l.operand, sizeof l.operand);
+  step->reg[l.n] = *out = k->n_in;
+  *t = (ct__tile){k->n_in, 1, 1, k->n_in + 1, step, dtype, out};
+  return t;
+}
+
+/* The input of k that a product makes for k alone, of the shape of k's results; or -1. */
+static int product_input(const finder *f, const ct__instr *k) {
+  const ct_view *y = &f->p->value[ct__outs(k)[0]].v;
+  for (int i = 0; i < k->n_in; i++) {
+    int x = k->arg[i];
+    if (f->p->value[x].base != x || !ct__same_shape(&f->p->value[x].v, y) || y->ndim != 2) continue;
+    const ct__instr *m = only_for(f, x, "matmul");
+    if (m && is_matrix(f->p, m->arg[0]) && is_matrix(f->p, m->arg[1])) return i;
+  }
+  return -1;
+}
+
+/* The product and what follows it become one instruction, in the place of what follows. */
+static ct_status absorb(finder *f, int k, const ct__call_room *room) {
+  ct_program *p = f->p;
+  ct__instr *instr = &p->instr[k];
+  int hole = product_input(f, instr);
+  if (hole < 0 || instr->n_in > MOST_IN || instr->n_out > MOST_OUT) return CT_OK;
+  product attr = {.n_out = instr->n_out, .hole = hole, .alpha = 1};
+  attr.tile =
+      instr->op == &ct__fused_op ? ((const ct__fused *)instr->attr)->tile : tile_of(p, instr, room);
+  int x = instr->arg[hole];
+  if (!attr.tile || p->value[ct__outs(instr)[0]].v.dtype != p->value[x].v.dtype) return CT_OK;
+  ct__instr *m = &p->instr[f->maker[x]];
+  int in[MOST_IN + 1] = {m->arg[0], m->arg[1]}, n = 2;
+  for (int i = 0; i < instr->n_in; i++)
+    if (i != hole) in[n++] = instr->arg[i];
+  m->op = NULL;
+  if (!ct__instr_new(p, &product_op, &attr, n, in, instr->n_out, ct__outs(instr))) return CT_ENOMEM;
+  p->instr[k] = p->instr[--p->n_instrs];
+  return CT_OK;
+}
+
+ct_status ct__pass_products(ct_program *p) {
+  finder f;
+  ct__call_room room;
+  if (!finder_begin(&f, p) || !ct__call_room_new(p, &room)) return CT_ENOMEM;
+  ct_status status = CT_OK;
+  for (int k = 0, n = p->n_instrs; k < n && status == CT_OK; k++)
+    if (p->instr[k].op && (p->instr[k].op->flags & CT_ELEMENTWISE)) status = absorb(&f, k, &room);
+  ct__program_compact(p);
+  return status;
+}
