@@ -11,6 +11,7 @@
 #include "testing.h"
 
 #include "autograd/autograd_internal.h"
+#include "autograd/compile/compile.h"
 
 enum { MAX_NODES = 72, MAX_IN = 4, MAX_ATTR = 12, MAX_DEPTH = 12, MAX_ROWS = 400, MAX_SIZE = 96 };
 

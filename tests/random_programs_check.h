@@ -293,6 +293,26 @@ static inline void same_bits(trial *r, const char *what, vec got, vec want) {
       *r->found = (finding){FAILED, what, i, got.at[i], want.at[i], 0, ""};
 }
 
+/* Exact programs give the bits of eager evaluation, others nearly. */
+static inline void check_compiled(trial *r, ct_list in, ct_list value, ct_list out) {
+  ct_tensor *ran[2 * MAX_NODES];
+  for (int exact = 0; exact < 2 && going(r); exact++) {
+    ct_program *p = ct_compile(in, out, (ct_compile_opts){.exact = exact, .verify = true});
+    need(r, p ? ct_run(p, value, ran) : ct_error_code(), "a program");
+    ct_program_release(&p);
+    if (!going(r)) return;
+    vec y = vec_of(r->n_y, ran), g = vec_of(r->n_x, ran + r->n_y);
+    vec want_y = vec_of(r->n_y, r->y), want_g = vec_of(r->n_x, r->g);
+    if (exact) {
+      same_bits(r, "values of an exact program", y, want_y);
+      same_bits(r, "gradients of an exact program", g, want_g);
+    } else {
+      agree(r, "values of a program", y, want_y, 1e-11 * (1 + vec_max(want_y)));
+      agree(r, "gradients of a program", g, want_g, 1e-11 * (1 + vec_max(want_g)));
+    }
+  }
+}
+
 static inline void check_symbolic(trial *r) {
   const program *p = r->p;
   ct_tensor *holder[MAX_NODES], *in[MAX_NODES], *value[MAX_NODES], *x[MAX_NODES], *t[MAX_NODES];
@@ -314,11 +334,13 @@ static inline void check_symbolic(trial *r) {
        "a symbolic gradient");
   if (!going(r)) return;
   ct_function *f = ct_function_new((ct_list){n, in}, (ct_list){r->n_y + r->n_x, out});
-  need(r, f ? ct_function_run(f, (ct_list){n, value}, ran) : ct_error_code(), "a function of placeholders");
+  need(r, f ? ct_function_run(f, (ct_list){n, value}, ran) : ct_error_code(),
+       "a function of placeholders");
   ct_function_release(&f);
   if (!going(r)) return;
   same_bits(r, "symbolic values", vec_of(r->n_y, ran), vec_of(r->n_y, r->y));
   same_bits(r, "symbolic gradients", vec_of(r->n_x, ran + r->n_y), vec_of(r->n_x, r->g));
+  check_compiled(r, (ct_list){n, in}, (ct_list){n, value}, (ct_list){r->n_y + r->n_x, out});
 }
 
 /* ---- a batch against a loop ------------------------------------------------------------------ */

@@ -7,6 +7,7 @@
 #include "testing.h"
 
 #include "autograd/autograd_internal.h"
+#include "autograd/compile/compile.h"
 
 #include "registry_cases.inc"
 

@@ -143,6 +143,31 @@ static bool recipe_contains(const ct_tensor *t, const ct_op *op, int depth) {
   return false;
 }
 
+static void densely(const situation *s, ct_tensor **dense) {
+  for (int i = 0; i < s->n; i++) dense[i] = ct_contiguous(s->in[i]);
+}
+
+/* Exact programs have the bits of eager evaluation of inputs that lie densely, as a program sees
+ * them; others are close. */
+static void compiled_agree(const situation *s, ct_tensor *const *holder, int n,
+                           ct_tensor *const *symbolic, ct_tensor *const *eager) {
+  for (int exact = 0; exact < 2; exact++) {
+    ct_tensor *out[MAX_IN + 1];
+    ct_program *p = ct_compile((ct_list){s->n, holder}, (ct_list){n, symbolic},
+                               (ct_compile_opts){.exact = exact, .verify = true});
+    require(p != NULL, "ct_compile");
+    ct_status status = ct_run(p, (ct_list){s->n, s->in}, out);
+    ct_program_release(&p);
+    require_ok(status);
+    for (int i = 0; i < n; i++) {
+      if (exact)
+        require_same_bits(out[i], eager[i], "an exact program gives the bits of eager evaluation");
+      else
+        require_close(out[i], eager[i], s->dtype == CT_F64 ? 1e-12 : 1e-5, "a program is close");
+    }
+  }
+}
+
 static void infers_and_runs(situation *s) {
   ct_tensor *holder[MAX_IN], *y = use(s, s->in), *out = NULL;
   placeholders_like(s, holder);
@@ -157,9 +182,13 @@ static void infers_and_runs(situation *s) {
   ct_function_release(&f);
   require_ok(status);
   require_same_bits(out, y, "a function gives the bits of eager evaluation");
+  ct_tensor *dense[MAX_IN];
+  densely(s, dense);
+  y = use(s, dense);
+  compiled_agree(s, holder, 1, &symbolic, &y);
 }
 
-static void functions_give_eager_bits(void **state) {
+static void functions_and_programs_give_eager_bits(void **state) {
   (void)state;
   for_each(both_dtypes, true, infers_and_runs);
 }
@@ -285,6 +314,9 @@ static void symbolic_derivatives_agree(situation *s) {
   ct_function_release(&f);
   require_ok(status);
   for (int i = 0; i < n; i++) require_same_bits(ran[i], eager[i], "symbolic derivatives agree");
+  bool dense = true;
+  for (int i = 0; i < s->n; i++) dense &= s->in[i]->v.contiguous;
+  if (dense) compiled_agree(s, holder, n, symbolic, eager);
 }
 
 static void symbolic_derivatives_give_eager_bits(void **state) {
@@ -300,7 +332,7 @@ int main(void) {
       cmocka_unit_test(incomplete_records_are_noticed),
       cmocka_unit_test(kernels_agree_with_the_reference),
       cmocka_unit_test(integer_kernels_agree_with_f64),
-      cmocka_unit_test(functions_give_eager_bits),
+      cmocka_unit_test(functions_and_programs_give_eager_bits),
       cmocka_unit_test(derivatives_pass_gradcheck),
       cmocka_unit_test(derivatives_in_f32_are_those_of_f64),
       cmocka_unit_test(loops_of_derivatives_are_their_compositions),

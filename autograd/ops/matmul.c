@@ -1,6 +1,6 @@
 /* matmul.c - matrix products over leading batch axes. */
-#include "batch.h"
 #include "../../tensor/pool.h"
+#include "batch.h"
 #include "lines.h"
 
 static ct_status matmul_infer(const ct_call *c, ct_spec *out) {
