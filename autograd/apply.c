@@ -62,8 +62,7 @@ static ct__node *node_new(const ct_call *c, int refs) {
     n->stamp[i] = c->in[i]->stamp;
     ct__ref(c->in[i]);
   }
-  for (int o = 0; o < c->n_out; o++) n->recipe.out[o] = NULL;
-  for (int o = 0; o < n->recipe.n_extra; o++) n->recipe.extra[o] = NULL;
+  for (int o = 0; o < c->n_out + n->recipe.n_extra; o++) n->recipe.out[o] = NULL;
   return n;
 }
 
@@ -89,9 +88,8 @@ void ct__node_adopt(ct__node *n, int o, ct_tensor *t) {
 /* ---- checks ---------------------------------------------------------------------------------- */
 
 typedef struct traits {
-  bool recorded, symbolic;
-  bool live; /* depends on recorded tensors that were not cut off */
-  bool cut;
+  unsigned flags; /* of all inputs together */
+  bool symbolic;
 } traits;
 
 static ct_status check_input(const ct_op *op, int i, const ct_tensor *t) {
@@ -110,38 +108,24 @@ static ct_status check_inputs(const ct_op *op, int n_in, ct_tensor *const *in, t
   for (int i = 0; i < n_in; i++) {
     const ct_tensor *t = in[i];
     if (CT__UNLIKELY(!t || ct__is_nil(t) || ct__stale(t))) return check_input(op, i, t);
-    bool recorded = t->flags & CT__RECORDED, cut = t->flags & CT__CUT;
-    have->recorded |= recorded;
-    have->live |= recorded && !cut;
-    have->cut |= cut;
+    have->flags |= t->flags;
     have->symbolic |= !t->buffer;
   }
   return CT_OK;
+}
+
+/* Depends on a recorded tensor that was not cut off. */
+static bool live(const ct_call *c, unsigned flags) {
+  if (!(flags & CT__CUT)) return flags & CT__RECORDED;
+  for (int i = 0; i < c->n_in; i++)
+    if ((c->in[i]->flags & (CT__RECORDED | CT__CUT)) == CT__RECORDED) return true;
+  return false;
 }
 
 /* ---- evaluation ------------------------------------------------------------------------------ */
 
 static ct_loop *kernel_loop(const ct_call *c) {
   return c->op->kernel->loop[c->in[c->n_in - 1]->v.dtype];
-}
-
-/* The shape and dtype of a tensor that exists need no check. */
-static bool like_input(const ct_view *v, const ct_spec *s) {
-  return s->dtype == v->dtype && s->shape.n == v->ndim &&
-         ct__same_dims(v->ndim, v->dim, s->shape.dim);
-}
-
-static ct_status infer(const ct_call *c, ct_spec *spec) {
-  const ct_op *op = c->op;
-  ct_status status = op->infer(c, spec);
-  if (status != CT_OK) return status;
-  if (op->kernel && !kernel_loop(c))
-    return ct_fail(c, CT_EDTYPE, "not defined for dtype %s",
-                   ct_dtype_name(c->in[c->n_in - 1]->v.dtype));
-  for (int o = 0; o < c->n_out && status == CT_OK; o++)
-    if (c->n_in == 0 || !like_input(ct__in(c, 0), &spec[o]))
-      status = ct__shape_check(op->name, spec[o].dtype, spec[o].shape.n, spec[o].shape.dim);
-  return status;
 }
 
 /* Runs eval over values that exist. */
@@ -164,37 +148,59 @@ static ct_status evaluate(const ct_call *c, ct_tensor **out) {
   return status;
 }
 
-/* Result o: a symbolic node, a view of input 0, or a fresh buffer for the kernel to fill. */
-static ct_tensor *make_output(const ct_call *c, const ct_spec *s, bool symbolic, bool *viewed) {
-  if (symbolic) return ct__tensor_new(s->dtype, s->shape.n, s->shape.dim);
-  if (!c->op->view) return ct__tensor_alloc(s->dtype, s->shape.n, s->shape.dim);
+/* The shape and dtype of a tensor that exists need no check. */
+static bool like_input(const ct_call *c, const ct_spec *s) {
+  if (c->n_in == 0) return false;
+  const ct_view *v = ct__in(c, 0);
+  return s->dtype == v->dtype && s->shape.n == v->ndim &&
+         ct__same_dims(v->ndim, v->dim, s->shape.dim);
+}
+
+/* NULL if the operation gives no view of input 0 here. */
+static ct_tensor *make_view(const ct_call *c, const ct_spec *s) {
   ct_tensor *t = ct__tensor_new(s->dtype, s->shape.n, s->shape.dim), *x = c->in[0];
   if (!t) return NULL;
-  *viewed = c->op->view(c->attr, &x->v, &t->v);
-  if (*viewed) {
-    t->buffer = x->buffer;
-    t->stamp = x->stamp;
-    atomic_fetch_add_explicit(&x->buffer->refs, 1, memory_order_relaxed);
-    return t;
+  if (!c->op->view(c->attr, &x->v, &t->v)) {
+    ct__unref(t);
+    return NULL;
   }
-  ct__unref(t);
+  t->buffer = x->buffer;
+  t->stamp = x->stamp;
+  atomic_fetch_add_explicit(&x->buffer->refs, 1, memory_order_relaxed);
+  return t;
+}
+
+/* One result: a symbolic node, a view of input 0, or a fresh buffer that is to be filled. NULL
+ * after an error. */
+static ct_tensor *make_output(const ct_call *c, const ct_spec *s, bool symbolic, bool *fill) {
+  if (!like_input(c, s) &&
+      ct__shape_check(c->op->name, s->dtype, s->shape.n, s->shape.dim) != CT_OK)
+    return NULL;
+  if (symbolic) return ct__tensor_new(s->dtype, s->shape.n, s->shape.dim);
+  ct_tensor *view = c->op->view ? make_view(c, s) : NULL;
+  if (view) return view;
+  *fill = true;
   return ct__tensor_alloc(s->dtype, s->shape.n, s->shape.dim);
 }
 
 static ct_status produce(const ct_call *c, bool symbolic, ct_tensor **out) {
   ct_spec few[FEW], *spec = few;
-  if (c->n_out > FEW) spec = ct__alloc((size_t)c->n_out * sizeof *spec);
+  if (CT__UNLIKELY(c->n_out > FEW)) spec = ct__alloc((size_t)c->n_out * sizeof *spec);
   if (!spec) return CT_ENOMEM;
-  ct_status status = infer(c, spec);
-  bool viewed = false;
+  ct_status status = c->op->infer(c, spec);
+  ct_loop *loop = status == CT_OK && c->op->kernel ? kernel_loop(c) : NULL;
+  if (status == CT_OK && c->op->kernel && !loop)
+    status = ct_fail(c, CT_EDTYPE, "not defined for dtype %s",
+                     ct_dtype_name(c->in[c->n_in - 1]->v.dtype));
+  bool fill = false;
   for (int o = 0; o < c->n_out && status == CT_OK; o++) {
-    out[o] = make_output(c, &spec[o], symbolic, &viewed);
-    if (!out[o]) status = CT_ENOMEM;
+    out[o] = make_output(c, &spec[o], symbolic, &fill);
+    if (!out[o]) status = ct_error_code();
   }
-  if (spec != few) ct__free(spec, (size_t)c->n_out * sizeof *spec);
-  if (status != CT_OK || symbolic || viewed) return status;
-  if (!c->op->kernel) return evaluate(c, out);
-  ct__map_tensors(c->n_in, c->in, out[0], kernel_loop(c), c->attr);
+  if (CT__UNLIKELY(spec != few)) ct__free(spec, (size_t)c->n_out * sizeof *spec);
+  if (status != CT_OK || !fill) return status;
+  if (!loop) return evaluate(c, out);
+  ct__map_tensors(c->n_in, c->in, out[0], loop, c->attr);
   return CT_OK;
 }
 
@@ -214,8 +220,9 @@ static bool keep_outputs(ct__node *n, ct_tensor **out) {
 /* Gives the outputs their recipe, if they are to have one. What recording missed is marked: to
  * differentiate it is an error. */
 static ct_status record(const ct_call *c, traits have, ct_tensor **out) {
-  bool on = ct__recording(), cut = have.recorded ? !(on && have.live) : have.cut;
-  if (have.recorded && (on || have.symbolic)) {
+  if (!(have.flags & (CT__RECORDED | CT__CUT))) return CT_OK;
+  bool on = ct__recording(), cut = !(on && live(c, have.flags));
+  if ((have.flags & CT__RECORDED) && (on || have.symbolic)) {
     ct__node *n = node_new(c, c->n_out);
     if (!n) return CT_ENOMEM;
     n->symbolic = have.symbolic;
@@ -244,7 +251,7 @@ ct_status ct__apply(const ct_op *op, const void *attr, int n_in, ct_tensor *cons
   int n_out = op->n_out == 0 ? 1 : op->n_out == CT_VARIADIC ? *(const int *)attr : op->n_out;
   for (int o = 0; o < n_out; o++) out[o] = NULL;
   ct_call call = {op, attr, n_in, n_out, in};
-  traits have = {false, false, false, false};
+  traits have = {0, false};
   ct_status status = check_inputs(op, n_in, in, &have);
   if (CT__LIKELY(status == CT_OK)) status = produce(&call, have.symbolic, out);
   if (CT__LIKELY(status == CT_OK)) status = record(&call, have, out);

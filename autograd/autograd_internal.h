@@ -47,7 +47,7 @@ ct_tensor *ct__apply1(const ct_op *op, const void *attr, int n_in, ct_tensor *co
              (ct_tensor *[]){__VA_ARGS__})
 /* ct_map over tensors with values; single numbers need no driver. */
 static inline void ct__map_tensors(int n_in, ct_tensor *const *in, ct_tensor *out, ct_loop *loop,
-                           const void *attr) {
+                                   const void *attr) {
   static const int64_t one[CT__MAX_OPERANDS] = {1, 1, 1, 1, 1, 1};
   if (CT__LIKELY(out->v.size == 1)) {
     char *p[CT__MAX_OPERANDS];
@@ -97,7 +97,14 @@ typedef struct ct__walk {
 /* Fails with CT_ENORULE or CT_ESTALE. Expands fallbacks as the mode needs. */
 ct_status ct__walk_begin(ct__walk *w, const char *who, ct__mode mode, ct_list y, ct_list x);
 void ct__walk_end(ct__walk *w);
-int ct__walk_target(const ct__walk *w, const ct_tensor *t); /* index in x, or -1 */
+int ct__walk_find(const ct__walk *w, const ct_tensor *t);
+/* The index of t in x, or -1. */
+static inline int ct__walk_target(const ct__walk *w, const ct_tensor *t) {
+  if (CT__UNLIKELY(w->table != NULL)) return ct__walk_find(w, t);
+  for (int k = 0; k < w->x.n; k++)
+    if (w->x.at[k] == t) return k;
+  return -1;
+}
 /* The node behind t if the walk goes there and leads on to a target. */
 ct__node *ct__walk_node(const ct__walk *w, const ct_tensor *t);
 void ct__walk_reverse(ct__walk *w); /* inputs first */

@@ -32,12 +32,7 @@ static ct_status targets_begin(ct__walk *w) {
   return CT_OK;
 }
 
-int ct__walk_target(const ct__walk *w, const ct_tensor *t) {
-  if (!w->table) {
-    for (int k = 0; k < w->x.n; k++)
-      if (w->x.at[k] == t) return k;
-    return -1;
-  }
+int ct__walk_find(const ct__walk *w, const ct_tensor *t) {
   unsigned at = hash(t, w->table_size);
   while (w->table[at] >= 0 && w->x.at[w->table[at]] != t)
     at = (at + 1) & (unsigned)(w->table_size - 1);
@@ -65,11 +60,11 @@ static bool through(const ct__walk *w, const ct__node *n) {
 
 /* The node that t leads on to; NULL for leaves, constants and what no derivative passes. */
 static ct__node *source(const ct__walk *w, const ct_tensor *t) {
-  if (!t->recipe || !(t->flags & CT__RECORDED)) return NULL;
+  if (!t->recipe) return NULL;
   ct__node *n = ct__node_of(t);
   if (w->mode == CT__REPLAY || w->mode == CT__COMPILE) return n;
   if (w->mode == CT__FROZEN) return t->buffer ? NULL : n;
-  if (!ct_dtype_is_float(t->v.dtype)) return NULL;
+  if (!ct__is_float(t->v.dtype)) return NULL;
   return n->cut || (n->call.op->flags & CT_NONDIFF) ? NULL : n;
 }
 
@@ -102,15 +97,17 @@ static ct__node *next_child(const ct__walk *w, ct__node *n) {
   bool expanded = through(w, n);
   ct_tensor *const *in = expanded ? n->recipe.extra : n->recipe.in;
   int count = expanded ? n->call.n_out : n->call.n_in;
-  for (; n->cursor < count; n->cursor++) {
-    const ct_tensor *t = in[n->cursor];
-    bool wanted = ct__walk_target(w, t) >= 0;
+  for (int i = n->cursor; i < count; i++) {
+    bool wanted = ct__walk_target(w, in[i]) >= 0;
     if (!wanted) {
-      ct__node *child = source(w, t);
-      if (child && child->epoch != w->epoch) return child;
+      ct__node *child = source(w, in[i]);
+      if (child && child->epoch != w->epoch) {
+        n->cursor = i; /* to come back here */
+        return child;
+      }
       wanted = child && child->reaches;
     }
-    n->want[n->cursor] = wanted;
+    n->want[i] = wanted;
     n->reaches |= wanted;
   }
   return NULL;

@@ -83,7 +83,8 @@ file(GLOB bench_kernels CONFIGURE_DEPENDS bench/kernels/*.c)
 add_library(bench_support STATIC EXCLUDE_FROM_ALL ${bench_support})
 target_include_directories(bench_support PRIVATE ${private_includes})
 target_compile_definitions(bench_support PRIVATE
-  _XOPEN_SOURCE=700 BENCH_RESULTS="${PROJECT_SOURCE_DIR}/bench/results")
+  _XOPEN_SOURCE=700 BENCH_RESULTS="${PROJECT_SOURCE_DIR}/bench/results"
+  BENCH_PEERS="${PROJECT_SOURCE_DIR}/bench/peers")
 target_link_libraries(bench_support PUBLIC
   cotangent_build cotangent::static ${cotangent_dependencies})
 set_target_properties(bench_support PROPERTIES C_EXTENSIONS OFF)

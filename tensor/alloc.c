@@ -29,13 +29,17 @@ void ct__free_rest(void *block, size_t size) {
   ct__free(block, size);
 }
 
+static size_t class_size(int class) {
+  if (class < CT__FEW) return (size_t)(class + 1) << CT__LINE_BITS;
+  unsigned above = (unsigned)(class - CT__FEW);
+  return (size_t)(5 + above % 4) << (CT__FEW_BITS - 2 + above / 4);
+}
+
 static void drop_above(size_t bytes) {
   ct__lists *l = &ct__free_lists;
   for (int class = CT__CLASSES - 1; class >= 0 && l->bytes > bytes; class --)
     for (ct__block *b = l->first[class]; b && l->bytes > bytes; b = l->first[class]) {
-      size_t size = class == 0 ? (size_t)1 << CT__FIRST_BITS
-                               : ((size_t)4 + ((unsigned)class - 1) % 4 + 1)
-                                     << (CT__FIRST_BITS - 2 + (class - 1) / 4);
+      size_t size = class_size(class);
       CT__UNPOISON(b, size);
       l->first[class] = b->next;
       l->bytes -= size;

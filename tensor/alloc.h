@@ -1,8 +1,9 @@
 /* alloc.h - sized blocks from the free lists of the thread, the short way inline.
  *
  * Fresh memory is the enemy: the page faults of a new large buffer cost eight times the arithmetic
- * done on it. So blocks are rounded up to a size class (four to the octave) and freed ones wait in
- * a list of their class for the next of that size. All are 64-byte aligned.
+ * done on it. So blocks are rounded up to a size class (whole cache lines, above 512 bytes four to
+ * the octave) and freed ones wait in a list of their class for the next of that size. All are
+ * 64-byte aligned.
  */
 #ifndef COTANGENT_ALLOC_H
 #define COTANGENT_ALLOC_H
@@ -27,9 +28,11 @@
 #endif
 
 enum {
-  CT__FIRST_BITS = 6,
+  CT__LINE_BITS = 6,
+  CT__FEW_BITS = 9, /* up to here one class for each number of lines */
+  CT__FEW = 1 << (CT__FEW_BITS - CT__LINE_BITS),
   CT__LAST_BITS = 40,
-  CT__CLASSES = (CT__LAST_BITS - CT__FIRST_BITS) * 4 + 1
+  CT__CLASSES = CT__FEW + (CT__LAST_BITS - CT__FEW_BITS) * 4
 };
 
 typedef struct ct__block {
@@ -49,15 +52,16 @@ void ct__alloc_end(void); /* the lists of this thread are gone for good: for its
 
 /* Rounds size up to its class; CT__CLASSES if it is too large to be kept. */
 static inline int ct__size_class(size_t *size) {
-  if (*size <= (1u << CT__FIRST_BITS)) {
-    *size = 1u << CT__FIRST_BITS;
-    return 0;
+  if (*size <= (size_t)1 << CT__FEW_BITS) {
+    size_t class = (*size - (*size > 0)) >> CT__LINE_BITS;
+    *size = (class + 1) << CT__LINE_BITS;
+    return (int)class;
   }
   int bits = 63 - __builtin_clzll((unsigned long long)(*size - 1));
   if (bits >= CT__LAST_BITS) return CT__CLASSES;
   size_t base = (size_t)1 << bits, step = base >> 2, quarter = (*size - 1 - base) >> (bits - 2);
   *size = base + (quarter + 1) * step;
-  return (bits - CT__FIRST_BITS) * 4 + (int)quarter + 1;
+  return CT__FEW + (bits - CT__FEW_BITS) * 4 + (int)quarter;
 }
 
 /* NULL and CT_ENOMEM on failure; size 0 is fine. */

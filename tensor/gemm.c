@@ -1,75 +1,10 @@
-/* gemm.c - matrix products of any strides over OpenBLAS.
+/* gemm.c - matrix products: which kernel takes which shape, and how the work is cut.
  *
- * OpenBLAS prints or ends the process on arguments it dislikes, so every one is checked here before
- * it sees them, and what it cannot express (zero or negative strides, extents beyond int) takes a
- * packed copy or the plain loops.
+ * A product is C = A B or C^T = B^T A^T; its kernel and the blocks that C is cut into follow from
+ * its shape, its layout and the instruction set alone. So every number of threads gives the same
+ * bits. The sums over k are never cut.
  */
-#include "tensor_internal.h"
-
-#include <cblas.h>
-#include <limits.h>
-#include <stdlib.h>
-
-/* ---- threads --------------------------------------------------------------------------------- */
-
-static atomic_int blas_once;
-
-/* One owner of threads: small products lose by OpenBLAS's pool, and one thread gives the same bits
- * everywhere. The first product also makes OpenBLAS take its buffers, while a failure can still be
- * told apart. */
-static void blas_start(void) {
-  const char *threads = getenv("CT_BLAS_THREADS");
-  if (!threads || strcmp(threads, "keep") != 0) openblas_set_num_threads(1);
-}
-
-/* ---- operands -------------------------------------------------------------------------------- */
-
-/* A matrix as BLAS wants it: unit stride along one axis, `ld` along the other. */
-typedef struct operand {
-  const char *data;
-  bool transposed; /* columns are the contiguous axis */
-  int ld;
-  void *packed;
-  size_t bytes;
-} operand;
-
-static bool readable(const ct_view *v, operand *o) {
-  int64_t rows = v->dim[0], columns = v->dim[1];
-  int64_t rs = rows == 1 ? columns : v->stride[0], cs = columns == 1 ? 1 : v->stride[1];
-  o->data = v->data;
-  o->packed = NULL;
-  if (cs == 1 && rs >= columns && rs <= INT_MAX) {
-    o->transposed = false;
-    o->ld = (int)rs;
-    return true;
-  }
-  rs = rows == 1 ? 1 : v->stride[0];
-  cs = columns == 1 ? rows : v->stride[1];
-  if (rs == 1 && cs >= rows && cs <= INT_MAX) {
-    o->transposed = true;
-    o->ld = (int)cs;
-    return true;
-  }
-  return false;
-}
-
-static ct_status prepare(const ct_view *v, operand *o) {
-  if (readable(v, o)) return CT_OK;
-  ct_view copy = {0};
-  ct__view_set(&copy, v->dtype, 2, v->dim);
-  o->bytes = (size_t)v->size * ct_dtype_size(v->dtype);
-  o->packed = copy.data = ct__alloc(o->bytes);
-  if (!copy.data) return CT_ENOMEM;
-  ct__copy(v, &copy);
-  o->data = copy.data;
-  o->transposed = false;
-  o->ld = (int)v->dim[1];
-  return CT_OK;
-}
-
-static void dispose(operand *o) {
-  if (o->packed) ct__free(o->packed, o->bytes);
-}
+#include "pool.h"
 
 /* ---- the plain loops ------------------------------------------------------------------------- */
 
@@ -77,10 +12,11 @@ static void dispose(operand *o) {
   static void name(T alpha, const ct_view *a, const ct_view *b, T beta, const ct_view *c) {        \
     const T *pa = (const T *)(const void *)a->data, *pb = (const T *)(const void *)b->data;        \
     T *pc = (T *)(void *)c->data;                                                                  \
+    int64_t inner = alpha == 0 ? 0 : a->dim[1];                                                    \
     for (int64_t i = 0; i < c->dim[0]; i++)                                                        \
       for (int64_t j = 0; j < c->dim[1]; j++) {                                                    \
         T sum = 0, *out = pc + i * c->stride[0] + j * c->stride[1];                                \
-        for (int64_t k = 0; k < a->dim[1]; k++)                                                    \
+        for (int64_t k = 0; k < inner; k++)                                                        \
           sum +=                                                                                   \
               pa[i * a->stride[0] + k * a->stride[1]] * pb[k * b->stride[0] + j * b->stride[1]];   \
         *out = beta == 0 ? alpha * sum : alpha * sum + beta * *out;                                \
@@ -96,132 +32,229 @@ static void plain(double alpha, const ct_view *a, const ct_view *b, double beta,
     plain_f64(alpha, a, b, beta, c);
 }
 
-/* Outer products of the instruction set in use. */
-#define OUTER_SET(isa) &ct__outer_##isa,
-static const ct__outer *const outer_sets[] = {CT__ISA_LIST(OUTER_SET)};
+/* ---- both ways to see a product -------------------------------------------------------------- */
 
-/* ---- BLAS ------------------------------------------------------------------------------------ */
-
-static CBLAS_TRANSPOSE flag(bool transposed) { return transposed ? CblasTrans : CblasNoTrans; }
-
-/* y = alpha M x + beta y, or M^T x; increments in elements. */
-static void gemv(ct_dtype dtype, double alpha, const operand *m, bool transpose,
-                 const int64_t dim[2], const char *x, int x_inc, double beta, char *y, int y_inc) {
-  /* M as it lies in memory, row-major. */
-  int rows = (int)dim[m->transposed], columns = (int)dim[!m->transposed];
-  CBLAS_TRANSPOSE t = flag(m->transposed != transpose);
-  if (dtype == CT_F32)
-    cblas_sgemv(CblasRowMajor, t, rows, columns, (float)alpha, (const float *)(const void *)m->data,
-                m->ld, (const float *)(const void *)x, x_inc, (float)beta, (float *)(void *)y,
-                y_inc);
-  else
-    cblas_dgemv(CblasRowMajor, t, rows, columns, alpha, (const double *)(const void *)m->data,
-                m->ld, (const double *)(const void *)x, x_inc, beta, (double *)(void *)y, y_inc);
+/* Where there is one row or column the step between them is free: the one that suits. */
+static ct__matrix operand(char *data, int64_t rows, int64_t columns, int64_t row, int64_t column) {
+  return (ct__matrix){data, rows == 1 ? columns : row, columns == 1 ? 1 : column};
 }
 
-static void gemm(double alpha, const operand *a, const operand *b, double beta, const ct_view *c,
-                 int k, int ldc) {
-  int m = (int)c->dim[0], n = (int)c->dim[1];
-  if (c->dtype == CT_F32)
-    cblas_sgemm(CblasRowMajor, flag(a->transposed), flag(b->transposed), m, n, k, (float)alpha,
-                (const float *)(const void *)a->data, a->ld, (const float *)(const void *)b->data,
-                b->ld, (float)beta, (float *)(void *)c->data, ldc);
-  else
-    cblas_dgemm(CblasRowMajor, flag(a->transposed), flag(b->transposed), m, n, k, alpha,
-                (const double *)(const void *)a->data, a->ld, (const double *)(const void *)b->data,
-                b->ld, beta, (double *)(void *)c->data, ldc);
+static ct__matrix of_view(const ct_view *v, bool transposed) {
+  int r = transposed, c = !transposed;
+  return operand(v->data, v->dim[r], v->dim[c], v->stride[r], v->stride[c]);
 }
 
-/* An increment BLAS takes for a vector of n elements at this stride; 0 if none. */
-static int increment(int64_t n, int64_t stride) {
-  if (n == 1) return 1;
-  return stride > 0 && stride <= INT_MAX ? (int)stride : 0;
+/* C = A B, or C^T = B^T A^T. */
+static ct__product product_of(double alpha, const ct_view *a, const ct_view *b, double beta,
+                              const ct_view *c, bool transposed) {
+  return (ct__product){.dtype = c->dtype,
+                       .add = beta != 0,
+                       .m = c->dim[transposed],
+                       .n = c->dim[!transposed],
+                       .k = a->dim[1],
+                       .a = of_view(transposed ? b : a, transposed),
+                       .b = of_view(transposed ? a : b, transposed),
+                       .c = of_view(c, transposed),
+                       .alpha = alpha};
 }
 
-static ct_view transposed(const ct_view *v) {
-  ct_view t = *v;
-  t.dim[0] = v->dim[1];
-  t.dim[1] = v->dim[0];
-  t.stride[0] = v->stride[1];
-  t.stride[1] = v->stride[0];
-  return t;
+/* ---- dispatch -------------------------------------------------------------------------------- */
+
+/* From this least extent on OpenBLAS is as fast or faster, since it packs both sides for the second
+ * cache; ./run bench gemm prints the table. Below, only our kernels run: so OpenBLAS's own kernels
+ * for small matrices, which crash without memory, are never met. */
+enum { BLAS_v2 = 64, BLAS_v3 = 256, BLAS_v4 = 512, BLAS_base = 256 };
+
+#define ISA_SET(isa) {ct__gemm_##isa, BLAS_##isa},
+static const struct isa_set {
+  const ct__gemm_set *set;
+  int64_t blas_from;
+} isa_sets[] = {CT__ISA_LIST(ISA_SET)};
+
+static bool blas_pays(const ct__product *p, int64_t from) {
+  return p->m >= from && p->n >= from && p->k >= from && ct__blas_takes(p);
 }
 
-/* One row times a matrix: C (1,n) = a (1,k) B (k,n). False if an increment does not suit BLAS. */
-static bool row_product(double alpha, const ct_view *a, const operand *b, const ct_view *b_view,
-                        double beta, const ct_view *c) {
-  int x_inc = increment(a->dim[1], a->stride[1]), y_inc = increment(c->dim[1], c->stride[1]);
-  if (!x_inc || !y_inc) return false;
-  gemv(c->dtype, alpha, b, true, b_view->dim, a->data, x_inc, beta, c->data, y_inc);
-  return true;
+typedef struct plan {
+  ct__product p;
+  const ct__gemm_set *set;
+  ct__gemm_kernel *kernel;
+  bool transposed;
+  double cost, beta;
+  int64_t grain[2], pieces[2]; /* of the rows and columns of C: steps of a cut, and blocks */
+  ct__gemm_done *done;
+  void *context, *packed;
+  size_t bytes;
+} plan;
+
+/* Keeps the cheaper one; the unit is the time of one vector operation. */
+static void offer(plan *best, const ct__product *p, bool transposed, ct__gemm_kernel *kernel,
+                  double cost) {
+  if (best->kernel && best->cost <= cost) return;
+  best->p = *p;
+  best->transposed = transposed;
+  best->kernel = kernel;
+  best->cost = cost;
 }
 
-static ct_status product(double alpha, const ct_view *a, const ct_view *b, double beta,
-                         ct_view *c) {
-  operand oa = {0}, ob = {0}, oc = {0};
-  ct_status status = prepare(b, &ob);
-  bool done = false;
-  if (status == CT_OK && c->dim[0] == 1) done = row_product(alpha, a, &ob, b, beta, c);
-  if (status == CT_OK && !done) status = prepare(a, &oa);
-  if (status == CT_OK && !done) {
-    ct_view packed = *c;
-    if (!readable(c, &oc) ||
-        oc.transposed) { /* BLAS writes rows: through a copy where C has none */
-      ct__view_set(&packed, c->dtype, 2, c->dim);
-      oc.bytes = (size_t)c->size * ct_dtype_size(c->dtype);
-      oc.packed = packed.data = ct__alloc(oc.bytes);
-      oc.ld = (int)c->dim[1];
-      if (!packed.data)
-        status = CT_ENOMEM;
-      else if (beta != 0)
-        ct__copy(c, &packed);
+static void offer_ours(plan *best, const ct__product *p, bool transposed) {
+  const ct__gemm_set *set = best->set;
+  double m = (double)p->m, n = (double)p->n, k = (double)p->k, lanes = (double)set->lanes;
+  double vectors = (double)((p->n + set->lanes - 1) / set->lanes);
+  bool neighbours = p->b.row == 1 || p->b.column == 1;
+  double pack = k * (double)set->packed_columns(p) * (neighbours ? 0.4 : 2);
+  double store = p->c.column == 1 ? m * vectors : m * n;
+  offer(best, p, transposed, set->tiles, m * vectors * k + pack + store);
+  if ((p->a.column == 1 || p->m == 1) && p->b.row == 1)
+    offer(best, p, transposed, set->dots, m * n * (k / lanes + 8));
+  if (p->k == 1 && p->b.column == 1 && p->c.column == 1)
+    offer(best, p, transposed, set->outer, m * vectors);
+}
+
+static void choose(plan *w, double alpha, const ct_view *a, const ct_view *b, double beta,
+                   const ct_view *c) {
+  const struct isa_set *isa = &isa_sets[ct__isa()];
+  w->set = &isa->set[c->dtype == CT_F64];
+  for (int transposed = 0; transposed < 2; transposed++) {
+    ct__product p = product_of(alpha, a, b, beta, c, transposed);
+    if (p.c.column == 1 && blas_pays(&p, isa->blas_from)) {
+      offer(w, &p, transposed, ct__blas_gemm, 0);
+      return;
     }
-    if (status == CT_OK) {
-      gemm(alpha, &oa, &ob, beta, &packed, (int)a->dim[1], oc.ld);
-      if (oc.packed) ct__copy(&packed, c);
-    }
+    offer_ours(w, &p, transposed);
   }
-  dispose(&oa);
-  dispose(&ob);
-  dispose(&oc);
-  return status;
 }
 
-/* Once C's rows are contiguous, or it is one row. */
-static ct_status dispatch(double alpha, const ct_view *a, const ct_view *b, double beta,
-                          ct_view *c) {
-  if (a->dim[1] == 1 && c->dim[0] > 1 && c->stride[1] == 1) {
-    if (c->dtype == CT_F32)
-      outer_sets[ct__isa()]->f32((float)alpha, a, b, (float)beta, c);
-    else
-      outer_sets[ct__isa()]->f64(alpha, a, b, beta, c);
-    return CT_OK;
-  }
-  return product(alpha, a, b, beta, c);
+/* ---- the cut --------------------------------------------------------------------------------- */
+
+enum {
+  PIECE = 1 << 18, /* products, a few microseconds: worth another thread */
+  MOST_PIECES = 64,
+  CACHED = 256 << 10, /* bytes of C: a block is still in the cache when it is done */
+  FEW_ROWS = 16,      /* of a block, if B fits into the cache, */
+  MANY_ROWS = 64,     /* otherwise, so that the cost of reading B is shared */
+  BLAS_ROWS = 192,
+  BLAS_GRAIN = 24
+};
+
+static int64_t within(int64_t n, int64_t low, int64_t high) {
+  return n < low || high < low ? low : n > high ? high : n;
 }
 
-static bool fits_int(const ct_view *v) { return v->dim[0] <= INT_MAX && v->dim[1] <= INT_MAX; }
+static void cut(plan *w) {
+  const ct__product *p = &w->p;
+  int64_t item = (int64_t)ct__item_size(p->dtype);
+  double work = (double)p->m * (double)p->n * (double)p->k / PIECE;
+  int64_t wanted = work < MOST_PIECES ? within((int64_t)work, 1, MOST_PIECES) : MOST_PIECES;
+  bool blas = w->kernel == ct__blas_gemm;
+  bool large_b = (double)p->k * (double)p->n * (double)item > 2.0 * CACHED;
+  int64_t least = blas ? BLAS_ROWS : large_b ? MANY_ROWS : FEW_ROWS;
+  int64_t cached = (int64_t)((double)p->m * (double)p->n * (double)item / CACHED);
+  w->grain[0] = blas ? BLAS_GRAIN : w->set->rows;
+  w->grain[1] = p->m == 1 ? w->set->wide_panel : w->set->panel;
+  w->pieces[0] = within(wanted > cached ? wanted : cached, 1, p->m / least);
+  w->pieces[1] = blas ? 1 : within(wanted / w->pieces[0], 1, p->n / w->grain[1]);
+  if (wanted > 1 && w->pieces[0] > 1) w->pieces[0] += w->pieces[0] % 2;
+}
 
-ct_status ct__gemm(double alpha, const ct_view *a, const ct_view *b, double beta, ct_view *c) {
-  if (c->size == 0) return CT_OK;
-  if (a->dim[1] == 0 || ct__reference() || !fits_int(a) || !fits_int(b)) {
-    plain(alpha, a, b, beta, c);
-    return CT_OK;
+static ct__part part_of(const plan *w, int64_t piece) {
+  int64_t i = piece / w->pieces[1], j = piece % w->pieces[1];
+  int64_t top = ct__piece_start(w->p.m, w->grain[0], w->pieces[0], i);
+  int64_t left = ct__piece_start(w->p.n, w->grain[1], w->pieces[1], j);
+  return (ct__part){top, ct__piece_start(w->p.m, w->grain[0], w->pieces[0], i + 1) - top, left,
+                    ct__piece_start(w->p.n, w->grain[1], w->pieces[1], j + 1) - left};
+}
+
+/* ---- memory ---------------------------------------------------------------------------------- */
+
+/* A vector of any step for kernels that want it contiguous. */
+static void gather(plan *w) {
+  size_t item = ct__item_size(w->p.dtype);
+  for (int64_t i = 0; i < w->p.k; i++)
+    memcpy((char *)w->packed + (size_t)i * item, w->p.a.data + i * w->p.a.column * (int64_t)item,
+           item);
+  w->p.a = (ct__matrix){w->packed, w->p.k, 1};
+}
+
+/* So many panels. */
+static void pack_some(void *context, int64_t from, int64_t to) {
+  const plan *w = context;
+  int64_t panel = w->grain[1], end = to * panel < w->p.n ? to * panel : w->p.n;
+  w->set->pack(&w->p, from * panel, end - from * panel, w->packed);
+}
+
+/* All that can fail, before C is touched. */
+static ct_status prepare(plan *w) {
+  if (w->kernel == ct__blas_gemm) return ct__blas_begin();
+  int64_t columns = 0, bytes, item = (int64_t)ct__item_size(w->p.dtype);
+  bool gathers = w->kernel == w->set->dots && w->p.a.column != 1;
+  if (w->kernel == w->set->tiles) columns = w->set->packed_columns(&w->p);
+  if (gathers) columns = 1;
+  if (columns == 0) return CT_OK;
+  if (!ct__mul_size(w->p.k, columns * item, &bytes))
+    return ct__fail(CT_ENOMEM, "out of memory (packing %lld columns)", (long long)columns);
+  w->bytes = (size_t)bytes;
+  w->packed = ct__alloc(w->bytes);
+  if (!w->packed) return CT_ENOMEM;
+  if (gathers)
+    gather(w);
+  else
+    ct__parallel_range((w->p.n - 1) / w->grain[1] + 1, 2 * item * w->p.k * w->grain[1], 1,
+                       pack_some, w);
+  return CT_OK;
+}
+
+/* ---- running --------------------------------------------------------------------------------- */
+
+#define SCALE(T)                                                                                   \
+  for (int64_t i = 0; i < part.rows; i++) {                                                        \
+    T *c = (T *)(void *)p->c.data + (part.row + i) * p->c.row + part.column * p->c.column;         \
+    for (int64_t j = 0; j < part.columns; j++) c[j * p->c.column] *= (T)beta;                      \
   }
-  ct__once(&blas_once, blas_start);
-  bool rows = c->dim[1] == 1 || c->stride[1] == 1;
-  if (c->dim[1] == 1 ||
-      (!rows && c->stride[0] == 1)) { /* C^T = B^T A^T has contiguous rows, or is one row */
-    ct_view at = transposed(b), bt = transposed(a), ct = transposed(c);
-    return dispatch(alpha, &at, &bt, beta, &ct);
-  }
-  return dispatch(alpha, a, b, beta, c);
+static void scale(const ct__product *p, ct__part part, double beta) {
+  if (p->dtype == CT_F32)
+    SCALE(float)
+  else
+    SCALE(double)
+}
+
+static void report(const plan *w, ct__part part) {
+  if (w->transposed)
+    w->done(w->context, part.column, part.columns, part.row, part.rows);
+  else
+    w->done(w->context, part.row, part.rows, part.column, part.columns);
+}
+
+static void run_piece(void *context, int64_t piece) {
+  const plan *w = context;
+  ct__part part = part_of(w, piece);
+  if (part.rows == 0 || part.columns == 0) return;
+  if (w->beta != 0 && w->beta != 1) scale(&w->p, part, w->beta);
+  w->kernel(&w->p, part, w->packed);
+  if (w->done) report(w, part);
 }
 
 ct_status ct__gemm_then(double alpha, const ct_view *a, const ct_view *b, double beta, ct_view *c,
                         bool whole_rows, ct__gemm_done *done, void *context) {
-  (void)whole_rows;
-  ct_status status = ct__gemm(alpha, a, b, beta, c);
-  if (status == CT_OK && done && c->size > 0) done(context, 0, c->dim[0], 0, c->dim[1]);
-  return status;
+  if (c->size == 0) return CT_OK;
+  if (a->dim[1] == 0 || alpha == 0 || ct__reference()) {
+    plain(alpha, a, b, beta, c);
+    if (done) done(context, 0, c->dim[0], 0, c->dim[1]);
+    return CT_OK;
+  }
+  plan w = {.beta = beta, .context = context};
+  choose(&w, alpha, a, b, beta, c);
+  cut(&w);
+  ct_status status = prepare(&w);
+  if (status != CT_OK) return status;
+  bool in_rows = w.pieces[!w.transposed] == 1;
+  if (in_rows || !whole_rows) w.done = done;
+  ct__parallel(w.pieces[0] * w.pieces[1], run_piece, &w);
+  if (done && !w.done) done(context, 0, c->dim[0], 0, c->dim[1]);
+  ct__free(w.packed, w.bytes);
+  return CT_OK;
+}
+
+ct_status ct__gemm(double alpha, const ct_view *a, const ct_view *b, double beta, ct_view *c) {
+  return ct__gemm_then(alpha, a, b, beta, c, false, NULL, NULL);
 }

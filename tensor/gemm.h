@@ -1,12 +1,12 @@
-/* gemm.h - matrix products. */
+/* gemm.h - matrix products: what the library may ask for, and the kernels behind it. */
 #ifndef COTANGENT_GEMM_H
 #define COTANGENT_GEMM_H
 
 #include "tensor.h"
 
 /* C = alpha A B + beta C for matrices of any stride (f32 or f64, checked by the caller: (m,k) (k,n)
- * (m,n)). C is not read when beta is 0. CT_ENOMEM if a packed copy is needed and there is no memory
- * for it; C is as it was then. */
+ * (m,n)); C overlaps neither. As in BLAS, C is not read when beta is 0, A and B are not when alpha
+ * is 0. CT_ENOMEM if there is no memory for a packed copy; C is as it was then. */
 ct_status ct__gemm(double alpha, const ct_view *a, const ct_view *b, double beta, ct_view *c);
 
 /* Called when a block of C is done, while it is in cache: rows [row, row + rows), columns [column,
@@ -18,5 +18,56 @@ typedef void ct__gemm_done(void *context, int64_t row, int64_t rows, int64_t col
  * every block spans all columns. After CT_ENOMEM no block was done. */
 ct_status ct__gemm_then(double alpha, const ct_view *a, const ct_view *b, double beta, ct_view *c,
                         bool whole_rows, ct__gemm_done *done, void *context);
+
+/* ---- one product ----------------------------------------------------------------------------- */
+
+/* A matrix in memory; strides in elements. */
+typedef struct ct__matrix {
+  char *data;
+  int64_t row, column;
+} ct__matrix;
+
+/* C (m,n) = alpha A (m,k) B (k,n), added to C or in its place; no extent is 0. */
+typedef struct ct__product {
+  ct_dtype dtype;
+  bool add;
+  int64_t m, n, k;
+  ct__matrix a, b, c;
+  double alpha;
+} ct__product;
+
+/* A part of C. */
+typedef struct ct__part {
+  int64_t row, rows, column, columns;
+} ct__part;
+
+/* ---- kernels (kernels/gemm.c) ---------------------------------------------------------------- */
+
+/* Computes a block of C; its columns begin at a multiple of the panel. */
+typedef void ct__gemm_kernel(const ct__product *p, ct__part block, const void *packed);
+
+/* Those of one dtype. The numbers that each gives do not depend on how C is cut into blocks. */
+typedef struct ct__gemm_set {
+  int64_t lanes;                   /* elements of a vector */
+  int64_t rows, panel, wide_panel; /* of a tile; the last one if m is 1 */
+  ct__gemm_kernel *tiles;          /* any strides; some panels of B may have to be packed */
+  ct__gemm_kernel *dots;           /* a.column and b.row are 1: sums along contiguous memory */
+  ct__gemm_kernel *outer;          /* k, b.column and c.column are 1 */
+  /* Columns of B, each of k elements, that tiles want in `packed`: 0 if B is read where it lies. */
+  int64_t (*packed_columns)(const ct__product *p);
+  /* Packs the panels among these columns, which begin at a multiple of the panel. */
+  void (*pack)(const ct__product *p, int64_t column, int64_t columns, void *packed);
+} ct__gemm_set;
+
+/* f32, f64 of each instruction set */
+#define CT__GEMM_OF(isa) extern const ct__gemm_set ct__gemm_##isa[2];
+
+/* ---- OpenBLAS (blas.c) ----------------------------------------------------------------------- */
+
+/* It can express these strides and extents. */
+bool ct__blas_takes(const ct__product *p);
+/* Before the first call, and cheap afterwards; CT_ENOMEM if there is no memory for its buffers. */
+ct_status ct__blas_begin(void);
+void ct__blas_gemm(const ct__product *p, ct__part block, const void *packed);
 
 #endif

@@ -39,19 +39,17 @@ int ct__isa_named(const char *name, int best) {
   return best;
 }
 
-static atomic_int isa_in_use = -1;
+atomic_int ct__isa_in_use = -1;
 
-int ct__isa(void) {
-  int isa = atomic_load_explicit(&isa_in_use, memory_order_relaxed);
-  if (CT__LIKELY(isa >= 0)) return isa;
-  isa = ct__isa_named(getenv("CT_ISA"), best_isa());
-  atomic_store_explicit(&isa_in_use, isa, memory_order_relaxed);
+int ct__isa_first(void) {
+  int isa = ct__isa_named(getenv("CT_ISA"), best_isa());
+  atomic_store_explicit(&ct__isa_in_use, isa, memory_order_relaxed);
   return isa;
 }
 
 bool ct__use_isa(int isa) {
   if (isa < 0 || isa > best_isa()) return false;
-  atomic_store_explicit(&isa_in_use, isa, memory_order_relaxed);
+  atomic_store_explicit(&ct__isa_in_use, isa, memory_order_relaxed);
   return true;
 }
 

@@ -69,7 +69,7 @@ ct_status ct_scope_end(ct_scope mark) {
   return CT_OK;
 }
 
-void ct__mark_end(ct__mark m) {
+void ct__mark_release(ct__mark m) {
   while (current()->depth > m.scope.depth) pop();
   /* Unless a rule has ended the scope around it. */
   if (current()->serial == m.scope.serial) release_until(current(), m.first);

@@ -30,13 +30,6 @@ bool ct_dtype_is_float(ct_dtype d) { return d == CT_F32 || d == CT_F64; }
 
 /* ---- buffers --------------------------------------------------------------------------------- */
 
-/* Gives up one reference; true if it was the only one. A sole owner needs no locked instruction:
- * nobody else is there to add a reference. */
-static bool last(atomic_int *refs) {
-  return atomic_load_explicit(refs, memory_order_acquire) == 1 ||
-         atomic_fetch_sub_explicit(refs, 1, memory_order_acq_rel) == 1;
-}
-
 enum { HEADER = 64 }; /* one block: the header, then the data, both aligned */
 _Static_assert(sizeof(ct_buffer) <= HEADER, "the buffer header has outgrown its place");
 
@@ -60,7 +53,7 @@ static small *small_of(ct_buffer *b) {
 }
 
 void ct__buffer_unref(ct_buffer *b) {
-  if (!b || !last(&b->refs)) return;
+  if (!b || !ct__last(&b->refs)) return;
   if (b->inside) {
     ct__free(small_of(b), sizeof(small));
     return;
@@ -136,14 +129,13 @@ ct_tensor *ct__tensor_alias(const ct_tensor *t) {
 }
 
 static void drop(ct_tensor *t, ct_tensor **work) {
-  if (t && !ct__is_nil(t) && last(&t->refs)) {
+  if (t && !ct__is_nil(t) && ct__last(&t->refs)) {
     t->next = *work;
     *work = t;
   }
 }
 
 static void drop_recipe(ct_recipe *r, ct_tensor **work) {
-  if (!last(&r->refs)) return;
   for (int i = 0; i < r->n_in; i++) drop(r->in[i], work);
   for (int i = 0; i < r->n_extra; i++) drop(r->extra[i], work);
   r->destroy(r);
@@ -157,7 +149,7 @@ static void release_work(ct_tensor *work) {
     work = t->next;
     if (t->recipe) {
       t->recipe->out[t->out_index] = NULL;
-      drop_recipe(t->recipe, &work);
+      if (ct__last(&t->recipe->refs)) drop_recipe(t->recipe, &work);
     }
     bool inside = t->buffer && t->buffer->inside && &small_of(t->buffer)->t == t;
     ct__buffer_unref(t->buffer);
@@ -165,15 +157,14 @@ static void release_work(ct_tensor *work) {
   }
 }
 
-void ct__unref(ct_tensor *t) {
-  ct_tensor *work = NULL;
-  drop(t, &work);
-  release_work(work);
+void ct__tensor_free(ct_tensor *t) {
+  t->next = NULL;
+  release_work(t);
 }
 
 void ct__recipe_unref(ct_recipe *r) {
   ct_tensor *work = NULL;
-  drop_recipe(r, &work);
+  if (ct__last(&r->refs)) drop_recipe(r, &work);
   release_work(work);
 }
 

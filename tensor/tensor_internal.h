@@ -47,6 +47,13 @@ ct_status ct__pending(const char *who);
 
 /* ---- buffers --------------------------------------------------------------------------------- */
 
+/* Gives up one reference; true if it was the only one. A sole owner needs no locked instruction:
+ * nobody else is there to add a reference. */
+static inline bool ct__last(atomic_int *refs) {
+  return atomic_load_explicit(refs, memory_order_acquire) == 1 ||
+         atomic_fetch_sub_explicit(refs, 1, memory_order_acq_rel) == 1;
+}
+
 typedef struct ct_buffer {
   atomic_int refs;
   bool read_only;
@@ -108,7 +115,10 @@ ct_tensor *ct__tensor_alias(const ct_tensor *t);
 static inline void ct__ref(ct_tensor *t) {
   if (!ct__is_nil(t)) atomic_fetch_add_explicit(&t->refs, 1, memory_order_relaxed);
 }
-void ct__unref(ct_tensor *t); /* iterative; never allocates */
+void ct__tensor_free(ct_tensor *t); /* without references left; iterative, never allocates */
+static inline void ct__unref(ct_tensor *t) {
+  if (t && !ct__is_nil(t) && ct__last(&t->refs)) ct__tensor_free(t);
+}
 void ct__recipe_unref(ct_recipe *r);
 /* CT_OK if t is a live value: not NULL, not nil, not symbolic, not stale. Fails as a status
  * function named who. */
@@ -169,7 +179,11 @@ static inline ct__mark ct__mark_begin(void) {
   ct__scope *s = ct__scope_now();
   return (ct__mark){{s->serial, s->depth}, s->first};
 }
-void ct__mark_end(ct__mark m);
+void ct__mark_release(ct__mark m);
+static inline void ct__mark_end(ct__mark m) {
+  const ct__scope *s = ct__scope_now();
+  if (s->first != m.first || s->serial != m.scope.serial) ct__mark_release(m);
+}
 /* Takes t over from the scope if that came to own it since the mark and nobody else holds it. */
 static inline bool ct__take(const ct__mark *m, ct_tensor *t) {
   if (atomic_load_explicit(&t->refs, memory_order_relaxed) != 1) return false;
@@ -182,6 +196,8 @@ static inline bool ct__take(const ct__mark *m, ct_tensor *t) {
     }
   return false;
 }
+
+static inline bool ct__is_float(ct_dtype d) { return d == CT_F32 || d == CT_F64; }
 
 /* ct_dtype_size of a dtype that is known to be one. */
 static inline size_t ct__item_size(ct_dtype d) {
@@ -262,16 +278,9 @@ double ct__get(const ct_view *v, int64_t offset);
 bool ct__use_reference(bool on);
 bool ct__reference(void);
 
-/* ---- products (gemm.c) ----------------------------------------------------------------------- */
+/* ---- products: gemm.h ------------------------------------------------------------------------- */
 
-/* C = alpha a b^T + beta C for vectors a (m,1), b (1,n), rows of C contiguous
- * (kernels/outer.c). */
-typedef struct ct__outer {
-  void (*f32)(float alpha, const ct_view *a, const ct_view *b, float beta, const ct_view *c);
-  void (*f64)(double alpha, const ct_view *a, const ct_view *b, double beta, const ct_view *c);
-} ct__outer;
-#define CT__OUTER_OF(isa) extern const ct__outer ct__outer_##isa;
-CT__ISA_LIST(CT__OUTER_OF)
+CT__ISA_LIST(CT__GEMM_OF)
 
 /* ---- random (random.c): value number i of a stream depends on key and i only ----------------- */
 
@@ -286,9 +295,14 @@ void ct__key_fold(const int32_t key[4], int64_t n, int32_t out[4]);
 
 /* ---- the operating system (os.c): the one place that calls it -------------------------------- */
 
+extern atomic_int ct__isa_in_use; /* -1 before the first use */
+int ct__isa_first(void);
 /* The one in use, a position in that list: the best of this processor, or a lower one that the
  * environment variable CT_ISA names. */
-int ct__isa(void);
+static inline int ct__isa(void) {
+  int isa = atomic_load_explicit(&ct__isa_in_use, memory_order_relaxed);
+  return CT__LIKELY(isa >= 0) ? isa : ct__isa_first();
+}
 /* Another one for the whole process, for tests; false if the processor has not got it. */
 bool ct__use_isa(int isa);
 /* Position of the name in the list if it is at most best, else best. */

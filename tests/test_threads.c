@@ -78,7 +78,7 @@ static void see_use(situation *s) {
   }
   ct_tensor *y = use(s, in);
   ct_tensor *gy = random_values(ct_dtype_of(y), ct_shape_of(y), 99, -1, 1);
-  require_ok(ct_vjp_all(CT_LIST(y), CT_LIST(gy), (ct_list){(size_t)n, x}, gx));
+  require_ok(ct_vjp_all(CT_LIST(y), CT_LIST(gy), (ct_list){n, x}, gx));
   for (int i = 0; i < n; i++) see(gx[i], threads_now);
   for (int i = 0; i < s->n; i++) ct_release(&variable[i]);
 }

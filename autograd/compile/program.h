@@ -118,8 +118,16 @@ extern const ct_op ct__copy_op;
 
 /* May its evaluation fail for the values it meets? No update may come before it then. */
 bool ct__can_fail(const ct_op *op);
-/* Floating-point operations of an instruction, 0 if unknown. */
+/* Floating-point operations of an instruction, 0 if unknown, and bytes of its operands. */
 double ct__instr_flops(const ct_program *p, const ct__instr *k);
+double ct__instr_bytes(const ct_program *p, const ct__instr *k);
+
+/* ---- names (print.c) -------------------------------------------------------------------------- */
+
+/* %7 for what the program computes, in0 for inputs, v3 for variables, c4 for constants; with a
+ * prime where the memory is only seen otherwise. */
+#define CT__VALUE_NAME 24
+const char *ct__value_name(const ct_program *p, int i, char text[CT__VALUE_NAME]);
 
 /* ---- passes ----------------------------------------------------------------------------------- */
 
@@ -142,5 +150,9 @@ ct_status ct__verify(ct_program *p, const char *after, bool planned);
 
 ct_status ct__run_instr(const ct_eval *e);
 void ct__instances_free(ct_program *p);
+/* Told before the first instruction (-1) and after each one. */
+typedef void ct__watch(void *payload, int instr);
+ct_status ct__run_with(ct_program *p, ct_list inputs, ct_tensor **outputs, ct__watch *watch,
+                       void *payload);
 
 #endif

@@ -180,32 +180,41 @@ ct_status ct__run_instr(const ct_eval *e) {
   return CT_OK;
 }
 
-static ct_status run_all(const ct_program *p, const ct__instance *s) {
+static ct_status run_all(const ct_program *p, const ct__instance *s, ct__watch *watch,
+                         void *payload) {
+  if (watch) watch(payload, -1);
   for (int k = 0; k < p->n_instrs; k++) {
     ct_status status = ct__run_instr(&s->eval[k]);
     if (CT__UNLIKELY(status != CT_OK)) return status;
+    if (watch) watch(payload, k);
   }
   for (int u = 0; u < p->n_updates; u++)
     ct__written(p->value[p->update[u].variable].tensor, "ct_run");
   return CT_OK;
 }
 
-static ct_status run(ct_program *p, ct_list inputs, ct_tensor **outputs) {
+static ct_status run(ct_program *p, ct_list inputs, ct_tensor **outputs, ct__watch *watch,
+                     void *payload) {
   ct_status status = check(p, inputs, outputs);
   ct__instance *s = NULL;
   if (status == CT_OK) status = take(p, &s);
   if (status != CT_OK) return status;
   status = bind_all(p, s, inputs, outputs);
-  if (status == CT_OK) status = run_all(p, s);
+  if (status == CT_OK) status = run_all(p, s, watch, payload);
   give_back(p, s);
   return status;
 }
 
-ct_status ct_run(ct_program *p, ct_list inputs, ct_tensor **outputs) {
+ct_status ct__run_with(ct_program *p, ct_list inputs, ct_tensor **outputs, ct__watch *watch,
+                       void *payload) {
   if (!p) return ct__fail_status(CT_EARG, "ct_run: the program is NULL");
   bool was = ct__status_begin();
   for (int o = 0; outputs && o < p->n_out; o++) outputs[o] = ct_nil();
-  ct_status status = run(p, inputs, outputs);
+  ct_status status = run(p, inputs, outputs, watch, payload);
   for (int o = 0; status != CT_OK && outputs && o < p->n_out; o++) outputs[o] = ct_nil();
   return ct__status_end(was, status);
+}
+
+ct_status ct_run(ct_program *p, ct_list inputs, ct_tensor **outputs) {
+  return ct__run_with(p, inputs, outputs, NULL, NULL);
 }

@@ -1,64 +1,307 @@
-/* tile.c - chains of elementwise operations, row by row. */
+/* tile.c - how a chain is led over its operands.
+ *
+ * A tile is some rows of the innermost dimensions. Operands that lie in order within it are read and
+ * written where they are. The others pass through a slot of the pool, which the temporaries share:
+ * what repeats from tile to tile, as a bias does, is filled in once.
+ */
 #include "tile.h"
 
-enum { CHUNK = 1024, REGISTERS = 24 };
+#include "../../tensor/pool.h"
 
-static void run_row(const ct__tile *t, int64_t n, char **base, const int64_t *stride) {
-  _Alignas(64) char block[REGISTERS][CHUNK * 8];
-  for (int64_t at = 0; at < n; at += CHUNK) {
-    int64_t m = n - at < CHUNK ? n - at : CHUNK;
-    char *reg[REGISTERS];
-    int64_t step[REGISTERS];
-    for (int r = 0; r < t->n_reg; r++) {
-      reg[r] = r < t->n_in ? base[r] + at * stride[r] * (int64_t)ct__item_size(t->dtype[r])
-                           : block[r];
-      step[r] = r < t->n_in ? stride[r] : 1;
-    }
-    for (int k = 0; k < t->n_steps; k++) {
-      const ct__tile_step *s = &t->step[k];
-      char *p[CT__MAX_OPERANDS + 1];
-      int64_t st[CT__MAX_OPERANDS + 1];
-      for (int i = 0; i <= s->n; i++) {
-        p[i] = reg[s->reg[i]];
-        st[i] = step[s->reg[i]];
-      }
-      s->loop(m, p, st, s->attr);
-    }
-    for (int o = 0; o < t->n_out; o++) {
-      int r = t->out[o];
-      ct_view from = {.data = reg[r], .dtype = t->dtype[r], .ndim = 1, .dim = {m}, .stride = {step[r]}, .size = m};
-      ct_view to = from;
-      ct__view_refresh(&from);
-      to.data = base[t->n_in + o] + at * stride[t->n_in + o] * (int64_t)ct__item_size(to.dtype);
-      to.stride[0] = stride[t->n_in + o];
-      ct__view_refresh(&to);
-      ct__copy(&from, &to);
+enum {
+  POOL = 32768, /* bytes: the first cache, shared with what is in place */
+  SLOT = 4096,  /* at most */
+  LINE = 64
+};
+
+static const int64_t one[CT__MAX_OPERANDS + 1] = {1, 1, 1, 1, 1, 1, 1};
+
+static void run_steps(const ct__tile *t, char *const *reg, int64_t n) {
+  const ct__tile_step *end = t->step + t->n_steps;
+  for (const ct__tile_step *s = t->step; s < end; s++) {
+    char *p[CT__MAX_OPERANDS + 1];
+    for (int k = 0; k <= s->n; k++) p[k] = reg[s->reg[k]];
+    s->loop(n, p, one, s->attr);
+  }
+}
+
+/* ---- results in the place of inputs ------------------------------------------------------------ */
+
+/* Does a step behind the one that writes register y read register x? */
+static bool read_behind(const ct__tile *t, int x, int y) {
+  for (int s = t->n_steps - 1; s >= 0 && t->step[s].reg[t->step[s].n] != y; s--)
+    for (int k = 0; k < t->step[s].n; k++)
+      if (t->step[s].reg[k] == x) return true;
+  return false;
+}
+
+/* Output o lies where an input lies that is still needed when it is written. */
+static bool too_early(const ct__tile *t, const ct_view *const *in, ct_view *const *out, int o) {
+  const ct__tile_step *last = &t->step[t->n_steps - 1];
+  if (last->reg[last->n] == t->out[o]) return false;
+  for (int i = 0; i < t->n_in; i++)
+    if (in[i]->data == out[o]->data && read_behind(t, i, t->out[o])) return true;
+  return false;
+}
+
+/* ---- a chain of single numbers ------------------------------------------------------------------ */
+
+static bool run_single(const ct__tile *t, const ct_view *const *in, ct_view *const *out) {
+  double number[CT__TILE_REGS];
+  char *reg[CT__TILE_REGS];
+  for (int o = 0; o < t->n_out; o++)
+    if (CT__UNLIKELY(too_early(t, in, out, o))) return false;
+  for (int i = 0; i < t->n_in; i++) reg[i] = in[i]->data;
+  for (int r = t->n_in; r < t->n_reg; r++) reg[r] = (char *)&number[r];
+  for (int o = 0; o < t->n_out; o++) reg[t->out[o]] = out[o]->data;
+  run_steps(t, reg, 1);
+  return true;
+}
+
+/* ---- the walk ---------------------------------------------------------------------------------- */
+
+/* Operands: the inputs, then the outputs. */
+typedef struct tiling {
+  const ct__tile *t;
+  int n_op, ndim;
+  int64_t dim[CT_MAX_DIMS], stride[CT_MAX_DIMS][CT__TILE_REGS];
+  char *data[CT__TILE_REGS];
+  int64_t item[CT__TILE_REGS];
+  int reg[CT__TILE_REGS];  /* of each operand */
+  bool aside[CT__TILE_REGS]; /* of each operand: an output that must wait in a slot */
+  int slot[CT__TILE_REGS];   /* of each register; -1: in place */
+  int axis;           /* a tile is so many rows along axis, each of */
+  int64_t rows, row;  /* so many elements */
+  int64_t line;       /* tiles along axis */
+  int64_t slot_bytes;
+} tiling;
+
+static void set_operand(tiling *a, int q, int reg, const ct_view *v) {
+  int lead = a->ndim - v->ndim;
+  for (int d = 0; d < a->ndim; d++)
+    a->stride[d][q] = d < lead || v->dim[d - lead] == 1 ? 0 : v->stride[d - lead];
+  a->data[q] = v->data;
+  a->item[q] = (int64_t)ct__item_size(v->dtype);
+  a->reg[q] = reg;
+}
+
+/* Drops extents of 1 and joins neighbours that every operand walks as one. */
+static void collapse(tiling *a) {
+  int n = 0;
+  for (int d = 0; d < a->ndim; d++) {
+    if (a->dim[d] == 1) continue;
+    bool joins = n > 0;
+    for (int q = 0; joins && q < a->n_op; q++)
+      joins = a->stride[n - 1][q] == a->stride[d][q] * a->dim[d];
+    if (!joins) n++;
+    a->dim[n - 1] = joins ? a->dim[n - 1] * a->dim[d] : a->dim[d];
+    memmove(a->stride[n - 1], a->stride[d], (size_t)a->n_op * sizeof(int64_t));
+  }
+  a->ndim = n;
+}
+
+/* The elements of the operand lie in order from dimension d on. */
+static bool dense(const tiling *a, int q, int d) {
+  int64_t step = 1;
+  for (int k = a->ndim - 1; k >= d; k--) {
+    if (a->stride[k][q] != step && !(k == a->axis && a->rows == 1)) return false;
+    step *= a->dim[k];
+  }
+  return true;
+}
+
+/* Registers that surely need a slot, or might. */
+static int count_slots(const tiling *a) {
+  int n = a->t->n_reg - a->n_op;
+  for (int q = 0; q < a->n_op; q++) n += a->aside[q] || !dense(a, q, 0);
+  return n;
+}
+
+/* As many rows as there is room for; all tiles of a line about as long. */
+static void choose_tile(tiling *a, int slots) {
+  int64_t widest = 1, most = slots * SLOT <= POOL ? SLOT : POOL / slots;
+  for (int r = 0; r < a->t->n_reg; r++) {
+    int64_t item = (int64_t)ct__item_size(a->t->dtype[r]);
+    if (item > widest) widest = item;
+  }
+  most = ct__reference() ? 1 : most / widest / LINE * LINE;
+  a->row = 1;
+  for (a->axis = a->ndim - 1; a->axis > 0 && a->row * a->dim[a->axis] <= most; a->axis--)
+    a->row *= a->dim[a->axis];
+  int64_t extent = a->dim[a->axis], rows = most / a->row;
+  a->line = (extent + rows - 1) / rows;
+  a->rows = (extent + a->line - 1) / a->line;
+  if (a->line > 1 && a->row == 1 && most > 1) a->rows = (a->rows + LINE - 1) / LINE * LINE;
+  a->line = (extent + a->rows - 1) / a->rows;
+  a->slot_bytes = (a->rows * a->row * widest + LINE - 1) / LINE * LINE + LINE;
+}
+
+static void give_slots(tiling *a) {
+  for (int q = 0; q < a->n_op; q++)
+    if (!a->aside[q] && dense(a, q, a->axis)) a->slot[a->reg[q]] = -1;
+  for (int r = 0, next = 0; r < a->t->n_reg; r++)
+    if (a->slot[r] == 0) a->slot[r] = next++;
+}
+
+/* ---- between strided memory and slots ----------------------------------------------------------- */
+
+#define MOVE(T)                                                                                    \
+  for (int64_t i = 0; i < n; i++) {                                                                \
+    T x;                                                                                           \
+    memcpy(&x, from + i * from_step, sizeof x);                                                    \
+    memcpy(to + i * to_step, &x, sizeof x);                                                        \
+  }
+
+/* n elements; steps in bytes. */
+static void move_line(int64_t n, int64_t item, char *to, int64_t to_step, const char *from,
+                      int64_t from_step) {
+  if (to_step == item && from_step == item)
+    memcpy(to, from, (size_t)(n * item));
+  else if (item == 8)
+    MOVE(uint64_t)
+  else if (item == 4)
+    MOVE(uint32_t)
+  else
+    MOVE(uint8_t)
+}
+
+/* n blocks, the first of which is there. */
+static void repeat(int64_t n, int64_t block, char *to) {
+  for (int64_t have = 1; have < n;) {
+    int64_t more = have < n - have ? have : n - have;
+    memcpy(to + have * block, to, (size_t)(more * block));
+    have += more;
+  }
+}
+
+/* Elements of dimensions d and up, n of them along d: `there` in the operand, in order in `slot`. */
+static void move(const tiling *a, int q, int d, int64_t n, char *there, char *slot) {
+  int64_t item = a->item[q], step = a->stride[d][q] * item, block = item;
+  if (d == a->ndim - 1) {
+    if (q < a->t->n_in)
+      move_line(n, item, slot, item, there, step);
+    else
+      move_line(n, item, there, step, slot, item);
+    return;
+  }
+  for (int k = d + 1; k < a->ndim; k++) block *= a->dim[k];
+  for (int64_t i = 0; i < (step == 0 ? 1 : n); i++)
+    move(a, q, d + 1, a->dim[d + 1], there + i * step, slot + i * block);
+  if (step == 0) repeat(n, block, slot);
+}
+
+/* ---- tiles --------------------------------------------------------------------------------------- */
+
+/* What a slot holds: rows from this place on. */
+typedef struct filled {
+  const char *from;
+  int64_t rows;
+} filled;
+
+static void run_tile(const tiling *a, int64_t rows, char *const *at, char **reg, filled *f) {
+  const ct__tile *t = a->t;
+  for (int q = 0; q < a->n_op; q++) {
+    int r = a->reg[q];
+    if (a->slot[r] < 0) {
+      reg[r] = at[q];
+    } else if (q < t->n_in && (f[q].from != at[q] || f[q].rows < rows)) {
+      move(a, q, a->axis, rows, at[q], reg[r]);
+      f[q] = (filled){at[q], rows};
     }
   }
+  run_steps(t, reg, rows * a->row);
+  for (int q = t->n_in; q < a->n_op; q++)
+    if (a->slot[a->reg[q]] >= 0) move(a, q, a->axis, rows, at[q], reg[a->reg[q]]);
+}
+
+/* Where every operand is at the start of line number `line`. */
+static void seek(const tiling *a, int64_t line, char **start) {
+  memcpy(start, a->data, (size_t)a->n_op * sizeof *start);
+  for (int d = a->axis - 1; d >= 0; d--) {
+    int64_t i = line % a->dim[d];
+    line /= a->dim[d];
+    for (int q = 0; q < a->n_op; q++) start[q] += i * a->stride[d][q] * a->item[q];
+  }
+}
+
+static void run_tiles(void *context, int64_t from, int64_t to) {
+  const tiling *a = context;
+  _Alignas(LINE) char pool[POOL + CT__TILE_REGS * 2 * LINE];
+  char *reg[CT__TILE_REGS], *start[CT__TILE_REGS], *at[CT__TILE_REGS];
+  filled f[CT__TILE_REGS];
+  memset(f, 0, (size_t)a->t->n_in * sizeof *f);
+  for (int r = 0; r < a->t->n_reg; r++) reg[r] = pool + a->slot[r] * a->slot_bytes;
+  int64_t tile = from % a->line;
+  seek(a, from / a->line, start);
+  for (int64_t i = from; i < to; i++) {
+    int64_t first = tile * a->rows, left = a->dim[a->axis] - first;
+    for (int q = 0; q < a->n_op; q++)
+      at[q] = start[q] + first * a->stride[a->axis][q] * a->item[q];
+    run_tile(a, left < a->rows ? left : a->rows, at, reg, f);
+    if (++tile < a->line) continue;
+    tile = 0;
+    if (i + 1 < to) seek(a, (i + 1) / a->line, start);
+  }
+}
+
+/* As if every step were an operation of its own: what the eager ones would be cut by. */
+static int64_t weight_of(const ct__tile *t) {
+  int64_t bytes = 0;
+  for (int s = 0; s < t->n_steps; s++)
+    for (int k = 0; k <= t->step[s].n; k++)
+      bytes += (int64_t)ct__item_size(t->dtype[t->step[s].reg[k]]);
+  return bytes;
 }
 
 void ct__tile_run(const ct__tile *t, const ct_view *const *in, ct_view *const *out) {
-  const ct_view *y = out[0];
-  int nd = y->ndim, all = t->n_in + t->n_out;
-  if (y->size == 0) return;
-  ct_view v[REGISTERS * 2];
-  for (int i = 0; i < all; i++)
-    ct__view_broadcast(i < t->n_in ? in[i] : out[i - t->n_in], nd, y->dim, &v[i]);
-  int64_t at[CT_MAX_DIMS] = {0}, n = nd ? y->dim[nd - 1] : 1;
-  for (;;) {
-    char *base[REGISTERS * 2];
-    int64_t stride[REGISTERS * 2];
-    for (int i = 0; i < all; i++) {
-      int64_t off = 0;
-      for (int d = 0; d < nd - 1; d++) off += at[d] * v[i].stride[d];
-      base[i] = v[i].data + off * (int64_t)ct__item_size(v[i].dtype);
-      stride[i] = nd ? v[i].stride[nd - 1] : 0;
-    }
-    run_row(t, n, base, stride);
-    int d = nd - 2;
-    while (d >= 0 && ++at[d] == y->dim[d]) at[d--] = 0;
-    if (d < 0) return;
+  int64_t size = out[0]->size;
+  if (size == 0 || (size == 1 && run_single(t, in, out))) return;
+  tiling a = {.t = t, .n_op = t->n_in + t->n_out, .ndim = out[0]->ndim, .rows = 2};
+  memcpy(a.dim, out[0]->dim, sizeof a.dim);
+  for (int i = 0; i < t->n_in; i++) set_operand(&a, i, i, in[i]);
+  for (int o = 0; o < t->n_out; o++) {
+    set_operand(&a, t->n_in + o, t->out[o], out[o]);
+    a.aside[t->n_in + o] = too_early(t, in, out, o);
   }
+  collapse(&a);
+  if (a.ndim == 0) {
+    a.ndim = 1;
+    a.dim[0] = 1;
+    memset(a.stride[0], 0, sizeof a.stride[0]);
+  }
+  choose_tile(&a, count_slots(&a));
+  give_slots(&a);
+  int64_t tiles = a.line;
+  for (int d = 0; d < a.axis; d++) tiles *= a.dim[d];
+  ct__parallel_range(tiles, a.rows * a.row * weight_of(t), 1, run_tiles, &a);
 }
 
-const ct_op ct__fused_op = {CT_OP, .name = "fused"};
+/* ---- the operation -------------------------------------------------------------------------------- */
+
+static ct_status fused_infer(const ct_call *c, ct_spec *out) {
+  const ct__fused *f = c->attr;
+  ct_shape shape = {0};
+  for (int i = 0; i < c->n_in; i++)
+    if (!ct__broadcast(shape, ct__shape_of_view(ct__in(c, i)), &shape))
+      return ct_fail(c, CT_ESHAPE, "want shapes that broadcast");
+  for (int o = 0; o < f->n_out; o++)
+    out[o] = (ct_spec){.dtype = f->tile->dtype[f->tile->out[o]], .shape = shape};
+  return CT_OK;
+}
+
+static ct_status fused_eval(const ct_eval *e) {
+  const ct__fused *f = e->attr;
+  ct__tile_run(f->tile, e->in, e->out);
+  return CT_OK;
+}
+
+const ct_op ct__fused_op = {CT_OP,
+                            .name = "fused",
+                            .doc = "y = a chain of elementwise operations on x, ...",
+                            .n_in = CT_VARIADIC,
+                            .n_out = CT_VARIADIC,
+                            .flags = CT_ELEMENTWISE,
+                            .inplace = UINT32_MAX,
+                            .attr_size = sizeof(ct__fused),
+                            .infer = fused_infer,
+                            .eval = fused_eval};

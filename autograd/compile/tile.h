@@ -8,6 +8,8 @@
 
 #include "program.h"
 
+enum { CT__TILE_REGS = 32 }; /* at most */
+
 typedef struct ct__tile_step {
   ct_loop *loop;
   const void *attr;
@@ -15,6 +17,8 @@ typedef struct ct__tile_step {
   int reg[CT__MAX_OPERANDS + 1]; /* those of the operands, then of the result */
 } ct__tile_step;
 
+/* An output's register is written by one step and by nothing else; inputs are never written. The
+ * others may be used again and again, but always with one dtype. */
 typedef struct ct__tile {
   int n_in, n_out, n_steps, n_reg;
   const ct__tile_step *step;
@@ -32,5 +36,7 @@ typedef struct ct__fused {
   const ct__tile *tile;
 } ct__fused;
 extern const ct_op ct__fused_op;
+
+ct__pass ct__pass_fuse; /* fuse.c: chains of elementwise operations become one */
 
 #endif

@@ -53,7 +53,8 @@ typedef struct ct__kernels {
 #define CT__KERNELS_OF(isa) extern const ct__kernels ct__kernels_##isa;
 CT__ISA_LIST(CT__KERNELS_OF)
 
+extern const ct__kernels *const ct__kernel_sets[];
 /* Those of the instruction set in use. */
-const ct__kernels *ct__kernels_now(void);
+static inline const ct__kernels *ct__kernels_now(void) { return ct__kernel_sets[ct__isa()]; }
 
 #endif

@@ -67,8 +67,7 @@ void network_new(const point *p, int threads) {
     ggml_backend_tensor_set(weight[i], p->weight[i], 0, ggml_nbytes(weight[i]));
     ggml_backend_tensor_set(bias[i], p->bias[i], 0, ggml_nbytes(bias[i]));
   }
-  struct ggml_opt_params params =
-      ggml_opt_default_params(sched, GGML_OPT_LOSS_TYPE_CROSS_ENTROPY);
+  struct ggml_opt_params params = ggml_opt_default_params(sched, GGML_OPT_LOSS_TYPE_CROSS_ENTROPY);
   rates.sgd.alpha = p->rate;
   params.ctx_compute = compute;
   params.inputs = x;

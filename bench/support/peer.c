@@ -2,6 +2,7 @@
 #define _GNU_SOURCE
 #include "peer.h"
 
+#include <fcntl.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -28,13 +29,8 @@ static void become(const char *command, int threads, int in[2], int out[2]) {
   char number[16];
   dup2(in[0], STDIN_FILENO);
   dup2(out[1], STDOUT_FILENO);
-  for (int i = 0; i < 2; i++) {
-    close(in[i]);
-    close(out[i]);
-  }
   snprintf(number, sizeof number, "%d", threads);
-  if (setenv("CT_BENCH_THREADS", number, 1) != 0 || chdir(BENCH_RESULTS "/../peers") != 0)
-    _exit(127);
+  if (setenv("CT_BENCH_THREADS", number, 1) != 0 || chdir(BENCH_PEERS) != 0) _exit(127);
   execl("/bin/sh", "sh", "-c", command, (char *)NULL);
   _exit(127);
 }
@@ -52,7 +48,8 @@ bench_peer *bench_peer_start(const bench_peer_place *place, int threads) {
   }
   int in[2], out[2];
   bench_peer *p = bench_alloc(1, sizeof *p);
-  if (pipe(in) != 0 || pipe(out) != 0) bench_fail("no pipes");
+  /* Closed in all processes but the one they are made for: the end of its input ends a peer. */
+  if (pipe2(in, O_CLOEXEC) != 0 || pipe2(out, O_CLOEXEC) != 0) bench_fail("no pipes");
   signal(SIGPIPE, SIG_IGN); /* a peer that has died is noticed when it does not answer */
   fflush(NULL);
   p->pid = fork();

@@ -1,0 +1,92 @@
+/* gemm.c - the kernels of matrix products. Compiled once for each instruction set; CT__ISA is its
+ * name. The only kernels for which the compiler may contract a product and a sum to one fused
+ * operation (CMakeLists.txt): every sum here is of the form c + a * b, so there is one way to do
+ * it.
+ */
+#include "../tensor_internal.h"
+
+/* A tile is ROWS x VECTORS vectors of accumulators, which leaves registers for a row of B. */
+#if defined(__AVX512F__)
+enum { VECTOR_BYTES = 64, ROWS = 8, VECTORS = 3 };
+#define F32_LANES 16
+#define F64_LANES 8
+#elif defined(__AVX2__)
+enum { VECTOR_BYTES = 32, ROWS = 6, VECTORS = 2 };
+#define F32_LANES 8
+#define F64_LANES 4
+#elif defined(__aarch64__)
+enum { VECTOR_BYTES = 16, ROWS = 8, VECTORS = 3 };
+#define F32_LANES 4
+#define F64_LANES 2
+#else
+enum { VECTOR_BYTES = 16, ROWS = 4, VECTORS = 2 };
+#define F32_LANES 4
+#define F64_LANES 2
+#endif
+
+/* Tiles of one row are wider. */
+enum { WIDE = 8 };
+/* Rows of B to one piece of a sum: a panel of so many stays in the second cache. */
+enum { DEPTH = 400 };
+
+/* r rows x v vectors for each r up to ROWS and v up to VECTORS, the wide ones. */
+#define EACH_OF_4(X, v) X(1, v) X(2, v) X(3, v) X(4, v)
+#define EACH_OF_6(X, v) EACH_OF_4(X, v) X(5, v) X(6, v)
+#define EACH_OF_8(X, v) EACH_OF_6(X, v) X(7, v) X(8, v)
+#define EACH_WIDE(X)    X(1, 4) X(1, 5) X(1, 6) X(1, 7) X(1, 8)
+#if defined(__AVX512F__) || defined(__aarch64__)
+#define EACH_TILE(X) EACH_OF_8(X, 1) EACH_OF_8(X, 2) EACH_OF_8(X, 3) EACH_WIDE(X)
+#elif defined(__AVX2__)
+#define EACH_TILE(X) EACH_OF_6(X, 1) EACH_OF_6(X, 2) X(1, 3) EACH_WIDE(X)
+#else
+#define EACH_TILE(X) EACH_OF_4(X, 1) EACH_OF_4(X, 2) X(1, 3) EACH_WIDE(X)
+#endif
+
+/* Dot products at a time. */
+enum { DOT_ROWS = ROWS < 8 ? 2 : 4, DOT_COLUMNS = 4 };
+/* Vectors of accumulators at most, in tiles and in dot products. */
+enum { SUMS = ROWS * VECTORS > DOT_ROWS *DOT_COLUMNS ? ROWS *VECTORS : DOT_ROWS *DOT_COLUMNS };
+
+/* Indices of __builtin_shufflevector: the lower and the upper halves of two vectors, interleaved.
+ */
+#define LOW_2   0, 2
+#define HIGH_2  1, 3
+#define LOW_4   0, 4, 1, 5
+#define HIGH_4  2, 6, 3, 7
+#define LOW_8   0, 8, 1, 9, 2, 10, 3, 11
+#define HIGH_8  4, 12, 5, 13, 6, 14, 7, 15
+#define LOW_16  0, 16, 1, 17, 2, 18, 3, 19, 4, 20, 5, 21, 6, 22, 7, 23
+#define HIGH_16 8, 24, 9, 25, 10, 26, 11, 27, 12, 28, 13, 29, 14, 30, 15, 31
+
+#define PASTE(a, b) a##b
+#define JOIN(a, b)  PASTE(a, b)
+#define OF_TYPE(a)  JOIN(a##_, TYPE)
+
+#define UNROLL   _Pragma("GCC unroll 16")
+#define NOUNROLL _Pragma("GCC unroll 1")
+#define INLINE   static inline __attribute__((always_inline))
+
+static int64_t at_most(int64_t n, int64_t limit) { return n < limit ? n : limit; }
+
+#define GEMM_SET(type, n)                                                                          \
+  {                                                                                                \
+    .lanes = n, .rows = ROWS, .panel = VECTORS * n, .wide_panel = WIDE * n, .tiles = tiles_##type, \
+    .dots = dots_##type, .outer = outer_##type, .packed_columns = packed_columns_##type,           \
+    .pack = pack_##type                                                                            \
+  }
+
+#define T     float
+#define TYPE  f32
+#define LANES F32_LANES
+#include "gemm_kernels.h"
+#undef T
+#undef TYPE
+#undef LANES
+
+#define T     double
+#define TYPE  f64
+#define LANES F64_LANES
+#include "gemm_kernels.h"
+
+const ct__gemm_set CT__ISA_NAME(ct__gemm, CT__ISA)[2] = {GEMM_SET(f32, F32_LANES),
+                                                         GEMM_SET(f64, F64_LANES)};
