@@ -162,6 +162,10 @@ static inline bool ct__attr_equal(const ct_op *op, const void *a, const void *b)
 
 bool ct__building(void);
 ct_status ct__build_assign(ct_tensor *variable, ct_tensor *value);
+/* y = the key, for what is made from it once. A program gives each such use of a variable a key of
+ * its own, the child `next` of the one before, and leaves the child of the last in the variable, as
+ * an eager pass would; ct_function_run only reads it (keys.c). */
+ct_tensor *ct__draw(ct_tensor *key, int64_t next);
 
 /* ---- for operations -------------------------------------------------------------------------- */
 

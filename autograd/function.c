@@ -225,7 +225,7 @@ static ct_status replay(const ct_function *f, ct_tensor *const *in, ct_tensor **
   return status;
 }
 
-static ct_status check_arguments(const char *who, const ct_function *f, ct_list inputs) {
+ct_status ct__check_arguments(const char *who, const ct_function *f, ct_list inputs) {
   if (!f) return ct__fail_status(CT_EARG, "%s: the function is NULL", who);
   if (inputs.n != f->n_args)
     return ct__fail_status(CT_EARG, "%s: want %d inputs, got %d", who, f->n_args, inputs.n);
@@ -242,8 +242,7 @@ static ct_status check_arguments(const char *who, const ct_function *f, ct_list 
   return status;
 }
 
-/* The arguments, then the variables that f refers to. NULL when memory ran out. */
-static ct_tensor **all_inputs(const ct_function *f, ct_list args) {
+ct_tensor **ct__all_inputs(const ct_function *f, ct_list args) {
   ct_tensor **in = ct__alloc((size_t)f->n_in * sizeof *in);
   if (!in) return NULL;
   for (int i = 0; i < f->n_in; i++) in[i] = i < f->n_args ? args.at[i] : f->in[i];
@@ -256,13 +255,13 @@ static void free_inputs(const ct_function *f, ct_tensor **in) {
 
 static ct_status run_function(const ct_function *f, ct_list inputs, ct_tensor **outputs) {
   for (int o = 0; f && outputs && o < f->n_out; o++) outputs[o] = ct_nil();
-  ct_status status = check_arguments("ct_function_run", f, inputs);
+  ct_status status = ct__check_arguments("ct_function_run", f, inputs);
   if (status == CT_OK && !outputs && f->n_out > 0)
     status = ct__fail_status(CT_EARG, "ct_function_run: there is no room for results");
   for (int i = 0; i < inputs.n && status == CT_OK; i++)
     status = ct__check_value("ct_function_run", inputs.at[i]);
   if (status != CT_OK) return status;
-  ct_tensor **in = all_inputs(f, inputs);
+  ct_tensor **in = ct__all_inputs(f, inputs);
   if (!in) return CT_ENOMEM;
   bool was = ct__set_recording(false);
   status = replay(f, in, outputs);
@@ -358,7 +357,7 @@ static const ct_op call_op = {CT_OP,
 
 static ct_status call_it(ct_function *f, ct_list inputs, ct_tensor **outputs) {
   for (int o = 0; f && outputs && o < f->n_out; o++) outputs[o] = ct_nil();
-  ct_status status = check_arguments("ct_call_function", f, inputs);
+  ct_status status = ct__check_arguments("ct_call_function", f, inputs);
   if (status == CT_OK && !outputs && f->n_out > 0)
     status = ct__fail_status(CT_EARG, "ct_call_function: there is no room for results");
   if (status != CT_OK || f->n_out == 0) return status;
@@ -366,7 +365,7 @@ static ct_status call_it(ct_function *f, ct_list inputs, ct_tensor **outputs) {
   memset(&attr, 0, sizeof attr);
   attr.n_out = f->n_out;
   attr.f = f;
-  ct_tensor **in = all_inputs(f, inputs);
+  ct_tensor **in = ct__all_inputs(f, inputs);
   if (!in) return CT_ENOMEM;
   status = ct__apply(&call_op, &attr, f->n_in, in, outputs);
   free_inputs(f, in);
@@ -380,11 +379,11 @@ ct_status ct_call_function(ct_function *f, ct_list inputs, ct_tensor **outputs) 
 
 static ct_status inline_it(ct_function *f, ct_list inputs, ct_tensor **outputs) {
   for (int o = 0; f && outputs && o < f->n_out; o++) outputs[o] = ct_nil();
-  ct_status status = check_arguments("ct_inline_function", f, inputs);
+  ct_status status = ct__check_arguments("ct_inline_function", f, inputs);
   if (status == CT_OK && !outputs && f->n_out > 0)
     status = ct__fail_status(CT_EARG, "ct_inline_function: there is no room for results");
   if (status != CT_OK) return status;
-  ct_tensor **in = all_inputs(f, inputs);
+  ct_tensor **in = ct__all_inputs(f, inputs);
   if (!in) return CT_ENOMEM;
   status = replay(f, in, outputs);
   free_inputs(f, in);

@@ -28,4 +28,9 @@ struct ct_function {
 /* As ct_function_new in another mode of the walk: CT__REPLAY, CT__FROZEN or CT__COMPILE. */
 ct_function *ct__function_make(const char *who, ct__mode mode, ct_list inputs, ct_list outputs);
 
+/* CT_OK if the inputs are those that f wants. */
+ct_status ct__check_arguments(const char *who, const ct_function *f, ct_list inputs);
+/* The inputs, then the variables that f refers to: f->n_in tensors. NULL when memory ran out. */
+ct_tensor **ct__all_inputs(const ct_function *f, ct_list inputs);
+
 #endif

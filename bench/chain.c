@@ -57,6 +57,7 @@ typedef struct job {
   float *y;                        /* of the loops */
   int64_t n;
   fused_loop *hand, *memory;
+  ct_program *program;
 } job;
 
 static void run_hand(void *state) {
@@ -77,12 +78,26 @@ static void run_eager(void *state) {
   ct_scope_end(s);
 }
 
+static ct_tensor *compiled(job *j) {
+  ct_tensor *y;
+  ct_run(j->program, (ct_list){j->chain->inputs, j->x}, &y);
+  return y;
+}
+
+static void run_compiled(void *state) {
+  ct_scope s = ct_scope_begin();
+  compiled(state);
+  ct_scope_end(s);
+}
+
 static const struct way {
   const char *name;
   ct_tensor *(*of)(job *j); /* the result, of the current scope; NULL has none to compare */
   void (*run)(void *state);
   double goal; /* from `beyond` elements on */
-} ways[] = {{"eager", eager, run_eager, 0}, {"memory", NULL, run_memory, 0}};
+} ways[] = {{"eager", eager, run_eager, 0},
+            {"compiled", compiled, run_compiled, 1.3},
+            {"memory", NULL, run_memory, 0}};
 enum { WAYS = sizeof ways / sizeof ways[0], BEYOND = 4096 };
 
 /* ---- the table ------------------------------------------------------------------------------- */
@@ -109,12 +124,16 @@ static void job_init(job *j, const struct chain *chain, int64_t n) {
     j->x[i] = ct_keep(ct_uniform(ct_key((uint64_t)i), CT_F32, CT_SHAPE(n), -2, 2));
     j->data[i] = (const float *)ct_data(j->x[i]);
   }
+  ct_tensor *x[FUSED_INPUTS];
+  for (int i = 0; i < chain->inputs; i++) x[i] = ct_placeholder(CT_F32, CT_SHAPE(n));
+  j->program = ct_compile((ct_list){chain->inputs, x}, CT_LIST(chain->of(x)), (ct_compile_opts){0});
   ct_scope_end(s);
   check_library();
 }
 
 static void job_end(job *j) {
   for (int i = 0; i < j->chain->inputs; i++) ct_release(&j->x[i]);
+  ct_program_release(&j->program);
   free(j->y);
 }
 

@@ -1,4 +1,5 @@
 /* layers.c - linear, activations, dropout, flatten, sequential. */
+#include "../autograd/autograd_internal.h"
 #include "nn_internal.h"
 
 /* x itself, as a new tensor. */
@@ -102,7 +103,8 @@ static ct_tensor *dropout_mask(const dropout *d, ct_tensor *key, const ct_tensor
 static ct_tensor *dropout_forward(ct_module *m, ct_tensor *x) {
   const dropout *d = (const dropout *)m;
   if (!m->training || d->p == 0 || ct_is_nil(x)) return identity(x);
-  if (!ct_has_value(x)) return ct_mul(x, dropout_mask(d, d->key, x));
+  if (!ct_has_value(x) || ct__building())
+    return ct_mul(x, dropout_mask(d, ct__draw(d->key, KEY_NEXT), x));
   ct_tensor *key = ct_detach(d->key); /* the mask is a constant, whatever becomes of the key */
   ct_tensor *y = ct_mul(x, dropout_mask(d, key, x));
   if (ct_is_nil(y) || ct_assign(d->key, ct_key_fold(key, KEY_NEXT)) != CT_OK) return ct_nil();

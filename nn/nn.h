@@ -173,7 +173,8 @@ CT_API ct_module *ct_nn_softplus(void);
 
 /* Training: each element becomes 0 with probability p, 0 <= p < 1, and is scaled by 1 / (1 - p)
  * otherwise; evaluation: y = x. State "key": each forward pass on values advances it. A symbolic
- * pass reads it and leaves it alone. */
+ * pass leaves it alone, and so does ct_function_run; a program advances it at each run, once for
+ * each pass in it, and so draws the masks that eager steps would. */
 CT_API ct_module *ct_nn_dropout(ct_tensor *key, double p);
 CT_API ct_module *ct_nn_flatten(void); /* (n, ...) -> (n, m) */
 

@@ -23,6 +23,8 @@ void ct_optim_free(ct_optim **optim) {
   for (int i = 0; i < o->n; i++) param_release(&o->param[i]);
   ct__free(o->param, (size_t)o->n * sizeof *o->param);
   ct__free(o->tensor, lists_bytes(o->n));
+  ct_release(&o->lr);
+  ct_release(&o->count);
   ct__free(o, sizeof *o);
   *optim = NULL;
 }
@@ -113,6 +115,15 @@ ct_status ct_optim_add_group(ct_optim *o, ct_list params, ct_group_opts opts) {
 
 /* ---- making ---------------------------------------------------------------------------------- */
 
+/* A variable with one number. */
+static ct_tensor *number_new(double value) {
+  ct_tensor *t = ct__tensor_alloc(CT_F64, 0, NULL);
+  if (!t) return NULL;
+  t->flags = CT__RECORDED | CT__VARIABLE;
+  ct__fill(&t->v, value);
+  return t;
+}
+
 static double or_default(double value, double otherwise) { return value != 0 ? value : otherwise; }
 
 static ct_optim *optim_new(const char *who, const ct__rule *rule, ct_list params, ct__step step) {
@@ -125,8 +136,9 @@ static ct_optim *optim_new(const char *who, const ct__rule *rule, ct_list params
   }
   ct_optim *o = ct__alloc(sizeof *o);
   if (!o) return NULL;
-  *o = (ct_optim){.rule = rule, .step = step};
-  if (ct_optim_add_group(o, params, (ct_group_opts){0}) != CT_OK) ct_optim_free(&o);
+  *o = (ct_optim){.rule = rule, .step = step, .lr = number_new(step.lr), .count = number_new(0)};
+  if (!o->lr || !o->count || ct_optim_add_group(o, params, (ct_group_opts){0}) != CT_OK)
+    ct_optim_free(&o);
   return o;
 }
 
@@ -157,10 +169,12 @@ ct_optim *ct_adamw(ct_list params, ct_adam_opts opts) {
 
 /* ---- stepping -------------------------------------------------------------------------------- */
 
-static ct_status check_grad(const ct_tensor *p, const ct_tensor *g, int i) {
+/* In a build gradients need no values. */
+static ct_status check_grad(const ct_tensor *p, ct_tensor *g, int i) {
   static const char who[] = "ct_optim_step";
   ct_status status = ct__check_value(who, p);
-  if (status == CT_OK) status = ct__check_value(who, g);
+  if (status == CT_OK)
+    status = ct__building() ? ct__check_list(who, "grads", CT_LIST(g)) : ct__check_value(who, g);
   if (status != CT_OK || ct__same_spec(p, g)) return status;
   char want[CT__SHAPE_TEXT], got[CT__SHAPE_TEXT];
   return ct__fail_status(p->v.dtype == g->v.dtype ? CT_ESHAPE : CT_EDTYPE,
@@ -169,14 +183,18 @@ static ct_status check_grad(const ct_tensor *p, const ct_tensor *g, int i) {
                          ct_dtype_name(g->v.dtype), ct__shape_text(got, g->v.ndim, g->v.dim));
 }
 
-/* All checks of a step; o->grad receives the gradients, those that lie in a parameter's own memory
- * as copies. */
-static ct_status gather(ct_optim *o, ct_list grads) {
+static ct_status check_grads(const ct_optim *o, ct_list grads) {
   if (grads.n != o->n || (grads.n > 0 && !grads.at))
     return ct__fail_status(CT_EARG, "ct_optim_step: want %d gradients, got %d", o->n, grads.n);
+  ct_status status = CT_OK;
+  for (int i = 0; i < o->n && status == CT_OK; i++)
+    status = check_grad(o->tensor[i], grads.at[i], i);
+  return status;
+}
+
+/* o->grad receives the gradients, those that lie in a parameter's own memory as copies. */
+static ct_status gather(ct_optim *o, ct_list grads) {
   for (int i = 0; i < o->n; i++) {
-    ct_status status = check_grad(o->tensor[i], grads.at[i], i);
-    if (status != CT_OK) return status;
     o->grad[i] = grads.at[i];
     const ct_buffer *buffer = o->grad[i]->buffer;
     if (!bsearch(&buffer, o->buffer, (size_t)o->n, sizeof buffer, by_address)) continue;
@@ -186,11 +204,9 @@ static ct_status gather(ct_optim *o, ct_list grads) {
   return CT_OK;
 }
 
-static void step_param(const ct_optim *o, const ct__param *p, const ct_tensor *grad) {
-  ct__step step = o->step;
-  step.lr *= p->lr_scale;
-  step.decay *= p->decay_scale;
-  o->rule->prepare(&step, o->steps);
+static void step_param(const ct_optim *o, const ct__param *p, const ct_tensor *grad, double t) {
+  const ct__step step =
+      ct__step_numbers(o->rule, &o->step, ct_optim_lr(o), p->lr_scale, p->decay_scale, t);
   const ct_view *in[1 + CT__MAX_STATE] = {&grad->v};
   for (int k = 0; k < o->rule->n_state; k++) in[1 + k] = &p->state[k]->v;
   ct_map(1 + o->rule->n_state, in, &p->tensor->v, o->rule->loop[p->tensor->v.dtype == CT_F64],
@@ -198,25 +214,33 @@ static void step_param(const ct_optim *o, const ct__param *p, const ct_tensor *g
   ct__written(p->tensor, "ct_optim_step");
 }
 
-ct_status ct_optim_step(ct_optim *o, ct_list grads) {
-  if (!o) return ct__fail_status(CT_EARG, "ct_optim_step: got NULL instead of an optimizer");
+static ct_status step_now(ct_optim *o, ct_list grads) {
   ct_scope scope = ct_scope_begin_with(CT_NO_RECORD);
   if (scope.depth < 0) return ct__no_memory("ct_optim_step");
   ct_status status = gather(o, grads);
   if (status == CT_OK) {
-    o->steps++;
-    for (int i = 0; i < o->n; i++) step_param(o, &o->param[i], o->grad[i]);
+    const double t = (double)ct_optim_steps(o) + 1;
+    for (int i = 0; i < o->n; i++) step_param(o, &o->param[i], o->grad[i], t);
+    ct__optim_set(o->count, t, "ct_optim_step");
   }
   ct_scope_end(scope);
   return status;
+}
+
+ct_status ct_optim_step(ct_optim *o, ct_list grads) {
+  if (!o) return ct__fail_status(CT_EARG, "ct_optim_step: got NULL instead of an optimizer");
+  ct_status status = check_grads(o, grads);
+  if (status != CT_OK) return status;
+  return ct__building() ? ct__optim_collect(o, grads) : step_now(o, grads);
 }
 
 ct_status ct_optim_minimize(ct_optim *o, ct_tensor *loss, double *value) {
   if (!o) return ct__fail_status(CT_EARG, "ct_optim_minimize: got NULL instead of an optimizer");
   ct_scope scope = ct_scope_begin();
   if (scope.depth < 0) return ct__no_memory("ct_optim_minimize");
-  double unused;
-  ct_status status = ct_value_and_grad(loss, ct_optim_params(o), value ? value : &unused, o->grad);
+  const ct_list params = ct_optim_params(o);
+  ct_status status =
+      value ? ct_value_and_grad(loss, params, value, o->grad) : ct_grad(loss, params, o->grad);
   if (status == CT_OK) status = ct_optim_step(o, (ct_list){o->n, o->grad});
   ct_scope_end(scope);
   return status;
@@ -226,13 +250,18 @@ ct_status ct_optim_minimize(ct_optim *o, ct_tensor *loss, double *value) {
 
 ct_list ct_optim_params(const ct_optim *o) { return o ? (ct_list){o->n, o->tensor} : CT_NONE; }
 
+void ct__optim_set(ct_tensor *number, double value, const char *who) {
+  ct__fill(&number->v, value);
+  ct__written(number, who);
+}
+
 ct_status ct_optim_set_lr(ct_optim *o, double lr) {
   if (!o || !(lr >= 0 && isfinite(lr)))
     return ct__fail_status(CT_EARG, "ct_optim_set_lr: want an optimizer and a rate of 0 or more");
-  o->step.lr = lr;
+  ct__optim_set(o->lr, lr, "ct_optim_set_lr");
   return CT_OK;
 }
 
-double ct_optim_lr(const ct_optim *o) { return o ? o->step.lr : 0; }
+double ct_optim_lr(const ct_optim *o) { return o ? ct__get(&o->lr->v, 0) : 0; }
 
-int64_t ct_optim_steps(const ct_optim *o) { return o ? o->steps : 0; }
+int64_t ct_optim_steps(const ct_optim *o) { return o ? (int64_t)ct__get(&o->count->v, 0) : 0; }

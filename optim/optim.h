@@ -9,6 +9,7 @@
 #ifndef COTANGENT_OPTIM_H
 #define COTANGENT_OPTIM_H
 
+#include "compile.h"
 #include "nn.h"
 
 #ifdef __cplusplus
@@ -56,9 +57,11 @@ typedef struct ct_group_opts {
 CT_API ct_status ct_optim_add_group(ct_optim *o, ct_list params, ct_group_opts opts);
 
 /* One step. Gradients come in the order of the parameters, with their shapes and dtypes. Everything
- * is checked first: on an error no parameter and no state has changed. */
+ * is checked first: on an error no parameter and no state has changed. In an open ct_build nothing
+ * is done: the step becomes part of the program. */
 CT_API ct_status ct_optim_step(ct_optim *o, ct_list grads);
-/* ct_value_and_grad of a loss with respect to the parameters, then a step; value may be NULL. */
+/* The gradient of a loss with respect to the parameters, then a step. *value, unless value is NULL,
+ * becomes the loss, which must have a value then. */
 CT_API ct_status ct_optim_minimize(ct_optim *o, ct_tensor *loss, double *value);
 
 CT_API ct_list ct_optim_params(const ct_optim *o); /* valid until a group is added */
@@ -70,6 +73,31 @@ CT_API int64_t ct_optim_steps(const ct_optim *o); /* steps taken; 0 for NULL */
  * and changes nothing on an error. */
 CT_API ct_status ct_optim_store(const ct_optim *o, ct_archive *a);
 CT_API ct_status ct_optim_restore(ct_optim *o, const ct_archive *a);
+
+/* ---- compiled steps -------------------------------------------------------------------------- */
+
+/* Forward, backward and step in one program: ct_run(program, inputs, &value) takes a step and gives
+ * the loss from before it. inputs are the placeholders of the loss, a recipe with one element. NULL
+ * on failure, as ct_compile and ct_optim_step.
+ *
+ * Rate and number of steps are the optimizer's at each run: ct_optim_set_lr, _steps, _store and
+ * _restore mean what they always do, and steps may come from several programs, of a last batch that
+ * is smaller, say, and from ct_optim_step in any order. Parameters are those that it had when the
+ * program was made. Program and optimizer may be released in any order.
+ *
+ * A step with anything in between is built by hand; here gradients are clipped:
+ *
+ *   ct_build_begin();
+ *   ct_grad(loss, ct_optim_params(o), g);
+ *   ct_clip_grad_norm((ct_list){n, g}, 1, g, NULL);
+ *   ct_optim_step(o, (ct_list){n, g});
+ *   program = ct_compile(inputs, CT_LIST(loss), (ct_compile_opts){0});
+ *   ct_build_end();
+ *
+ * In an open build the updates collected so far belong to the program, too, and the caller ends the
+ * build. */
+CT_API ct_program *ct_compile_step(ct_tensor *loss, ct_optim *o, ct_list inputs,
+                                   ct_compile_opts opts);
 
 /* ---- schedules: the rate as a function of the step, counted from 0 --------------------------- */
 

@@ -2,17 +2,17 @@
 #ifndef COTANGENT_OPTIM_INTERNAL_H
 #define COTANGENT_OPTIM_INTERNAL_H
 
+#include "../autograd/autograd_internal.h"
 #include "../nn/nn_internal.h"
-#include "../tensor/tensor_internal.h"
 #include "optim.h"
 
 #define CT__MAX_STATE 2
 
-/* The numbers of one step for one parameter. */
+/* The numbers of one step for one parameter: doubles all, so that a program can hold them in a
+ * tensor. */
 typedef struct ct__step {
   double lr, decay;
-  double momentum; /* sgd */
-  bool nesterov;   /* sgd */
+  double momentum, nesterov; /* sgd; nesterov is 0 or 1 */
   double beta1, beta2, eps;
   double rate, root; /* adam: lr / (1 - beta1^t), sqrt(1 - beta2^t) */
   double shrink;     /* adamw: 1 - lr decay; else 1 */
@@ -37,10 +37,14 @@ typedef struct ct__rule {
   const char *state[CT__MAX_STATE];
   ct_loop *loop[2]; /* f32, f64 */
   /* fills in what depends on the number t of the step; lr and decay are set */
-  void (*prepare)(ct__step *s, int64_t t);
+  void (*prepare)(ct__step *s, double t);
 } ct__rule;
 
 extern const ct__rule ct__sgd_rule, ct__momentum_rule, ct__adam_rule, ct__adamw_rule;
+
+/* The numbers of step t of a parameter with these factors, for an optimizer with these options. */
+ct__step ct__step_numbers(const ct__rule *rule, const ct__step *options, double lr, double lr_scale,
+                          double decay_scale, double t);
 
 typedef struct ct__param {
   ct_tensor *tensor;               /* one reference, as the states */
@@ -50,8 +54,8 @@ typedef struct ct__param {
 
 struct ct_optim {
   const ct__rule *rule;
-  ct__step step; /* the options */
-  int64_t steps;
+  ct__step step;         /* the options; lr is below */
+  ct_tensor *lr, *count; /* variables, f64: programs read them at every run, and count steps */
   int n;
   ct__param *param;
   /* n of each, in one block: */
@@ -59,5 +63,10 @@ struct ct_optim {
   ct_tensor **grad;         /* scratch of a step */
   const ct_buffer **buffer; /* of the parameters, sorted */
 };
+
+/* Stores a number in the rate or the count. */
+void ct__optim_set(ct_tensor *number, double value, const char *who);
+/* Notes a step on these gradients as updates of the open build; they have been checked. */
+ct_status ct__optim_collect(ct_optim *o, ct_list grads);
 
 #endif

@@ -13,15 +13,15 @@ static const ct__optim_loops *const sets[] = {CT__ISA_LIST(DECLARED)};
   }
 CT__OPTIM_LOOPS(PASS_ON)
 
-static void sgd_prepare(ct__step *s, int64_t t) { (void)s, (void)t; }
+static void sgd_prepare(ct__step *s, double t) { (void)s, (void)t; }
 
-static void adam_prepare(ct__step *s, int64_t t) {
-  s->rate = s->lr / (1 - pow(s->beta1, (double)t));
-  s->root = sqrt(1 - pow(s->beta2, (double)t));
+static void adam_prepare(ct__step *s, double t) {
+  s->rate = s->lr / (1 - pow(s->beta1, t));
+  s->root = sqrt(1 - pow(s->beta2, t));
   s->shrink = 1;
 }
 
-static void adamw_prepare(ct__step *s, int64_t t) {
+static void adamw_prepare(ct__step *s, double t) {
   adam_prepare(s, t);
   s->shrink = 1 - s->lr * s->decay;
   s->decay = 0;
@@ -43,3 +43,12 @@ const ct__rule ct__adamw_rule = {.name = "adamw",
                                  .state = {"exp_avg", "exp_avg_sq"},
                                  .loop = {adam_f32, adam_f64},
                                  .prepare = adamw_prepare};
+
+ct__step ct__step_numbers(const ct__rule *rule, const ct__step *options, double lr, double lr_scale,
+                          double decay_scale, double t) {
+  ct__step step = *options;
+  step.lr = lr * lr_scale;
+  step.decay *= decay_scale;
+  rule->prepare(&step, t);
+  return step;
+}

@@ -29,8 +29,8 @@ ct_status ct_optim_store(const ct_optim *o, ct_archive *a) {
   if (!o || !a) return ct__fail_status(CT_EARG, "ct_optim_store: got NULL");
   char name[NAME];
   ct_status status = ct_archive_set_text(a, rule_key, o->rule->name);
-  if (status == CT_OK) status = store_number(a, step_name, (double)o->steps);
-  if (status == CT_OK) status = store_number(a, lr_name, o->step.lr);
+  if (status == CT_OK) status = store_number(a, step_name, (double)ct_optim_steps(o));
+  if (status == CT_OK) status = store_number(a, lr_name, ct_optim_lr(o));
   for (int i = 0; i < o->n; i++)
     for (int k = 0; status == CT_OK && k < o->rule->n_state; k++)
       status = ct_archive_add(a, state_name(o, k, i, name), o->param[i].state[k]);
@@ -67,7 +67,7 @@ ct_status ct_optim_restore(ct_optim *o, const ct_archive *a) {
   for (int i = 0; i < o->n; i++)
     for (int k = 0; k < o->rule->n_state; k++)
       ct__copy(&ct__archive_find(a, state_name(o, k, i, name))->v, &o->param[i].state[k]->v);
-  o->steps = (int64_t)steps;
-  o->step.lr = lr;
+  ct__optim_set(o->count, floor(steps), "ct_optim_restore");
+  ct__optim_set(o->lr, lr, "ct_optim_restore");
   return CT_OK;
 }

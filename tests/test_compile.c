@@ -128,6 +128,28 @@ static void functions_are_inlined(void **state) {
   ct_function_release(&f);
 }
 
+/* An instruction may own a program, which is differentiated as its recipe. */
+static void programs_call_programs(void **state) {
+  (void)state;
+  ct_tensor *v = ct_variable(NUMBERS(2, 3)), *a = ct_placeholder(CT_F64, CT_SHAPE(2));
+  ct_tensor *x = ct_placeholder(CT_F64, CT_SHAPE(2)), *y, *g[2], *out[3];
+  ct_program *inner = compiled(CT_LIST(a), CT_LIST(ct_mul(v, ct_square(a))));
+  assert_ok(ct_call_program(inner, CT_LIST(x), &y));
+  assert_ok(ct_grad(ct_sum(y, CT_ALL, false), CT_LIST(x, v), g));
+  ct_program *outer = compiled(CT_LIST(x), CT_LIST(ct_exp(y), g[0], g[1]));
+  ct_program_release(&inner); /* the outer one owns it */
+  int found = 0;
+  for (int k = 0; k < outer->n_instrs; k++)
+    found += strcmp(outer->instr[k].op->name, "program") == 0;
+  assert_int_equal(found, 1);
+  assert_ok(ct_run(outer, CT_LIST(NUMBERS(0.5, 1)), out));
+  ASSERT_VALUES(out[0], 1e-13, exp(0.5), exp(3));
+  ASSERT_VALUES(out[1], 1e-14, 2, 6);
+  ASSERT_VALUES(out[2], 1e-14, 0.25, 1);
+  ct_program_release(&outer);
+  ct_release(&v);
+}
+
 static void empty_and_scalar_shapes(void **state) {
   (void)state;
   ct_tensor *x = ct_placeholder(CT_F32, CT_SHAPE(0, 3)),
@@ -158,8 +180,7 @@ static void updates_apply_after_all_reads(void **state) {
   (void)state;
   ct_tensor *a = ct_variable(NUMBERS(1, 2)), *b = ct_variable(NUMBERS(3, 4)), *out[2];
   ct_tensor *variable[] = {a, b}, *swap[] = {b, a};
-  ct_program *p =
-      updating(CT_NONE, CT_LIST(a, ct_flip(b, CT_AXES(0))), 2, variable, swap, checked);
+  ct_program *p = updating(CT_NONE, CT_LIST(a, ct_flip(b, CT_AXES(0))), 2, variable, swap, checked);
   assert_ok(ct_run(p, CT_NONE, out));
   ASSERT_VALUES(out[0], 0, 1, 2);
   ASSERT_VALUES(out[1], 0, 4, 3);
@@ -409,6 +430,7 @@ int main(void) {
       TEST(inputs_may_lie_in_any_way),
       TEST(eager_recipes_compile),
       TEST(functions_are_inlined),
+      TEST(programs_call_programs),
       TEST(empty_and_scalar_shapes),
       TEST(updates_apply_after_all_reads),
       TEST(an_input_may_be_what_is_updated),

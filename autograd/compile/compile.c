@@ -7,6 +7,7 @@
 
 typedef struct build {
   bool open;
+  bool lost; /* memory ran out for an assignment: what is compiled would lack it */
   int n, room;
   ct_tensor **pair; /* variable, value, variable, ...; one reference each */
 } build;
@@ -49,7 +50,10 @@ ct_status ct__build_assign(ct_tensor *variable, ct_tensor *value) {
       ct_release(&old);
       return CT_OK;
     }
-  if (!make_room()) return CT_ENOMEM;
+  if (!make_room()) {
+    now.lost = true;
+    return CT_ENOMEM;
+  }
   now.pair[2 * now.n] = ct_keep(variable);
   now.pair[2 * now.n + 1] = ct_keep(value);
   now.n++;
@@ -63,6 +67,7 @@ static const struct pass {
   ct__pass *run;
   bool fast; /* not in exact programs */
 } passes[] = {
+    {"keys", ct__pass_keys, false},
     {"common subexpressions", ct__pass_common, false},
     {"algebra", ct__pass_algebra, false}, /* leaves out what is not exact itself */
     {"dead code", ct__pass_dead, false},
@@ -149,6 +154,10 @@ static double seconds(void) {
 
 ct_program *ct_compile(ct_list inputs, ct_list outputs, ct_compile_opts opts) {
   if (ct__check_list("ct_compile", "outputs", outputs) != CT_OK) return NULL;
+  if (now.lost) {
+    ct__fail(CT_ENOMEM, "ct_compile: out of memory in an earlier ct_assign");
+    return NULL;
+  }
   ct_program *p = ct__alloc(sizeof *p);
   if (!p) return NULL;
   memset(p, 0, sizeof *p);

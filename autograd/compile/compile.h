@@ -38,6 +38,11 @@ CT_API void ct_program_release(ct_program **p); /* stores NULL */
  * (CT_EARG). */
 CT_API ct_status ct_run(ct_program *p, ct_list inputs, ct_tensor **outputs);
 
+/* p as one operation of a larger recipe, eager or symbolic; differentiable as the recipe that p was
+ * made of. A program that contains it owns p and runs it as one instruction. CT_EARG if p has
+ * updates. */
+CT_API ct_status ct_call_program(ct_program *p, ct_list inputs, ct_tensor **outputs);
+
 /* ---- updates --------------------------------------------------------------------------------- */
 
 /* Between begin and end (on this thread; they do not nest) ct_assign(variable, value) does not

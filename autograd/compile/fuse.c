@@ -13,11 +13,11 @@ typedef struct fusion {
   int *phase, *key; /* of each instruction, the new ones too; key: where it goes */
   ct_loop **loop;   /* of each instruction that may be fused */
   ct__loop_call *call;
-  int *group;        /* a tree: the first instruction of the group is the root */
-  int *start, *list; /* the groups, in order: those of root k are list[start[k]] ... */
+  int *group;                /* a tree: the first instruction of the group is the root */
+  int *start, *list;         /* the groups, in order: those of root k are list[start[k]] ... */
   int *sequence, n_sequence; /* what there is now, before it is sorted */
-  int *reg, *uses;   /* of each value: its register + 1; how often it is read */
-  int *seen;         /* of each value: how often a chain reads it */
+  int *reg, *uses;           /* of each value: its register + 1; how often it is read */
+  int *seen;                 /* of each value: how often a chain reads it */
 } fusion;
 
 /* ---- who may go with whom ---------------------------------------------------------------------- */
@@ -170,7 +170,8 @@ static bool make_step(const fusion *f, chain *c, int k, ct__tile_step *s) {
 
 static void forget(const fusion *f, const chain *c) {
   for (int i = 0; i < c->n_in; i++) f->reg[c->in[i]] = 0;
-  for (int m = 0; m < c->n; m++) f->reg[result(f, c->member[m])] = f->seen[result(f, c->member[m])] = 0;
+  for (int m = 0; m < c->n; m++)
+    f->reg[result(f, c->member[m])] = f->seen[result(f, c->member[m])] = 0;
 }
 
 static void *copy(ct_program *p, const void *from, size_t bytes) {

@@ -134,7 +134,8 @@ const char *ct__value_name(const ct_program *p, int i, char text[CT__VALUE_NAME]
 typedef ct_status ct__pass(ct_program *p);
 /* The variables that are updated; the last outputs of p->f are their values. */
 ct_status ct__linearise(ct_program *p, ct_list updated);
-ct__pass ct__pass_dead, /* dead.c: what no output or update needs */
+ct__pass ct__pass_keys, /* keys.c: random keys move on */
+    ct__pass_dead,      /* dead.c: what no output or update needs */
     ct__pass_common,    /* common.c: equal calls on equal values */
     ct__pass_algebra,   /* algebra.c: x * 1, sums of repeats, ... */
     ct__pass_layout,    /* layout.c: views become aliases */

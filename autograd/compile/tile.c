@@ -1,8 +1,8 @@
 /* tile.c - how a chain is led over its operands.
  *
- * A tile is some rows of the innermost dimensions. Operands that lie in order within it are read and
- * written where they are. The others pass through a slot of the pool, which the temporaries share:
- * what repeats from tile to tile, as a bias does, is filled in once.
+ * A tile is some rows of the innermost dimensions. Operands that lie in order within it are read
+ * and written where they are. The others pass through a slot of the pool, which the temporaries
+ * share: what repeats from tile to tile, as a bias does, is filled in once.
  */
 #include "tile.h"
 
@@ -67,12 +67,12 @@ typedef struct tiling {
   int64_t dim[CT_MAX_DIMS], stride[CT_MAX_DIMS][CT__TILE_REGS];
   char *data[CT__TILE_REGS];
   int64_t item[CT__TILE_REGS];
-  int reg[CT__TILE_REGS];  /* of each operand */
+  int reg[CT__TILE_REGS];    /* of each operand */
   bool aside[CT__TILE_REGS]; /* of each operand: an output that must wait in a slot */
   int slot[CT__TILE_REGS];   /* of each register; -1: in place */
-  int axis;           /* a tile is so many rows along axis, each of */
-  int64_t rows, row;  /* so many elements */
-  int64_t line;       /* tiles along axis */
+  int axis;                  /* a tile is so many rows along axis, each of */
+  int64_t rows, row;         /* so many elements */
+  int64_t line;              /* tiles along axis */
   int64_t slot_bytes;
 } tiling;
 
@@ -174,7 +174,8 @@ static void repeat(int64_t n, int64_t block, char *to) {
   }
 }
 
-/* Elements of dimensions d and up, n of them along d: `there` in the operand, in order in `slot`. */
+/* Elements of dimensions d and up, n of them along d: `there` in the operand, in order in `slot`.
+ */
 static void move(const tiling *a, int q, int d, int64_t n, char *there, char *slot) {
   int64_t item = a->item[q], step = a->stride[d][q] * item, block = item;
   if (d == a->ndim - 1) {
@@ -235,8 +236,7 @@ static void run_tiles(void *context, int64_t from, int64_t to) {
   seek(a, from / a->line, start);
   for (int64_t i = from; i < to; i++) {
     int64_t first = tile * a->rows, left = a->dim[a->axis] - first;
-    for (int q = 0; q < a->n_op; q++)
-      at[q] = start[q] + first * a->stride[a->axis][q] * a->item[q];
+    for (int q = 0; q < a->n_op; q++) at[q] = start[q] + first * a->stride[a->axis][q] * a->item[q];
     run_tile(a, left < a->rows ? left : a->rows, at, reg, f);
     if (++tile < a->line) continue;
     tile = 0;

@@ -5,15 +5,18 @@
 #include <math.h>
 
 /* A loop over operands at[0], at[1], ...: gradient, states, parameter. `one` updates one element;
- * neighbours in memory get a loop of their own, which the compiler vectorises. */
+ * neighbours in memory get a loop of their own, which the compiler vectorises. In a program the
+ * gradient may be the parameter, so nothing is `restrict`. Without decay nothing is added, not
+ * even 0 p, which an infinite p would turn into NaN. */
 #define LOOP_HEAD(name)                                                                            \
   static void name(int64_t n, char *const *at, const int64_t *s, const void *attr)
-#define OPERAND(T, name, k) T *restrict name = (T *)(void *)at[k]
+#define DECAYED(T)          (o->decay != 0 ? *g + (T)o->decay * *p : *g)
+#define OPERAND(T, name, k) T *name = (T *)(void *)at[k]
 
 /* p = p - lr (g + d p) */
 #define SGD(name, T)                                                                               \
   static inline void name##_one(const ct__step *o, const T *g, T *p) {                             \
-    *p -= (T)o->lr * (*g + (T)o->decay * *p);                                                      \
+    *p -= (T)o->lr * DECAYED(T);                                                                   \
   }                                                                                                \
   LOOP_HEAD(name) {                                                                                \
     const ct__step o = *(const ct__step *)attr;                                                    \
@@ -30,9 +33,9 @@ SGD(sgd_f64, double)
 /* e = g + d p;  b = m b + e;  p = p - lr b, or p - lr (e + m b) */
 #define MOMENTUM(name, T)                                                                          \
   static inline void name##_one(const ct__step *o, const T *g, T *b, T *p) {                       \
-    const T m = (T)o->momentum, e = *g + (T)o->decay * *p;                                         \
+    const T m = (T)o->momentum, e = DECAYED(T);                                                    \
     *b = m * *b + e;                                                                               \
-    *p -= (T)o->lr * (o->nesterov ? e + m * *b : *b);                                              \
+    *p -= (T)o->lr * (o->nesterov != 0 ? e + m * *b : *b);                                         \
   }                                                                                                \
   LOOP_HEAD(name) {                                                                                \
     const ct__step o = *(const ct__step *)attr;                                                    \
@@ -51,7 +54,7 @@ MOMENTUM(momentum_f64, double)
  * p = p - rate m / (sqrt(v) / root + eps) */
 #define ADAM(name, T, sqrt_)                                                                       \
   static inline void name##_one(const ct__step *o, const T *g, T *m, T *v, T *p) {                 \
-    const T e = *g + (T)o->decay * *p;                                                             \
+    const T e = DECAYED(T);                                                                        \
     *m += (T)(1 - o->beta1) * (e - *m);                                                            \
     *v = (T)o->beta2 * *v + (T)(1 - o->beta2) * e * e;                                             \
     *p = (T)o->shrink * *p - (T)o->rate * (*m / (sqrt_(*v) / (T)o->root + (T)o->eps));             \
