@@ -16,32 +16,32 @@ enum { MAX_THREADS = 256, LINE = 64 /* bytes of a cache line */ };
 
 /* ---- the job --------------------------------------------------------------------------------- */
 
-/* Written while nobody holds a piece, read by those who hold one. */
+/* In one cache line, which travels once. All but `left` is written while nobody holds a piece, and
+ * read by those who hold one. */
 static struct job {
+  /* The pieces that nobody took, first + (end << 32). The caller takes from the front, workers from
+   * the back: so of two threads each mostly meets the memory that it wrote the time before. */
+  _Alignas(LINE) _Atomic uint64_t left;
   ct__task *task;
   void *context;
   int64_t pieces;
   fenv_t rounding; /* the caller's: the pieces must round, and flush, as it does */
 } job;
+#define STOP UINT64_MAX /* in place of pieces: workers end */
 
-/* The pieces that nobody took, first + (end << 32). The caller takes from the front, workers from
- * the back: so of two threads each mostly meets the memory that it wrote the time before. */
-static _Alignas(LINE) _Atomic uint64_t left;
 static _Alignas(LINE) _Atomic int64_t done; /* pieces */
-
-static _Alignas(LINE) atomic_bool busy; /* somebody has the pool */
-static atomic_bool stopping;
-static _Thread_local bool inside; /* on a worker, and on the caller while it runs a job */
+static _Alignas(LINE) atomic_bool busy;     /* somebody has the pool */
+static _Thread_local bool inside;           /* on a worker, and on the caller while it runs a job */
 
 static bool pieces_left(uint64_t range) { return (uint32_t)range < range >> 32; }
 
 /* The number of a piece, or -1. Whoever holds one keeps the job alive. */
 static int64_t take(bool from_front) {
-  uint64_t range = atomic_load_explicit(&left, memory_order_relaxed), rest;
+  uint64_t range = atomic_load_explicit(&job.left, memory_order_relaxed), rest;
   do {
     if (!pieces_left(range)) return -1;
     rest = from_front ? range + 1 : range - (UINT64_C(1) << 32);
-  } while (!atomic_compare_exchange_weak_explicit(&left, &range, rest, memory_order_acq_rel,
+  } while (!atomic_compare_exchange_weak_explicit(&job.left, &range, rest, memory_order_acq_rel,
                                                   memory_order_relaxed));
   return from_front ? (int64_t)(uint32_t)range : (int64_t)(rest >> 32);
 }
@@ -53,10 +53,12 @@ static int64_t take(bool from_front) {
 typedef struct room {
   pthread_cond_t changed;
   atomic_int sleepers;
+  int64_t greed, patience; /* how many ns they look without and with offering the processor */
 } room;
 
 static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
-static room workers = {PTHREAD_COND_INITIALIZER, 0}, callers = {PTHREAD_COND_INITIALIZER, 0};
+static room workers = {.changed = PTHREAD_COND_INITIALIZER};
+static room callers = {.changed = PTHREAD_COND_INITIALIZER};
 
 static void wake(room *r, int64_t n) {
   int sleepers = atomic_load(&r->sleepers);
@@ -83,18 +85,16 @@ static void pause_a_little(void) {
 #endif
 }
 
-/* Returns when ready(): looks for about so many ns, then sleeps. */
-static void await(bool (*ready)(void), room *r, int64_t patience) {
+/* Returns when ready(): looks for a while, then sleeps. */
+static void await(bool (*ready)(void), room *r) {
   enum { ROUND = 64 };
-  for (int64_t end = 0;;) {
+  for (int64_t start = 0, time = 0; time - start <= r->patience; time = now()) {
     for (int i = 0; i < ROUND; i++) {
       if (ready()) return;
       pause_a_little();
     }
-    int64_t time = now();
-    if (end == 0) end = time + patience;
-    if (time >= end) break;
-    sched_yield(); /* the one we wait for may need this processor */
+    if (start == 0) start = now();
+    if (time - start > r->greed) sched_yield(); /* to the one that we wait for, say */
   }
   pthread_mutex_lock(&lock);
   atomic_fetch_add(&r->sleepers, 1);
@@ -103,13 +103,15 @@ static void await(bool (*ready)(void), room *r, int64_t patience) {
   pthread_mutex_unlock(&lock);
 }
 
-static bool work_to_do(void) { return pieces_left(atomic_load(&left)) || atomic_load(&stopping); }
+static bool work_to_do(void) {
+  uint64_t range = atomic_load(&job.left);
+  return pieces_left(range) || range == STOP;
+}
 static bool all_done(void) { return atomic_load(&done) == job.pieces; }
 
 /* ---- the number of threads ------------------------------------------------------------------- */
 
 static atomic_int wanted, wanted_once; /* threads, the caller included */
-static bool crowded; /* more threads than processors: looking takes from working */
 
 /* From the environment, if that is a number that ct_set_threads takes, or from the processors. */
 static void find_wanted(void) {
@@ -138,7 +140,7 @@ static bool tried; /* no more of them can be had */
 static void *work(void *unused) {
   (void)unused;
   inside = true;
-  while (!atomic_load(&stopping)) {
+  while (atomic_load(&job.left) != STOP) {
     int64_t count = 0, pieces = 0;
     for (int64_t i; (i = take(false)) >= 0; count++) {
       if (count == 0) fesetenv(&job.rounding);
@@ -146,7 +148,7 @@ static void *work(void *unused) {
       job.task(job.context, i);
     }
     if (count > 0 && atomic_fetch_add(&done, count) + count == pieces) wake(&callers, 1);
-    await(work_to_do, &workers, crowded ? 0 : 50 * 1000);
+    await(work_to_do, &workers);
   }
   return NULL;
 }
@@ -162,8 +164,7 @@ static void in_child(void) {
     pthread_cond_init(&r->changed, NULL);
     atomic_store(&r->sleepers, 0);
   }
-  atomic_store(&left, 0);
-  atomic_store(&stopping, false);
+  atomic_store(&job.left, 0);
   started = 0;
   tried = false;
   atomic_store(&busy, false);
@@ -182,7 +183,11 @@ static void start_workers(void) {
   ct__once(&fork_once, watch_fork);
   if (!fork_watched) return;
   int n = ct_threads() - 1;
-  crowded = n + 1 > ct__processors();
+  /* With more threads than processors looking takes from working. */
+  bool crowded = n + 1 > ct__processors();
+  workers.patience = crowded ? 0 : 50 * 1000;
+  callers.greed = crowded ? 0 : 100 * 1000;
+  callers.patience = crowded ? 50 * 1000 : 2000 * 1000;
   sigfillset(&all);
   pthread_sigmask(SIG_SETMASK, &all, &was);
   while (started < n && pthread_create(&thread[started], NULL, work, NULL) == 0) started++;
@@ -190,10 +195,10 @@ static void start_workers(void) {
 }
 
 static void stop_workers(void) {
-  atomic_store(&stopping, true);
+  atomic_store(&job.left, STOP);
   wake(&workers, started);
   while (started > 0) pthread_join(thread[--started], NULL);
-  atomic_store(&stopping, false);
+  atomic_store(&job.left, 0);
   tried = false;
 }
 
@@ -248,15 +253,19 @@ static void run(int64_t pieces, int64_t weight, ct__task *task, void *context) {
     for (int64_t i = 0; i < pieces; i++) task(context, i);
     return;
   }
-  job = (struct job){.task = task, .context = context, .pieces = pieces};
-  fegetenv(&job.rounding);
-  atomic_store(&done, 0);
-  atomic_store(&left, (uint64_t)pieces << 32);
+  fenv_t rounding;
+  fegetenv(&rounding);
+  atomic_store_explicit(&done, 0, memory_order_relaxed);
+  job.task = task;
+  job.context = context;
+  job.pieces = pieces;
+  job.rounding = rounding;
+  atomic_store(&job.left, (uint64_t)pieces << 32);
   if (atomic_load(&workers.sleepers) > 0 && worth_waking(weight)) wake(&workers, pieces - 1);
   int64_t count = 0;
   for (int64_t i; (i = take(true)) >= 0; count++) task(context, i);
   atomic_fetch_add(&done, count);
-  await(all_done, &callers, crowded ? 50 * 1000 : 2000 * 1000);
+  await(all_done, &callers);
   leave();
 }
 

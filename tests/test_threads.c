@@ -8,18 +8,24 @@
 
 static const int numbers[] = {1, 2, 3, 8};
 
-static int restore(void **state) {
-  (void)state;
-  ct__piece_weight = 1 << 16;
-  return ct_set_threads(2) == CT_OK ? 0 : -1;
-}
-
 /* ---- what was seen with one thread, and must be seen again ----------------------------------- */
 
 static struct {
   uint64_t *at;
   size_t n, room, next;
 } seen;
+
+static void forget(void) {
+  free(seen.at);
+  memset(&seen, 0, sizeof seen);
+}
+
+static int restore(void **state) {
+  (void)state;
+  forget();
+  ct__piece_weight = 1 << 16;
+  return ct_set_threads(2) == CT_OK ? 0 : -1;
+}
 
 static uint64_t hash_of(const ct_tensor *t) {
   uint64_t hash = UINT64_C(14695981039346656037); /* FNV-1a */
@@ -55,8 +61,7 @@ static void for_each_number(void (*todo)(int threads)) {
     todo(numbers[i]);
     assert_true(seen.n > 0 && (i == 0 || seen.next == seen.n));
   }
-  free(seen.at);
-  memset(&seen, 0, sizeof seen);
+  forget();
 }
 
 /* ---- every primitive ------------------------------------------------------------------------- */
@@ -96,19 +101,29 @@ static void test_every_primitive_in_small_pieces(void **state) {
 
 /* Where nothing is summed across pieces even the cut does not show. */
 static void see_elementwise(situation *s) {
-  if (!(s->op->flags & CT_ELEMENTWISE)) return;
-  ct__piece_weight = threads_now > 1 ? 1 : 1 << 16;
-  see(use(s, s->in), threads_now);
+  if (s->op->flags & CT_ELEMENTWISE) see(use(s, s->in), threads_now);
 }
 
-static void see_every_elementwise(int threads) {
+static void see_random_numbers(void) {
+  static const ct_dtype dtypes[] = {CT_F32, CT_F64, CT_I32};
+  const ct_shape shape = CT_SHAPE(1009);
+  ct_scope scope = ct_scope_begin();
+  for (int i = 0; i < CT__COUNT(dtypes); i++)
+    see(ct_uniform(ct_key(3), dtypes[i], shape, -7, 9), threads_now);
+  for (int i = 0; i < 2; i++) see(ct_normal(ct_key(3), dtypes[i], shape, 1, 2), threads_now);
+  assert_ok(ct_scope_end(scope));
+}
+
+static void see_where_the_cut_is_not(int threads) {
   threads_now = threads;
+  ct__piece_weight = threads > 1 ? 1 : 1 << 16;
   for_each(both_dtypes, true, see_elementwise);
+  see_random_numbers();
 }
 
-static void test_elementwise_results_do_not_show_the_cut(void **state) {
+static void test_the_cut_does_not_show(void **state) {
   (void)state;
-  for_each_number(see_every_elementwise);
+  for_each_number(see_where_the_cut_is_not);
 }
 
 /* ---- large operations ------------------------------------------------------------------------ */
@@ -266,7 +281,7 @@ static void test_training_in_small_pieces(void **state) {
 int main(void) {
   const struct CMUnitTest tests[] = {
       cmocka_unit_test_teardown(test_every_primitive_in_small_pieces, restore),
-      cmocka_unit_test_teardown(test_elementwise_results_do_not_show_the_cut, restore),
+      cmocka_unit_test_teardown(test_the_cut_does_not_show, restore),
       cmocka_unit_test_teardown(test_large_operations, restore),
       cmocka_unit_test_teardown(test_the_first_error_is_told, restore),
       cmocka_unit_test_teardown(test_sums_stay_accurate, restore),
