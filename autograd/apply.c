@@ -19,9 +19,9 @@ static void node_destroy(ct_recipe *r) {
 static ct__node *node_alloc(const ct_op *op, int n_in, int n_out) {
   size_t ins = (size_t)n_in, outs = (size_t)n_out, extras = n_out > 1 ? 2 * outs : outs;
   size_t attr_size = (op->attr_size + 15) & ~(size_t)15;
-  size_t pointers = ins + outs + extras, wants = ins > outs ? ins : outs; /* see ct__expand */
+  size_t pointers = ins + outs + extras + outs, wants = ins > outs ? ins : outs;
   size_t bytes = sizeof(ct__node) + attr_size + pointers * sizeof(ct_tensor *) +
-                 ins * sizeof(uint64_t) + outs * sizeof(ct__slot) + wants * sizeof(bool);
+                 ins * sizeof(uint64_t) + wants * sizeof(bool);
   ct__node *n = ct__alloc(bytes);
   if (!n) return NULL;
   ct_tensor **at = (ct_tensor **)(void *)((char *)(n + 1) + attr_size);
@@ -35,10 +35,11 @@ static ct__node *node_alloc(const ct_op *op, int n_in, int n_out) {
   n->call = (ct_call){op, op->attr_size ? n + 1 : NULL, n_in, n_out, at};
   n->bytes = bytes;
   n->symbolic = n->cut = n->expanded = false;
+  n->slot = at + pointers - outs;
   n->stamp = (uint64_t *)(at + pointers);
-  n->slot = (ct__slot *)(n->stamp + ins);
-  n->want = (bool *)(n->slot + outs);
+  n->want = (bool *)(n->stamp + ins);
   n->epoch = 0;
+  for (ct_tensor **p = n->recipe.out; p < at + pointers; p++) *p = NULL;
   return n;
 }
 
@@ -62,7 +63,6 @@ static ct__node *node_new(const ct_call *c, int refs) {
     n->stamp[i] = c->in[i]->stamp;
     ct__ref(c->in[i]);
   }
-  for (int o = 0; o < c->n_out + n->recipe.n_extra; o++) n->recipe.out[o] = NULL;
   return n;
 }
 

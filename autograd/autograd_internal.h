@@ -5,12 +5,6 @@
 #include "../tensor/tensor_internal.h"
 #include "autograd.h"
 
-/* A cotangent or tangent under way. */
-typedef struct ct__slot {
-  ct_tensor *t; /* one reference, NULL for zero */
-  bool own;     /* a sum that the engine itself allocated: it may be added to in place */
-} ct__slot;
-
 /* A recorded use of a primitive. One block; the arrays lie behind it. extra[o] of the recipe is the
  * recorded fallback's output o once the call has been expanded; extra[n_out + o], for calls with
  * several outputs, keeps the numbers of output o for rules. */
@@ -23,7 +17,7 @@ typedef struct ct__node {
   bool expanded;
   uint64_t *stamp;       /* versions of the inputs when they were used */
   bool *want;            /* scratch of a walk: input i leads to a target */
-  ct__slot *slot;        /* scratch of a walk: one per output */
+  ct_tensor **slot;      /* one per output, what a walk found for it; NULL outside of walks */
   uint64_t epoch;        /* the walk that last came here */
   struct ct__node *link; /* parent during a walk, then the next in order */
   int cursor;
@@ -123,6 +117,7 @@ typedef struct ct__loop_call {
   int n, operand[CT__MAX_OPERANDS];
 } ct__loop_call;
 ct_loop *ct__elementwise_loop(const ct_call *c, ct__loop_call *l); /* NULL: it has none */
+extern const ct_op ct__cast_op;                                    /* misc.c */
 /* g summed to the shape of t, for what broadcasting repeated. */
 ct_tensor *ct__sum_to(ct_tensor *g, const ct_view *like);
 

@@ -48,7 +48,7 @@ void *ct__taylor_scratch(ct__taylor *t, size_t bytes) {
   return ct__taylor_hold(t, block) == CT_OK ? block->v.data : NULL;
 }
 
-static ct__entry *find_entry(ct__entry *table, int room, const void *key) {
+static ct__taylor_entry *find_entry(ct__taylor_entry *table, int room, const void *key) {
   size_t at = (size_t)((uintptr_t)key >> 4) * 0x9E3779B97F4A7C15u >> 20;
   while (table[at &= (size_t)room - 1].key && table[at].key != key) at++;
   return &table[at];
@@ -57,7 +57,7 @@ static ct__entry *find_entry(ct__entry *table, int room, const void *key) {
 static ct_status set_series(ct__taylor *t, const void *key, ct__series **value) {
   if (2 * t->n_entries >= t->room) {
     int room = t->room ? 2 * t->room : 64;
-    ct__entry *table = ct__alloc((size_t)room * sizeof *table);
+    ct__taylor_entry *table = ct__alloc((size_t)room * sizeof *table);
     if (!table) return CT_ENOMEM;
     memset(table, 0, (size_t)room * sizeof *table);
     for (int i = 0; i < t->room; i++)
@@ -66,7 +66,7 @@ static ct_status set_series(ct__taylor *t, const void *key, ct__series **value) 
     t->table = table;
     t->room = room;
   }
-  *find_entry(t->table, t->room, key) = (ct__entry){key, value};
+  *find_entry(t->table, t->room, key) = (ct__taylor_entry){key, value};
   t->n_entries++;
   return CT_OK;
 }
@@ -74,7 +74,7 @@ static ct_status set_series(ct__taylor *t, const void *key, ct__series **value) 
 /* The series of x, NULL if it is constant. */
 static ct__series *series_of(const ct__taylor *t, const ct_tensor *x) {
   if (!t->table || !ct_dtype_is_float(x->v.dtype)) return NULL;
-  const ct__entry *e = find_entry(t->table, t->room, x);
+  const ct__taylor_entry *e = find_entry(t->table, t->room, x);
   if (e->key) return e->value[0];
   if (!x->recipe) return NULL;
   e = find_entry(t->table, t->room, ct__node_of(x));
@@ -346,7 +346,7 @@ static ct_status run(ct__taylor *t, ct_tensor *y, ct_tensor *x, ct_tensor *v, ct
   for (int k = 0; k <= t->order && status == CT_OK; k++) {
     ct_tensor *found;
     for (int i = 0; i < n && status == CT_OK; i++) {
-      const ct__entry *e = find_entry(t->table, t->room, order[i]);
+      const ct__taylor_entry *e = find_entry(t->table, t->room, order[i]);
       ct__series **out = e->key ? e->value : NULL; /* the table may move */
       for (int o = 0; out && o < order[i]->call.n_out && status == CT_OK; o++)
         if (out[o]) status = ct__taylor_coefficient(t, out[o], k, &found);

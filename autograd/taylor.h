@@ -7,10 +7,10 @@
 typedef struct ct__term ct__term;
 
 /* Coefficients from..to along a new first axis (one alone without it), divided by a number. */
-typedef struct ct__part {
+typedef struct ct__series_part {
   ct_tensor *t;
   int from, to;
-} ct__part;
+} ct__series_part;
 
 /* Coefficients of one tensor, found in order. Made by a term, or the derivative of another series;
  * one with neither is known from the start. A NULL pointer to a series means constant. */
@@ -24,8 +24,8 @@ typedef struct ct__series {
   struct {
     ct_tensor *t;
     int n, held;
-  } stack[2];       /* the first n coefficients along a new first axis, as they are and backwards */
-  ct__part *scaled; /* by what they are divided by */
+  } stack[2]; /* the first n coefficients along a new first axis, as they are and backwards */
+  ct__series_part *scaled;   /* by what they are divided by */
   struct ct__series *powers; /* (x - x_0)^m / m! for all m along a new first axis */
 } ct__series;
 
@@ -43,16 +43,16 @@ struct ct__term {
   ct__term *next;       /* of equal hash */
 };
 
-typedef struct ct__entry {
+typedef struct ct__taylor_entry {
   const void *key;    /* a tensor or a node */
   ct__series **value; /* of the tensor, or of the node's outputs */
-} ct__entry;
+} ct__taylor_entry;
 
 enum { CT__BUCKETS = 1024 };
 
 typedef struct ct__taylor {
   int order;
-  ct__entry *table; /* open addressing */
+  ct__taylor_entry *table; /* open addressing */
   int n_entries, room;
   ct__term *bucket[CT__BUCKETS];
   ct_tensor **held; /* one reference each, until the end */

@@ -108,14 +108,14 @@ static ct_status find_part(ct__taylor *t, ct__series *s, bool backwards, int fro
 /* The same over c, kept for others that want it. */
 static ct_status find_scaled(ct__taylor *t, ct__series *s, int from, int to, int c,
                              ct_tensor **out) {
-  ct__part *p = &s->scaled[c];
+  ct__series_part *p = &s->scaled[c];
   if (p->t && p->from == from && p->to == to) {
     *out = p->t;
     return CT_OK;
   }
   ct_status status = find_part(t, s, false, from, to, out);
   if (status != CT_OK || c == 1) return status;
-  *p = (ct__part){ct_scale(*out, 1.0 / c), from, to};
+  *p = (ct__series_part){ct_scale(*out, 1.0 / c), from, to};
   *out = p->t;
   return ct__taylor_hold(t, p->t);
 }

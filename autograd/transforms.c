@@ -10,22 +10,24 @@
 
 /* ---- cotangents under way -------------------------------------------------------------------- */
 
-static void slot_clear(ct__slot *s) {
-  if (s->t) ct__unref(s->t);
-  s->t = NULL;
+static void slot_set(ct_tensor **slot, ct_tensor *t) {
+  ct__ref(t);
+  ct__unref(*slot);
+  *slot = t;
 }
 
-static void slot_set(ct__slot *s, ct_tensor *t) {
-  ct__ref(t);
-  if (s->t) ct__unref(s->t);
-  s->t = t;
+static void slots_clear(int n, ct_tensor **slot) {
+  for (int i = 0; i < n; i++) {
+    ct__unref(slot[i]);
+    slot[i] = NULL;
+  }
 }
 
 /* Nobody else can see the numbers of t, whose one reference is the caller's: they may be written.
  */
 static bool exclusive(const ct_tensor *t) {
   const ct_buffer *b = t->buffer;
-  return b && t->v.contiguous && !(t->flags & CT__RECORDED) && !b->foreign &&
+  return b && t->v.contiguous && !b->foreign &&
          atomic_load_explicit(&t->refs, memory_order_acquire) == 1 &&
          atomic_load_explicit(&b->refs, memory_order_acquire) == 1;
 }
@@ -37,36 +39,37 @@ static ct_tensor *take(const ct__mark *since, ct_tensor *t) {
 }
 
 /* slot += g, which is used up: one of the two takes the sum if nobody else can see it. */
-static ct_status accumulate(ct__slot *s, ct_tensor *g) {
-  if (!s->t) {
-    s->t = g;
+static ct_status accumulate(ct_tensor **slot, ct_tensor *g) {
+  ct_tensor *s = *slot;
+  if (!s) {
+    *slot = g;
     return CT_OK;
   }
-  ct_tensor *terms[] = {s->t, g}, *sum = exclusive(s->t) ? s->t : exclusive(g) ? g : NULL;
-  if (sum && s->t->buffer && g->buffer && !ct__recording()) {
+  ct_tensor *terms[] = {s, g}, *sum = exclusive(s) ? s : exclusive(g) ? g : NULL;
+  if (sum && s->buffer && g->buffer && !ct__recording()) {
     const ct__kernels *k = ct__kernels_now();
     ct__map_tensors(2, terms, sum, g->v.dtype == CT_F32 ? k->add_f32 : k->add_f64, NULL);
     ct__ref(sum);
   } else {
     ct__mark mark = ct__mark_begin();
-    sum = take(&mark, ct_add(s->t, g));
+    sum = take(&mark, ct_add(s, g));
     ct__mark_end(mark);
   }
-  ct__unref(s->t);
+  ct__unref(s);
   ct__unref(g);
-  s->t = ct__is_nil(sum) ? NULL : sum;
-  return s->t ? CT_OK : ct__pending("derivative");
+  *slot = ct__is_nil(sum) ? NULL : sum;
+  return *slot ? CT_OK : ct__pending("derivative");
 }
 
 /* ---- reverse --------------------------------------------------------------------------------- */
 
 typedef struct reverse {
   ct__walk walk;
-  ct__slot *target; /* one per x */
+  ct_tensor **target; /* one per x, like the slots of calls */
 } reverse;
 
 /* Where the cotangent of t is summed: t is a target, or an output of a call on the way. */
-static ct__slot *slot_of(const reverse *r, const ct_tensor *t) {
+static ct_tensor **slot_of(const reverse *r, const ct_tensor *t) {
   int k = ct__walk_target(&r->walk, t);
   return k >= 0 ? &r->target[k] : &ct__node_of(t)->slot[t->out_index];
 }
@@ -98,14 +101,14 @@ static bool used_again(int n, ct_tensor *const *gx) {
 }
 
 /* The rule of a call; its temporaries die with the mark. */
-static ct_status pull_rule(reverse *r, ct__node *n, ct_tensor *const *gy) {
+static ct_status pull_rule(reverse *r, ct__node *n) {
   int n_in = n->call.n_in;
   ct_tensor *few[8], **gx = few;
   if (n_in > 8) gx = ct__alloc((size_t)n_in * sizeof *gx);
   if (!gx) return CT_ENOMEM;
   for (int i = 0; i < n_in; i++) gx[i] = NULL;
   ct__mark mark = ct__mark_begin();
-  ct__vjp_rule(n, gy, gx);
+  ct__vjp_rule(n, n->slot, gx);
   ct_status status = CT_OK;
   for (int i = 0; i < n_in && status == CT_OK; i++) {
     if (!n->want[i] || !gx[i]) continue;
@@ -125,7 +128,7 @@ static ct_status pull_rule(reverse *r, ct__node *n, ct_tensor *const *gy) {
 static bool has_loops(const ct__node *n) {
   const ct_call *c = &n->call;
   const ct_kernel *k = c->op->kernel;
-  if (!k || c->op->vjp || c->n_in > 2 || !n->slot[0].t->buffer || ct__recording()) return false;
+  if (!k || c->op->vjp || c->n_in > 2 || !n->slot[0]->buffer || ct__recording()) return false;
   for (int i = 0; i < c->n_in; i++)
     if (!c->in[i]->buffer || (n->want[i] && !k->partial[i][c->in[i]->v.dtype])) return false;
   return n->recipe.out[0]->buffer;
@@ -135,7 +138,7 @@ static bool has_loops(const ct__node *n) {
  * a chain of such calls needs no memory on its way back. */
 static ct_status pull_loops(reverse *r, ct__node *n) {
   const ct_call *c = &n->call;
-  ct_tensor *gy = n->slot[0].t, *y = n->recipe.out[0], *in[4] = {gy};
+  ct_tensor *gy = n->slot[0], *y = n->recipe.out[0], *in[4] = {gy};
   for (int i = 0; i < c->n_in; i++) in[1 + i] = c->in[i];
   in[1 + c->n_in] = y;
   ct_status status = CT_OK;
@@ -144,7 +147,7 @@ static ct_status pull_loops(reverse *r, ct__node *n) {
     bool last = i == c->n_in - 1 || !n->want[i + 1], over = last && exclusive(gy);
     ct_tensor *g = over ? gy : ct__tensor_alloc(y->v.dtype, y->v.ndim, y->v.dim);
     if (!g) return CT_ENOMEM;
-    if (over) n->slot[0].t = NULL;
+    if (over) n->slot[0] = NULL;
     ct__map_tensors(c->n_in + 2, in, g, c->op->kernel->partial[i][y->v.dtype], c->attr);
     status = contribute(r, c->in[i], g, c->op->name);
   }
@@ -152,30 +155,27 @@ static ct_status pull_loops(reverse *r, ct__node *n) {
 }
 
 /* A call that was expanded: its outputs are those of its fallback. */
-static ct_status pull_through(reverse *r, ct__node *n, ct_tensor *const *gy) {
+static ct_status pull_through(reverse *r, ct__node *n) {
   ct_status status = CT_OK;
   for (int o = 0; o < n->call.n_out && status == CT_OK; o++) {
-    if (!gy[o] || !n->want[o]) continue;
-    ct__ref(gy[o]);
-    status = contribute(r, n->recipe.extra[o], gy[o], n->call.op->name);
+    if (!n->slot[o] || !n->want[o]) continue;
+    ct__ref(n->slot[o]);
+    status = contribute(r, n->recipe.extra[o], n->slot[o], n->call.op->name);
   }
   return status;
 }
 
 /* Pulls the cotangents of one call back to its inputs, and forgets them. */
 static ct_status pull(reverse *r, ct__node *n) {
-  int n_out = n->call.n_out, present = 0;
-  for (int o = 0; o < n_out; o++) present += n->slot[o].t != NULL;
-  if (present == 0) return CT_OK;
-  ct_tensor *few[4], **gy = few;
-  if (n_out > 4) gy = ct__alloc((size_t)n_out * sizeof *gy);
-  if (!gy) return CT_ENOMEM;
-  for (int o = 0; o < n_out; o++) gy[o] = n->slot[o].t;
-  ct_status status = !ct__has_rule(n->call.op, CT__VJP) ? pull_through(r, n, gy)
-                     : has_loops(n)                     ? pull_loops(r, n)
-                                                        : pull_rule(r, n, gy);
-  for (int o = 0; o < n_out; o++) slot_clear(&n->slot[o]);
-  if (gy != few) ct__free(gy, (size_t)n_out * sizeof *gy);
+  int n_out = n->call.n_out;
+  bool present = false;
+  for (int o = 0; o < n_out; o++) present |= n->slot[o] != NULL;
+  if (!present) return CT_OK;
+  bool expanded = n->expanded && !ct__has_rule(n->call.op, CT__VJP);
+  ct_status status = expanded       ? pull_through(r, n)
+                     : has_loops(n) ? pull_loops(r, n)
+                                    : pull_rule(r, n);
+  slots_clear(n_out, n->slot);
   return status;
 }
 
@@ -208,15 +208,15 @@ static ct_status run_vjp(const char *who, ct_list y, ct_list gy, ct_list x, ct_t
     if (gy.at[i]) status = seed(&r, y.at[i], gy.at[i], who);
   for (ct__node *n = r.walk.order; n && status == CT_OK; n = n->link) status = pull(&r, n);
   for (ct__node *n = status == CT_OK ? NULL : r.walk.order; n; n = n->link)
-    for (int o = 0; o < n->call.n_out; o++) slot_clear(&n->slot[o]);
+    slots_clear(n->call.n_out, n->slot);
   for (int k = 0; k < x.n && status == CT_OK; k++) {
     int first = ct__walk_target(&r.walk, x.at[k]);
-    ct_tensor *g = r.target[first].t;
+    ct_tensor *g = r.target[first];
     gx[k] = g ? fresh(g) : ct__zeros_like(x.at[k]);
     if (ct__is_nil(gx[k])) status = ct__pending(who);
   }
-  for (int k = 0; r.target && k < x.n; k++) slot_clear(&r.target[k]);
-  if (r.target) ct__free(r.target, bytes);
+  if (r.target) slots_clear(x.n, r.target);
+  ct__free(r.target, bytes);
   ct__walk_end(&r.walk);
   return status;
 }
@@ -232,7 +232,7 @@ static ct_tensor *tangent_of(const forward *f, const ct_tensor *t) {
   int k = ct__walk_target(&f->walk, t);
   if (k >= 0) return f->dx.at[k];
   ct__node *n = ct__walk_node(&f->walk, t);
-  return n ? n->slot[t->out_index].t : NULL;
+  return n ? n->slot[t->out_index] : NULL;
 }
 
 /* Pushes the tangents of one call's inputs forward; they are kept until all is done. */
@@ -287,8 +287,7 @@ static ct_status run_jvp(const char *who, ct_list y, ct_list x, ct_list dx, ct_t
     dy[i] = t ? fresh(t) : ct__zeros_like(y.at[i]);
     if (ct__is_nil(dy[i])) status = ct__pending(who);
   }
-  for (ct__node *n = f.walk.order; n; n = n->link)
-    for (int o = 0; o < n->call.n_out; o++) slot_clear(&n->slot[o]);
+  for (ct__node *n = f.walk.order; n; n = n->link) slots_clear(n->call.n_out, n->slot);
   ct__walk_end(&f.walk);
   return status;
 }

@@ -6,8 +6,8 @@
  */
 #include "autograd_internal.h"
 
-/* What stands for a tensor of the recipe: its replacement, or the tensor itself. The flag `own` of
- * a slot says here that the replacement is batched. */
+/* What stands for a tensor of the recipe: its replacement, or the tensor itself. Calls keep
+ * replacements of their outputs in `slot`, and in `want` whether these are batched. */
 typedef struct stand_in {
   ct_tensor *t;
   bool replaced, batched;
@@ -24,8 +24,8 @@ static stand_in find(const map *m, ct_tensor *t) {
   int k = ct__walk_target(&m->walk, t);
   if (k >= 0) return (stand_in){m->in[k], true, m->batched[k]};
   ct__node *n = ct__walk_node(&m->walk, t);
-  if (!n || !n->slot[t->out_index].t) return (stand_in){t, false, false};
-  return (stand_in){n->slot[t->out_index].t, true, n->slot[t->out_index].own};
+  if (!n || !n->slot[t->out_index]) return (stand_in){t, false, false};
+  return (stand_in){n->slot[t->out_index], true, n->want[t->out_index]};
 }
 
 /* ---- one call ---------------------------------------------------------------------------------- */
@@ -98,16 +98,17 @@ static ct_status apply_again(const map *m, const ct_call *c, ct_tensor **in, con
   return CT_OK;
 }
 
-static void set_slot(ct__slot *s, ct_tensor *t, bool batched) {
+static void set_slot(ct__node *n, int o, ct_tensor *t, bool batched) {
   ct__ref(t);
-  *s = (ct__slot){t, batched};
+  n->slot[o] = t;
+  n->want[o] = batched;
 }
 
 /* A derivative stands for the recipe it was expanded into. */
 static void pass_through(const map *m, ct__node *n) {
   for (int o = 0; o < n->call.n_out; o++) {
     stand_in s = find(m, n->recipe.extra[o]);
-    set_slot(&n->slot[o], s.t, s.batched);
+    set_slot(n, o, s.t, s.batched);
   }
 }
 
@@ -137,7 +138,7 @@ static ct_status visit(const map *m, ct__node *n) {
     if (ct_is_nil(out[o]))
       status = ct__pending("ct_vmap");
     else
-      set_slot(&n->slot[o], out[o], any);
+      set_slot(n, o, out[o], any);
   }
   ct_status end = ct_scope_end(scope);
   ct__free(in, bytes);
@@ -215,10 +216,7 @@ static ct_status map_recipe(map *m, ct_list y, ct_list x, ct_list batched, ct_vm
     if (ct__is_nil(out[o])) status = ct__pending("ct_vmap");
   }
   for (ct__node *n = m->walk.order; n; n = n->link)
-    for (int o = 0; o < n->call.n_out; o++) {
-      ct_release(&n->slot[o].t);
-      n->slot[o].own = false;
-    }
+    for (int o = 0; o < n->call.n_out; o++) ct_release(&n->slot[o]);
   ct__walk_end(&m->walk);
   return status;
 }

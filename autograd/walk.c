@@ -88,7 +88,6 @@ static void enter(ct__walk *w, ct__node *n, ct__node *parent) {
   n->link = parent;
   n->cursor = 0;
   n->reaches = w->mode >= CT__REPLAY; /* all of it is needed */
-  for (int o = 0; o < n->call.n_out; o++) n->slot[o] = (ct__slot){NULL, false};
 }
 
 /* Goes on along the inputs of n to the next one that leads down to a call not seen yet; NULL after

@@ -210,14 +210,17 @@ static bool have_files(const char *dir) {
 
 int main(int argc, char **argv) {
   const char *dir = getenv("CT_MNIST");
+  const bool bench_only = argc == 1;
   if (!have_files(dir)) {
-    printf("mnist: skipped; CT_MNIST names no folder with train-images-idx3-ubyte.gz and the other "
-           "three files\n");
+    static const char text[] = "CT_MNIST names no folder with train-images-idx3-ubyte.gz and the "
+                               "other three files";
+    if (!bench_only) bench_fail("%s", text);
+    printf("mnist: skipped; %s\n", text);
     return 0;
   }
+  if (bench_only) return benchmark(argv[0], dir);
   if (argc == 6 && strcmp(argv[1], "--run") == 0) return run_once(argv + 2, dir);
   if (argc > 3 && strcmp(argv[1], "--validate") == 0)
     return validate(argv[0], atoi(argv[2]), argc - 3, argv + 3);
-  if (argc > 1) bench_fail("want no options, --validate N RECIPE... or --run; see bench/mnist.c");
-  return benchmark(argv[0], dir);
+  bench_fail("want no options, --validate N RECIPE... or --run; see bench/mnist.c");
 }

@@ -17,8 +17,10 @@
 #include <string.h>
 #include <unistd.h>
 
-enum { STEPS = 50, WAYS = 1, BATCHES = 4, THREADS = 2, LARGEST_FOR_PEERS = 128 };
-static const double rate = 0.01, tolerance = 1e-4;
+enum { STEPS = 50, WAYS = 2, BATCHES = 4, THREADS = 2, LARGEST_FOR_PEERS = 128 };
+static const double rate = 0.01, tolerance = 1e-4; /* of losses */
+/* Of parameters after STEPS steps: a unit near relu's kink may switch a step later. */
+static const double loose = 2e-3;
 static const int batches[BATCHES] = {1, 16, 128, 2048};
 
 /* ---- our ways -------------------------------------------------------------------------------- */
@@ -27,7 +29,8 @@ static const struct way {
   const char *name;
   ct_tensor *(*step)(trainee *t);      /* the loss, of the current scope */
   double goal[BATCHES], mean[THREADS]; /* of each point; of all with so many threads */
-} ways[WAYS] = {{"eager", trainee_eager, {3, 1.8, 1.2, 1.2}, {0}}};
+} ways[WAYS] = {{"eager", trainee_eager, {3, 1.8, 1.2, 1.2}, {0}},
+                {"compiled", trainee_compiled, {1.05, 1.05, 1.05, 1.05}, {0.9, 0.85}}};
 
 typedef struct rival {
   trainee t;
@@ -133,7 +136,7 @@ static void check_ours(point *p, rival *r) {
   }
   compare_losses(p, r->way->name, loss);
   double error = trainee_difference(&r->t, p->floor);
-  if (!(error <= tolerance))
+  if (!(error <= loose))
     bench_fail("%s: a parameter of %s differs by %.2g after %d steps; nothing is timed", p->label,
                r->way->name, error, STEPS);
 }

@@ -1,6 +1,7 @@
 /* The table of primitives as Markdown, from the records themselves: docs/primitives.md is what this
  * prints. The second table lists the functions that are composed of them. */
 #include <cotangent.h>
+#include <math.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -39,11 +40,65 @@ static const convention conventions[] = {
     {"maxpool", "NaN wins; the first of equal ones gets the cotangent"},
 };
 
-/* Dtypes of primitives that are not elementwise are found by trying: a use on placeholders. */
-#define X     ct_placeholder(d, CT_SHAPE(4, 4))
-#define IMAGE ct_placeholder(d, CT_SHAPE(1, 1, 4, 4))
-#define AT    ct_placeholder(CT_I32, CT_SHAPE(4))
+/* ---- uses ------------------------------------------------------------------------------------ */
+
+/* What a primitive takes and gives is found by trying: a use on placeholders tells its dtypes, one
+ * on values of the interval that its record names is differentiated. */
+enum { MOST = 4 };
+static struct {
+  const ct_op *op; /* whose interval; NULL: placeholders */
+  ct_tensor *made[MOST];
+  int n;
+} sample;
+
+static ct_tensor *operand(ct_dtype d, ct_shape shape) {
+  if (!sample.op || sample.n == MOST || !ct_dtype_is_float(d)) return ct_placeholder(d, shape);
+  ct_tensor *key = ct_key((uint64_t)sample.n + 1);
+  ct_tensor *x = ct_variable(ct_uniform(key, d, shape, sample.op->lo, sample.op->hi));
+  return sample.made[sample.n++] = x;
+}
+
+#define X     operand(d, CT_SHAPE(4, 4))
+#define LINE  operand(d, CT_SHAPE(4))
+#define IMAGE operand(d, CT_SHAPE(1, 1, 4, 4))
+#define AT    ct_arange(CT_I32, 0, 4, 1)
 #define POOL  ((ct_pool_opts){.kernel = {2, 2}})
+
+/* What only derivatives make. */
+static ct_tensor *pool_gradient(ct_tensor *x, ct_tensor *gy) {
+  return ct_vjp(ct_avgpool(x, POOL), x, gy);
+}
+static ct_tensor *log_softmax_gradient(ct_tensor *x, ct_tensor *gy) {
+  return ct_vjp(ct_log_softmax(x, 0), x, gy);
+}
+static ct_tensor *log_softmax_tangent(ct_tensor *x, ct_tensor *dx) {
+  return ct_jvp(ct_log_softmax(x, 0), x, dx);
+}
+static ct_tensor *loss_gradient(ct_tensor *x, ct_tensor *gy) {
+  ct_cross_entropy_opts each = {.reduction = CT_EACH};
+  return ct_vjp(ct_cross_entropy_with(x, AT, each), x, gy);
+}
+
+static void wave(ct_list in, ct_tensor **out, void *payload) {
+  (void)payload;
+  out[0] = ct_sin(in.at[0]);
+}
+static void wave_rule(ct_list in, ct_tensor **out, void *payload) { /* from x, y and gy or dx */
+  (void)payload;
+  out[0] = ct_mul(in.at[2], ct_cos(in.at[0]));
+}
+static ct_tensor *custom(ct_status (*make)(ct_custom c, ct_list x, ct_tensor **y), ct_tensor *x) {
+  ct_tensor *y;
+  return make((ct_custom){.f = wave, .rule = wave_rule}, CT_LIST(x), &y) == CT_OK ? y : ct_nil();
+}
+static ct_tensor *called(ct_tensor *x) {
+  ct_tensor *p = ct_placeholder(ct_dtype_of(x), ct_shape_of(x)), *y = ct_nil();
+  ct_function *f = ct_function_new(CT_LIST(p), CT_LIST(ct_sin(p)));
+  if (f) ct_call_function(f, CT_LIST(x), &y);
+  ct_function_release(&f);
+  return y;
+}
+static FILE *nowhere; /* for what prints when asked */
 
 #define PROBES(PROBE)                                                                              \
   PROBE(stop_gradient, ct_stop_gradient(X))                                                        \
@@ -80,7 +135,28 @@ static const convention conventions[] = {
   PROBE(avgpool, ct_avgpool(IMAGE, POOL))                                                          \
   PROBE(softmax, ct_softmax(X, 0))                                                                 \
   PROBE(log_softmax, ct_log_softmax(X, 0))                                                         \
-  PROBE(cross_entropy, ct_cross_entropy(X, AT))
+  PROBE(cross_entropy, ct_cross_entropy(X, AT))                                                    \
+  PROBE(deviation, log_softmax_tangent(X, X))                                                      \
+  PROBE(balance, log_softmax_gradient(X, X))                                                       \
+  PROBE(cross_entropy_grad, loss_gradient(X, LINE))                                                \
+  PROBE(avgpool_transpose, pool_gradient(IMAGE, operand(d, CT_SHAPE(1, 1, 2, 2))))                 \
+  PROBE(elu, ct_elu(X, 0.5))                                                                       \
+  PROBE(leaky_relu, ct_leaky_relu(X, 0.5))                                                         \
+  PROBE(polygamma, ct_polygamma(1, X))                                                             \
+  PROBE(scale, ct_scale(X, 3))                                                                     \
+  PROBE(shift, ct_shift(X, 3))                                                                     \
+  PROBE(clamp, ct_clamp(X, -1, 1))                                                                 \
+  PROBE(where, ct_where(ct_gt(X, X), X, X))                                                        \
+  PROBE(call, called(X))                                                                           \
+  PROBE(custom_vjp, custom(ct_custom_vjp, X))                                                      \
+  PROBE(custom_jvp, custom(ct_custom_jvp, X))                                                      \
+  PROBE(check, ct_check(X, "x"))                                                                   \
+  PROBE(show, ct_show(X, nowhere, "x"))                                                            \
+  PROBE(grad_check, ct_grad_check(X, "x"))                                                         \
+  PROBE(grad_print, ct_grad_print(X, nowhere, "x"))                                                \
+  PROBE(grad_scale, ct_grad_scale(X, 0.5))                                                         \
+  PROBE(grad_clip, ct_grad_clip(X, -1, 1))                                                         \
+  PROBE(grad_clip_norm, ct_grad_clip_norm(X, 1))
 
 #define FUNCTION(name, use)                                                                        \
   static ct_tensor *try_##name(ct_dtype d) { return use; }
@@ -168,13 +244,61 @@ static const char *convention_of(const ct_op *op) {
   return "";
 }
 
+/* nil if the dtype is wrong, or no use is known. */
+static ct_tensor *use(const ct_op *op, ct_dtype d) {
+  for (int i = 0; i < COUNT(probes); i++)
+    if (strcmp(probes[i].name, op->name) == 0) return probes[i].use(d);
+  if (!(op->flags & CT_ELEMENTWISE) || op->attr_size || op->n_in < 1 || op->n_in > 2)
+    return ct_nil();
+  ct_tensor *in[] = {X, X};
+  return ct_apply(op, (ct_list){op->n_in, in});
+}
+
 static bool takes(const ct_op *op, ct_dtype d) {
   if (op->kernel) return op->kernel->loop[d];
-  bool taken = false;
-  for (int i = 0; i < COUNT(probes); i++)
-    if (strcmp(probes[i].name, op->name) == 0) taken = !ct_is_nil(probes[i].use(d));
+  bool taken = !ct_is_nil(use(op, d));
   ct_error_clear();
   return taken;
+}
+
+enum { TAYLOR = 3 };
+
+/* All elements of a and c b are the same, but for rounding. */
+static bool agree(ct_tensor *a, ct_tensor *b, double c) {
+  ct_tensor *difference = ct_abs(ct_sub(a, ct_scale(b, c)));
+  double largest = 0, most = 0;
+  bool found = ct_item(ct_max(difference, CT_ALL, false), &largest) == CT_OK &&
+               ct_item(ct_max(ct_abs(a), CT_ALL, false), &most) == CT_OK;
+  return found && largest <= 1e-9 * fmax(1, most);
+}
+
+/* Taylor coefficients along a direction in x against nested tangents. */
+static bool expands(ct_tensor *y, ct_tensor *x) {
+  ct_tensor *v = ct_uniform(ct_key(9), CT_F64, ct_shape_of(x), -1, 1), *c[TAYLOR + 1];
+  if (ct_taylor(y, x, v, TAYLOR, c) != CT_OK) return false;
+  double factorial = 1;
+  for (int k = 1; k <= TAYLOR; k++) {
+    factorial *= k;
+    if (!agree(ct_directional(y, x, v, k), c[k], factorial)) return false;
+  }
+  return true;
+}
+
+static const char *taylor(const ct_op *op) {
+  if (op->flags & CT_NONDIFF) return "zero";
+  ct_scope scope = ct_scope_begin();
+  sample.op = op;
+  ct_tensor *y = use(op, CT_F64);
+  bool works = !ct_is_nil(y) && sample.n > 0;
+  for (int i = 0; i < sample.n; i++) {
+    works = works && expands(y, sample.made[i]);
+    ct_release(&sample.made[i]);
+  }
+  sample.op = NULL;
+  sample.n = 0;
+  works = ct_scope_end(scope) == CT_OK && works;
+  ct_error_clear();
+  return works ? "yes" : "none";
 }
 
 /* A cell and what ends it; a bar in the text would, too. */
@@ -208,18 +332,21 @@ static void primitive(const ct_op *op) {
   cell(reverse(op));
   cell(forward(op));
   cell(batch(op));
+  cell(taylor(op));
   cell(op->flags & CT_NONDIFF ? "" : "3");
   cell(convention_of(op));
   putchar('\n');
 }
 
 int main(void) {
+  nowhere = fopen("/dev/null", "w");
+  if (!nowhere) return 1;
   ct_scope scope = ct_scope_begin();
   printf("# Primitives\n\n"
          "Printed by `./run table` from the records of the library; do not edit.\n\n"
-         "| primitive | formula | inputs | dtypes | VJP | JVP | batch | tested to order | "
+         "| primitive | formula | inputs | dtypes | VJP | JVP | batch | Taylor | tested to order | "
          "convention |\n"
-         "|---|---|---|---|---|---|---|---|---|\n");
+         "|---|---|---|---|---|---|---|---|---|---|\n");
   for (int i = 0; i < ct_op_count(); i++) primitive(ct_op_at(i));
   printf(
       "\n%d primitives.\n\n"
@@ -229,17 +356,19 @@ int main(void) {
       "tests compare with differences up to the one in the table.\n"
       "- batch: what `ct_vmap` does: `elementwise` needs no rule; `loop` is one call for each "
       "element of the batch.\n"
-      "- dtypes: of the data; empty where they depend on the use: random numbers of a key, functions, "
-      "hooks, and what only other operations make. Derivatives are for f32 and f64.\n"
-      "- `ct_taylor` takes the recurrence of every operation from its JVP.\n\n"
+      "- Taylor: the coefficients that `ct_taylor` gives for a use on random values agree with nested "
+      "tangents to order %d, for every input that is a float; tried when this is printed.\n"
+      "- dtypes: of the data; empty where there are none: random numbers of a key, and what only "
+      "other operations make. Derivatives are for f32 and f64.\n\n"
       "# Compositions\n\nDifferentiable and batched because the primitives are.\n\n"
       "| function | formula |\n|---|---|\n",
-      ct_op_count());
+      ct_op_count(), TAYLOR);
   for (int i = 0; i < COUNT(composites); i++) {
     putchar('|');
     cell(composites[i].name);
     cell(composites[i].formula);
     putchar('\n');
   }
+  fclose(nowhere);
   return ct_scope_end(scope) != CT_OK;
 }

@@ -14,8 +14,8 @@ typedef struct ct__step {
   double lr, decay;
   double momentum, nesterov; /* sgd; nesterov is 0 or 1 */
   double beta1, beta2, eps;
-  double rate, root; /* adam: lr / (1 - beta1^t), sqrt(1 - beta2^t) */
-  double shrink;     /* adamw: 1 - lr decay; else 1 */
+  double rate;   /* adam: lr sqrt(1 - beta2^t) / (1 - beta1^t); eps has that root, too */
+  double shrink; /* adamw: 1 - lr decay; else 1 */
 } ct__step;
 
 /* The loops, for each instruction set (loops.c). */

@@ -16,8 +16,9 @@ CT__OPTIM_LOOPS(PASS_ON)
 static void sgd_prepare(ct__step *s, double t) { (void)s, (void)t; }
 
 static void adam_prepare(ct__step *s, double t) {
-  s->rate = s->lr / (1 - pow(s->beta1, t));
-  s->root = sqrt(1 - pow(s->beta2, t));
+  const double root = sqrt(1 - pow(s->beta2, t));
+  s->rate = s->lr * root / (1 - pow(s->beta1, t));
+  s->eps *= root;
   s->shrink = 1;
 }
 

@@ -70,8 +70,10 @@ static ct_loop *const cast_table[CT_DTYPES][CT_DTYPES] = {
     [CT_BOOL] = {u8_to_f32_loop, u8_to_f64_loop, u8_to_i32_loop, copy_1, copy_1},
 };
 
+ct_loop *ct__cast_loop(ct_dtype from, ct_dtype to) { return cast_table[from][to]; }
+
 void ct__cast(const ct_view *src, ct_view *dst) {
-  ct_map(1, &src, dst, cast_table[src->dtype][dst->dtype], NULL);
+  ct_map(1, &src, dst, ct__cast_loop(src->dtype, dst->dtype), NULL);
 }
 
 /* ---- single values --------------------------------------------------------------------------- */

@@ -70,7 +70,7 @@ ct_tensor *ct_nil(void) { return &ct__nil_tensor; }
 
 bool ct_is_nil(const ct_tensor *t) { return !t || ct__is_nil(t); }
 
-static ct_tensor *node(size_t size) {
+static inline ct_tensor *node(size_t size) {
   ct_tensor *t = ct__alloc(size);
   if (!t) return NULL;
   atomic_init(&t->refs, 1);

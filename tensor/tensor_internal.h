@@ -269,6 +269,7 @@ void ct__reduce(const ct_view *x, unsigned axes, ct_view *y, const ct__reducer *
 void ct__copy(const ct_view *src, ct_view *dst);
 /* Any dtype to any dtype: float to integer truncates and saturates, NaN to 0; to bool is x != 0. */
 void ct__cast(const ct_view *src, ct_view *dst);
+ct_loop *ct__cast_loop(ct_dtype from, ct_dtype to);
 void ct__fill(ct_view *v, double value);
 /* element at an offset in elements, as a double */
 double ct__get(const ct_view *v, int64_t offset);

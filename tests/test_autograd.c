@@ -123,6 +123,55 @@ static void test_accumulation_does_not_touch_the_cotangent(void **state) {
   assert_ok(ct_scope_end(s));
 }
 
+/* y = x. Rules that let the test look at the cotangent, and that answer with the test's memory. */
+static ct_tensor *seen;
+static double answer[2];
+
+static ct_status same_eval(const ct_eval *e) {
+  memcpy(e->out[0]->data, e->in[0]->data, sizeof answer);
+  return CT_OK;
+}
+
+static void look_vjp(const ct_call *c, ct_tensor *const *gy, ct_tensor **gx) {
+  (void)c;
+  seen = ct_keep(ct_reshape(gy[0], CT_SHAPE(1, 2)));
+  gx[0] = gy[0];
+}
+
+static void answer_vjp(const ct_call *c, ct_tensor *const *gy, ct_tensor **gx) {
+  (void)c;
+  tensor_values(gy[0], answer, 2);
+  gx[0] = ct_wrap(CT_F64, CT_SHAPE(2), answer, (ct_wrap_opts){0});
+}
+
+static const ct_op look = {
+    CT_OP, .name = "look", .n_in = 1, .infer = ct_infer_same, .eval = same_eval, .vjp = look_vjp};
+static const ct_op own_answer = {CT_OP,
+                                 .name = "own_answer",
+                                 .n_in = 1,
+                                 .infer = ct_infer_same,
+                                 .eval = same_eval,
+                                 .vjp = answer_vjp};
+
+/* Cotangents are written over on the way back, but never what somebody else can see. */
+static void test_cotangents_that_others_see_are_not_overwritten(void **state) {
+  (void)state;
+  ct_scope s = ct_scope_begin();
+  ct_tensor *x = ct_variable(ct_full(CT_F64, CT_SHAPE(2), 3)), *g;
+  ct_tensor *y = ct_apply(&own_answer, CT_LIST(ct_square(x)));
+  y = ct_apply(&look, CT_LIST(ct_square(y)));
+  assert_ok(ct_grad(ct_sum(ct_square(y), CT_ALL, false), CT_LIST(x), &g));
+  double values[2];
+  tensor_values(seen, values, 2);
+  assert_near(values[0], 2 * 81, 0);
+  assert_near(answer[1], 2 * 81 * 2 * 9, 0);
+  tensor_values(g, values, 2);
+  assert_near(values[1], 2 * 81 * 2 * 9 * 2 * 3, 0);
+  ct_release(&seen);
+  ct_release(&x);
+  assert_ok(ct_scope_end(s));
+}
+
 /* ---- what is recorded ------------------------------------------------------------------------------ */
 
 static void test_unrecorded_is_an_error(void **state) {
@@ -140,6 +189,36 @@ static void test_unrecorded_is_an_error(void **state) {
   assert_fails(ct_grad(ct_exp(y), CT_LIST(v), &g), CT_ERECORD, "while recording was off");
   assert_ok(ct_grad(ct_mul(y, v), CT_LIST(v), &g)); /* a constant to both modes */
   assert_near(item(g), 4, 0);
+  ct_release(&y);
+  ct_release(&v);
+  assert_ok(ct_scope_end(s));
+}
+
+/* The same for recipes without values, and for derivatives taken while recording is off. */
+static void test_unrecorded_symbolically(void **state) {
+  (void)state;
+  ct_scope s = ct_scope_begin();
+  ct_tensor *v = variable(2), *p = ct_placeholder(CT_F64, CT_SCALAR), *out, *g, *d[2];
+  ct_tensor *recipe[] = {ct_square(v), ct_mul(ct_square(v), p)};
+  ct_scope quiet = ct_scope_begin_with(CT_NO_RECORD);
+  ct_tensor *y = ct_keep(ct_mul(ct_square(v), p));
+  for (int i = 0; i < 2; i++) {
+    assert_ok(ct_grad(recipe[i], CT_LIST(v), &d[i]));
+    ct_keep(d[i]);
+  }
+  assert_ok(ct_scope_end(quiet));
+  assert_fails(ct_grad(y, CT_LIST(v), &g), CT_ERECORD, "while recording was off");
+  assert_fails(ct_grad(ct_exp(y), CT_LIST(v), &g), CT_ERECORD, "while recording was off");
+  assert_fails(ct_grad(ct_mul(y, v), CT_LIST(y), &g), CT_ERECORD, "while recording was off");
+  assert_ok(ct_grad(ct_mul(y, v), CT_LIST(v), &g));
+  ct_function *f = ct_function_new(CT_LIST(p), CT_LIST(g));
+  assert_ok(ct_function_run(f, CT_LIST(ct_scalar(CT_F64, 5)), &out));
+  assert_near(item(out), 20, 0);
+  ct_function_release(&f);
+  for (int i = 0; i < 2; i++) {
+    assert_fails(ct_grad(d[i], CT_LIST(v), &g), CT_ERECORD, "while recording was off");
+    ct_release(&d[i]);
+  }
   ct_release(&y);
   ct_release(&v);
   assert_ok(ct_scope_end(s));
@@ -428,7 +507,9 @@ int main(void) {
       cmocka_unit_test(test_unreached_gives_zeros),
       cmocka_unit_test(test_broadcasting_is_undone),
       cmocka_unit_test(test_accumulation_does_not_touch_the_cotangent),
+      cmocka_unit_test(test_cotangents_that_others_see_are_not_overwritten),
       cmocka_unit_test(test_unrecorded_is_an_error),
+      cmocka_unit_test(test_unrecorded_symbolically),
       cmocka_unit_test(test_stop_gradient_and_detach),
       cmocka_unit_test(test_overwritten_values_are_found),
       cmocka_unit_test(test_assign_from_own_view),

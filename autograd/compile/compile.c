@@ -1,5 +1,5 @@
 /* compile.c - from a recipe to a program: the passes in their order. */
-#include "program.h"
+#include "tile.h"
 
 #include <time.h>
 
@@ -73,6 +73,7 @@ static const struct pass {
     {"dead code", ct__pass_dead, false},
     {"layout", ct__pass_layout, false},
     {"updates", ct__pass_updates, true},
+    {"fusion", ct__pass_fuse, false},
     {"products", ct__pass_products, false},
     {"schedule", ct__pass_schedule, false},
     {"plan", ct__pass_plan, false},

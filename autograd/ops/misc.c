@@ -239,22 +239,22 @@ static void cast_vjp(const ct_call *c, ct_tensor *const *gy, ct_tensor **gx) {
   gx[0] = ct_cast(gy[0], ct__in(c, 0)->dtype);
 }
 
-static const ct_op cast_op = {CT_OP,
-                              .name = "cast",
-                              .doc = "y = x in another dtype",
-                              .n_in = 1,
-                              .linear = 1,
-                              .flags = CT_ELEMENTWISE,
-                              .attr_size = sizeof(int),
-                              .infer = cast_infer,
-                              .eval = cast_eval,
-                              .vjp = cast_vjp,
-                              .lo = -2,
-                              .hi = 2};
+const ct_op ct__cast_op = {CT_OP,
+                           .name = "cast",
+                           .doc = "y = x in another dtype",
+                           .n_in = 1,
+                           .linear = 1,
+                           .flags = CT_ELEMENTWISE,
+                           .attr_size = sizeof(int),
+                           .infer = cast_infer,
+                           .eval = cast_eval,
+                           .vjp = cast_vjp,
+                           .lo = -2,
+                           .hi = 2};
 
 ct_tensor *ct_cast(ct_tensor *x, ct_dtype dtype) {
   int to = (int)dtype;
-  return CT__APPLY(&cast_op, &to, x);
+  return CT__APPLY(&ct__cast_op, &to, x);
 }
 
 /* ---- stop_gradient: y = x, constant to both modes -------------------------------------------- */
@@ -283,5 +283,5 @@ static const ct_op stop_gradient_op = {CT_OP,
 
 ct_tensor *ct_stop_gradient(ct_tensor *x) { return CT__APPLY(&stop_gradient_op, NULL, x); }
 
-const ct_op *const ct__misc_ops[] = {&scale_op, &shift_op,         &clamp_op, &where_op,
-                                     &cast_op,  &stop_gradient_op, NULL};
+const ct_op *const ct__misc_ops[] = {&scale_op,    &shift_op,         &clamp_op, &where_op,
+                                     &ct__cast_op, &stop_gradient_op, NULL};

@@ -104,8 +104,9 @@ BEST_ISA static scaling fit(const unsigned char *x, int64_t n) {
   enum { BLOCK = 1 << 16 };
   double sum = 0, squares = 0;
   for (int64_t i = 0; i < n; i += BLOCK) {
+    const int64_t end = n - i < BLOCK ? n : i + BLOCK;
     uint32_t s = 0, q = 0;
-    for (int64_t j = i; j < i + BLOCK && j < n; j++) {
+    for (int64_t j = i; j < end; j++) {
       s += x[j];
       q += (uint32_t)x[j] * x[j];
     }

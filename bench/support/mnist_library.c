@@ -9,6 +9,7 @@ typedef struct trainer {
   const mnist_recipe *recipe;
   ct_module *model;
   ct_optim *optim;
+  ct_program *program; /* a step on images and labels, which gives the loss */
 } trainer;
 
 static void check(void) {
@@ -28,32 +29,42 @@ static ct_module *new_model(const mnist_recipe *r, uint64_t seed) {
   return ct_nn_sequential((ct_module_list){n, layer});
 }
 
+/* Forward, loss, gradient and update of a full batch. */
+static ct_program *compile_step(trainer *t) {
+  const int64_t batch = t->recipe->batch;
+  ct_tensor *x = ct_placeholder(CT_F32, CT_SHAPE(batch, MNIST_PIXELS));
+  ct_tensor *labels = ct_placeholder(CT_I32, CT_SHAPE(batch));
+  ct_tensor *loss = ct_cross_entropy_with(
+      ct_forward(t->model, x), labels, (ct_cross_entropy_opts){.smoothing = t->recipe->smoothing});
+  return ct_compile_step(loss, t->optim, CT_LIST(x, labels), (ct_compile_opts){0});
+}
+
 static trainer trainer_new(const mnist_recipe *r, uint64_t seed) {
   trainer t = {.recipe = r, .model = new_model(r, seed)};
   check();
   t.optim =
       ct_sgd(ct_module_params(t.model), (ct_sgd_opts){.lr = r->rate, .momentum = r->momentum});
   check();
+  t.program = compile_step(&t);
+  check();
   return t;
 }
 
 static void trainer_free(trainer *t) {
+  ct_program_release(&t->program);
   ct_optim_free(&t->optim);
   ct_module_free(&t->model);
 }
 
 /* One step; returns the mean loss before it. */
 static double step(trainer *t, ct_tensor *x, ct_tensor *labels, double rate) {
-  double loss = NAN;
+  double value = NAN;
+  ct_tensor *loss;
   ct_scope s = ct_scope_begin();
-  ct_tensor *logits = ct_forward(t->model, x);
   ct_optim_set_lr(t->optim, rate);
-  ct_optim_minimize(t->optim,
-                    ct_cross_entropy_with(
-                        logits, labels, (ct_cross_entropy_opts){.smoothing = t->recipe->smoothing}),
-                    &loss);
+  if (ct_run(t->program, CT_LIST(x, labels), &loss) == CT_OK) ct_item(loss, &value);
   ct_scope_end(s);
-  return loss;
+  return value;
 }
 
 /* ---- data ------------------------------------------------------------------------------------ */

@@ -32,11 +32,16 @@ void trainee_init(trainee *t, const floor_shape *shape, int batch, double rate) 
   ct_tensor *classes =
       ct_uniform(ct_key_fold(key, 2), CT_F32, CT_SHAPE(batch), 0, shape->width[shape->layers]);
   t->labels = ct_keep(ct_cast(classes, CT_I32));
+  ct_tensor *px = ct_placeholder(CT_F32, ct_shape_of(t->x));
+  ct_tensor *plabels = ct_placeholder(CT_I32, ct_shape_of(t->labels));
+  t->step = ct_compile_step(ct_cross_entropy(ct_forward(t->model, px), plabels), t->sgd,
+                            CT_LIST(px, plabels), (ct_compile_opts){0});
   ct_scope_end(s);
   trainee_check();
 }
 
 void trainee_end(trainee *t) {
+  ct_program_release(&t->step);
   ct_module_free(&t->model);
   ct_optim_free(&t->sgd);
   ct_release(&t->x);
@@ -49,6 +54,12 @@ ct_tensor *trainee_eager(trainee *t) {
   ct_tensor *loss = ct_cross_entropy(ct_forward(t->model, t->x), t->labels);
   ct_grad(loss, params, grad);
   ct_optim_step(t->sgd, (ct_list){params.n, grad});
+  return loss;
+}
+
+ct_tensor *trainee_compiled(trainee *t) {
+  ct_tensor *loss;
+  ct_run(t->step, CT_LIST(t->x, t->labels), &loss);
   return loss;
 }
 

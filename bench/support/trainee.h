@@ -15,6 +15,7 @@ typedef struct trainee {
   ct_module *model;
   ct_optim *sgd;
   ct_tensor *x, *labels; /* kept */
+  ct_program *step;      /* the compiled step */
 } trainee;
 
 /* The same numbers whenever shape and batch are. Ends the program on failure, as all here do. */
@@ -22,6 +23,8 @@ void trainee_init(trainee *t, const floor_shape *shape, int batch, double rate);
 void trainee_end(trainee *t);
 /* One step as a user would write it; the loss before it belongs to the scope. */
 ct_tensor *trainee_eager(trainee *t);
+/* The same, compiled. */
+ct_tensor *trainee_compiled(trainee *t);
 
 /* Weights, biases, input and labels as they are now. */
 void trainee_copy_to_floor(const trainee *t, floor_net *floor);

@@ -51,13 +51,13 @@ MOMENTUM(momentum_f32, float)
 MOMENTUM(momentum_f64, double)
 
 /* e = g + d p;  p = shrink p;  m = m + (1 - b1) (e - m);  v = b2 v + (1 - b2) e^2;
- * p = p - rate m / (sqrt(v) / root + eps) */
+ * p = p - rate m / (sqrt(v) + eps), where the corrections of m and v are in rate and eps */
 #define ADAM(name, T, sqrt_)                                                                       \
   static inline void name##_one(const ct__step *o, const T *g, T *m, T *v, T *p) {                 \
     const T e = DECAYED(T);                                                                        \
     *m += (T)(1 - o->beta1) * (e - *m);                                                            \
     *v = (T)o->beta2 * *v + (T)(1 - o->beta2) * e * e;                                             \
-    *p = (T)o->shrink * *p - (T)o->rate * (*m / (sqrt_(*v) / (T)o->root + (T)o->eps));             \
+    *p = (T)o->shrink * *p - (T)o->rate * *m / (sqrt_(*v) + (T)o->eps);                            \
   }                                                                                                \
   LOOP_HEAD(name) {                                                                                \
     const ct__step o = *(const ct__step *)attr;                                                    \
