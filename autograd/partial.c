@@ -93,7 +93,7 @@ ct_loop *ct__elementwise_loop(const ct_call *c, ct__loop_call *l) {
   for (int k = 0; k < c->n_in && k < CT__MAX_OPERANDS; k++) l->operand[k] = k;
   ct_dtype dtype = c->in[c->n_in - 1]->v.dtype;
   if (c->op->kernel) return c->op->kernel->loop[dtype];
-  if (c->op == &ct__cast_op) return ct__cast_loop(dtype, (ct_dtype) * (const int *)c->attr);
+  if (c->op == &ct__cast_op) return ct__cast_loop(dtype, (ct_dtype)((const int *)c->attr)[0]);
   if (c->op != &partial_op) return NULL;
   const partial_of *p = c->attr;
   *l = (ct__loop_call){.attr = p->attr, .n = p->n};

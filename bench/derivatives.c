@@ -1,7 +1,8 @@
 /* derivatives.c - what derivatives cost, against what they are derivatives of or made of.
  *
- * The network is the multilayer perceptron 784-256-128-10 with relu, at batch 128. Everything is
- * eager: a user's code, from the forward pass to the release of the results. With CT_PEER_JAX and
+ * The network is the multilayer perceptron 784-256-128-10 with relu, at batch 128. Where it does
+ * not say compiled it is eager: a user's code, from the forward pass to the release of the results.
+ * With CT_PEER_JAX and
  * CT_PEER_TORCH (a Python that has them) and CT_PEER_KANN (its folder) in the environment these do
  * the same side by side.
  */
@@ -17,6 +18,7 @@
 #include <string.h>
 
 enum { BATCH = 128, LAYERS = 3, PARAMS = 2 * LAYERS };
+enum { FUNCTION, GRADIENT, HVP, PROGRAMS }; /* that are compiled */
 static const int64_t width[LAYERS + 1] = {784, 256, 128, 10};
 
 /* ---- the network ----------------------------------------------------------------------------- */
@@ -25,6 +27,7 @@ typedef struct network {
   ct_module *model;
   ct_tensor *x, *labels, *one_each[2]; /* kept; also as a batch of batches of one */
   ct_tensor *v[PARAMS];                /* a direction in the space of parameters; kept */
+  ct_program *program[PROGRAMS];
   size_t gradient_bytes;
   char *memory; /* as large as the gradients of all samples */
 } network;
@@ -60,6 +63,7 @@ static void network_init(network *n) {
 }
 
 static void network_end(network *n) {
+  for (int i = 0; i < PROGRAMS; i++) ct_program_release(&n->program[i]);
   ct_module_free(&n->model);
   ct_release(&n->x);
   ct_release(&n->labels);
@@ -106,6 +110,35 @@ static void run_hvp(void *state) {
   hvp(state, hv);
   ct_scope_end(s);
 }
+
+/* The same three as programs. */
+static void network_compile(network *n) {
+  ct_scope s = ct_scope_begin();
+  ct_tensor *x = ct_placeholder(CT_F32, ct_shape_of(n->x)), *g[PARAMS], *hv[PARAMS];
+  ct_tensor *labels = ct_placeholder(CT_I32, ct_shape_of(n->labels));
+  ct_tensor *loss = ct_cross_entropy(ct_forward(n->model, x), labels);
+  ct_grad(loss, ct_module_params(n->model), g);
+  ct_hvp(loss, ct_module_params(n->model), (ct_list){PARAMS, n->v}, hv);
+  const ct_list outputs[PROGRAMS] = {CT_LIST(loss), {PARAMS, g}, {PARAMS, hv}};
+  for (int i = 0; i < PROGRAMS; i++)
+    n->program[i] = ct_compile(CT_LIST(x, labels), outputs[i], (ct_compile_opts){0});
+  ct_scope_end(s);
+}
+
+static void run_program(const network *n, int i, ct_tensor **outputs) {
+  ct_run(n->program[i], CT_LIST(n->x, n->labels), outputs);
+}
+
+#define RUN_PROGRAM(name, i)                                                                       \
+  static void name(void *state) {                                                                  \
+    ct_tensor *outputs[PARAMS];                                                                    \
+    ct_scope s = ct_scope_begin();                                                                 \
+    run_program(state, i, outputs);                                                                \
+    ct_scope_end(s);                                                                               \
+  }
+RUN_PROGRAM(replay_function, FUNCTION)
+RUN_PROGRAM(replay_gradient, GRADIENT)
+RUN_PROGRAM(replay_hvp, HVP)
 
 /* The gradient of the loss of each sample: the recipe for one, mapped over all. */
 static void per_sample(const network *n, ct_tensor **g) {
@@ -225,6 +258,10 @@ static void check_network(const network *n) {
   hvp(n, hv);
   hvp_in_reverse(n, other);
   expect("the Hessian-vector product", difference(PARAMS, hv, other), 1e-4);
+  run_program(n, HVP, other);
+  expect("the compiled Hessian-vector product", difference(PARAMS, other, hv), 1e-4);
+  run_program(n, GRADIENT, other);
+  expect("the compiled gradient", difference(PARAMS, other, g), 1e-5);
   ct_scope_end(s);
 }
 
@@ -313,9 +350,10 @@ int main(int argc, char **argv) {
   bench_begin();
   network n;
   linear_map reverse, forward, full;
-  chains all = {ct_variable(ct_scalar(CT_F32, 0.9)), 0, CHAIN_KINDS};
+  chains all = {.x = ct_variable(ct_scalar(CT_F32, 0.9)), .kinds = CHAIN_KINDS};
   bool with_full = argc > 1 && strcmp(argv[1], "full") == 0;
   network_init(&n);
+  network_compile(&n);
   linear_map_init(&reverse, 100, 10000, CT_JACOBIAN_REVERSE);
   linear_map_init(&forward, 100, 1000, CT_JACOBIAN_FORWARD);
   linear_map_init(&full, 100, with_full ? 10000 : 10, CT_JACOBIAN_FORWARD);
@@ -328,6 +366,10 @@ int main(int argc, char **argv) {
       {"gradient / function, recorded", 2.6, WAY(run_gradient, &n), WAY(run_recorded, &n)},
       {"gradient / function, not recorded", 0, WAY(run_gradient, &n), WAY(run_function, &n)},
       {"Hessian-vector product / gradient", 2.6, WAY(run_hvp, &n), WAY(run_gradient, &n)},
+      {"compiled gradient / compiled function", 2.3, WAY(replay_gradient, &n),
+       WAY(replay_function, &n)},
+      {"compiled Hessian-vector product / compiled gradient", 1.85, WAY(replay_hvp, &n),
+       WAY(replay_gradient, &n)},
       {"gradients per sample / (gradient + writing 120 MB)", 1.5, WAY(run_per_sample, &n),
        WAY(run_gradient_and_write, &n)},
       {"Jacobian of A x, 100 x 10000, reverse / its product", 3, WAY(run_jacobian, &reverse),
@@ -339,10 +381,10 @@ int main(int argc, char **argv) {
       {"Jacobian of A x, 100 x 10000, forward / its product", 3, WAY(run_jacobian, &full),
        WAY(run_product, &full)}};
   print_goals(CT__COUNT(goals) - !with_full, goals, &all);
-  const task tasks[] = {{"function", WAY(run_function, &n)},
+  const task tasks[] = {{"function", WAY(replay_function, &n)},
                         {"recorded", WAY(run_recorded, &n)},
-                        {"gradient", WAY(run_gradient, &n)},
-                        {"hvp", WAY(run_hvp, &n)},
+                        {"gradient", WAY(replay_gradient, &n)},
+                        {"hvp", WAY(replay_hvp, &n)},
                         {"per_sample", WAY(run_per_sample, &n)},
                         {"jacobian_reverse", WAY(run_jacobian, &reverse)},
                         {"jacobian_forward", WAY(run_jacobian, &forward)},

@@ -24,9 +24,9 @@ static const struct target {
   double accuracy;
   const char *recipe;
 } targets[] = {
-    {0.97, "hidden=64,batch=32,rate=0.18,momentum=0.6,warmup=0.2,smoothing=0.05,epochs=1"},
-    {0.98, "hidden=192-96,batch=32,rate=0.052,momentum=0.85,warmup=0.05,smoothing=0.05,epochs=2"},
-    {0.985, "hidden=256,batch=64,rate=0.15,momentum=0.8,warmup=0.2,smoothing=0.05,epochs=5"}};
+    {0.97, "hidden=64,batch=16,rate=0.148,momentum=0,warmup=0.05,smoothing=0.03,epochs=1"},
+    {0.98, "hidden=128,batch=32,rate=0.121,momentum=0.7,warmup=0.2,smoothing=0.03,epochs=2.5"},
+    {0.985, "hidden=384,batch=64,rate=0.128,momentum=0.8,warmup=0.2,smoothing=0.05,epochs=5"}};
 
 /* ---- one run --------------------------------------------------------------------------------- */
 

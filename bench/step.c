@@ -27,10 +27,10 @@ static const int batches[BATCHES] = {1, 16, 128, 2048};
 
 static const struct way {
   const char *name;
-  ct_tensor *(*step)(trainee *t);      /* the loss, of the current scope */
-  double goal[BATCHES], mean[THREADS]; /* of each point; of all with so many threads */
-} ways[WAYS] = {{"eager", trainee_eager, {3, 1.8, 1.2, 1.2}, {0}},
-                {"compiled", trainee_compiled, {1.05, 1.05, 1.05, 1.05}, {0.9, 0.85}}};
+  ct_tensor *(*step)(trainee *t); /* the loss, of the current scope */
+  double goal[BATCHES], mean;     /* of each point; of all */
+} ways[WAYS] = {{"eager", trainee_eager, {3, 1.8, 1.2, 1.2}, 0},
+                {"compiled", trainee_compiled, {1.05, 1.05, 1.05, 1.05}, 0.85}};
 
 typedef struct rival {
   trainee t;
@@ -192,6 +192,15 @@ static void measure(const choice *c, point *p, int batch, bench_peer *peers[PEER
   floor_free(p->floor);
 }
 
+/* Where vectors are short, more of the step is products, which leave less to gain. */
+static bool long_vectors(void) {
+#ifdef __x86_64__
+  return __builtin_cpu_supports("avx512f");
+#else
+  return false;
+#endif
+}
+
 static void measure_threads(const choice *c, int threads, bench_report *report) {
   tally tallies[WAYS] = {{0}};
   bench_peer *peers[PEERS] = {NULL};
@@ -213,8 +222,8 @@ static void measure_threads(const choice *c, int threads, bench_report *report) 
     char label[64];
     snprintf(label, sizeof label, "geometric mean, %d thread%s", threads, threads > 1 ? "s" : "");
     bench_result mean = bench_geometric_mean(tallies[i].n, tallies[i].at);
-    bench_report_cell(report, (bench_cell){label, ways[i].name, ways[i].mean[threads - 1], false},
-                      &mean);
+    double goal = ways[i].mean > 0 && threads == 1 && !long_vectors() ? 0.9 : ways[i].mean;
+    bench_report_cell(report, (bench_cell){label, ways[i].name, goal, false}, &mean);
   }
 }
 

@@ -51,23 +51,37 @@ static ct_tensor *loss_of(ct_tensor *logits, ct_tensor *labels, const options *o
   return ct_cross_entropy_with(logits, labels, (ct_cross_entropy_opts){.smoothing = o->smoothing});
 }
 
-/* One step of gradient descent on a batch. Everything made on the way dies with the scope. Errors
- * flow through the tensors, so that the last status is the first error. */
-static ct_status step(run *r, const options *o, double rate, ct_tensor *x, ct_tensor *labels,
+typedef struct trainer {
+  run *r;
+  const options *o;
+  ct_jit *program; /* NULL: eager */
+} trainer;
+
+/* One step of gradient descent on a batch. Eagerly it is taken; for a program it is described. */
+static void descend(ct_list batch, ct_tensor **loss, void *payload) {
+  const trainer *t = payload;
+  ct_tensor *x = batch.at[0], *labels = batch.at[1];
+  loss[0] = loss_of(ct_forward(t->r->model, x), labels, t->o);
+  ct_optim_minimize(t->r->optim, loss[0], NULL);
+}
+
+/* Everything made on the way dies with the scope. Errors flow through the tensors, so that the last
+ * status is the first error. A program is made for each size of batch: the last is smaller. */
+static ct_status step(trainer *t, double rate, ct_tensor *x, ct_tensor *labels,
                       double *loss_value) {
   ct_scope scope = ct_scope_begin();
-  ct_list params = ct_module_params(r->model);
-  ct_tensor *gradient[MAX_PARAMS];
+  ct_tensor *loss;
+  ct_optim_set_lr(t->r->optim, rate);
+  if (t->program)
+    ct_jit_run(t->program, CT_LIST(x, labels), &loss);
+  else
+    descend(CT_LIST(x, labels), &loss, t);
 
-  ct_tensor *loss = loss_of(ct_forward(r->model, x), labels, o);
-  ct_grad(loss, params, gradient);
-  ct_optim_set_lr(r->optim, rate);
-  ct_status status = ct_optim_step(r->optim, (ct_list){params.n, gradient});
-
-  if (status == CT_OK) status = ct_item(loss, loss_value);
+  ct_status status = ct_item(loss, loss_value);
+  if (status == CT_OK) status = ct_error_code();
   if (status == CT_OK && !isfinite(*loss_value))
     status = ct_error_set(CT_ECHECK, "the loss became infinite at step %lld: try a smaller --lr",
-                          (long long)r->step + 1);
+                          (long long)t->r->step + 1);
   ct_scope_end(scope);
   return status;
 }
@@ -102,8 +116,10 @@ static ct_status end_epoch(run *r, const input *in, const data *d, const options
 }
 
 /* Epochs of steps on batches in random order, until they are done or Ctrl-C ends them. */
-static ct_status train(run *r, const input *in, const data *d, const options *o, FILE *log,
+static ct_status train(trainer *t, const input *in, const data *d, FILE *log,
                        double *train_seconds) {
+  run *r = t->r;
+  const options *o = t->o;
   const ct_schedule schedule = new_schedule(o, r->total);
   ct_loader *batches =
       ct_loader_new(&d->train, (ct_loader_opts){.batch = o->batch,
@@ -122,7 +138,7 @@ static ct_status train(run *r, const input *in, const data *d, const options *o,
     while (status == CT_OK && !interrupted() && ct_loader_next(batches, &x, &labels)) {
       const double rate = ct_schedule_lr(&schedule, r->step);
       double loss = 0;
-      status = step(r, o, rate, x, labels, &loss);
+      status = step(t, rate, x, labels, &loss);
       r->step++;
       r->loss_sum += loss;
       progress_step(&p, r->step, rate, loss);
@@ -176,8 +192,14 @@ static ct_status train_and_report(run *r, const input *in, const data *d, const 
   double seconds = 0, accuracy = 0;
   FILE *log = NULL;
   ct_status status = o->log ? log_open(&log, o) : CT_OK;
+  trainer t = {.r = r, .o = o};
+  if (!o->eager) {
+    t.program = ct_jit_new(descend, 1, &t, (ct_compile_opts){.exact = o->exact});
+    if (!t.program) status = ct_error_code();
+  }
   catch_interrupts();
-  if (status == CT_OK) status = train(r, in, d, o, log, &seconds);
+  if (status == CT_OK) status = train(&t, in, d, log, &seconds);
+  ct_jit_free(&t.program);
   if (status == CT_OK) status = finish(r, in, o);
   if (status == CT_OK && r->step == r->total) {
     status = report_test(r->model, in, &d->test, &accuracy);

@@ -84,8 +84,9 @@ static void zero(void *to, int64_t from, int64_t end) {
 
 void ct__fill(ct_view *v, double value) {
   ct_view one = {.data = (char *)&value, .dtype = CT_F64, .size = 1, .contiguous = true};
-  if (v->contiguous && value == 0 && !signbit(value))
-    ct__parallel_range(v->size * (int64_t)ct_dtype_size(v->dtype), 1, 4096, zero, v->data);
+  int64_t bytes = ct__line_weight(v, v->size);
+  if (v->contiguous && value == 0 && !signbit(value)) /* weighed as fast as it is */
+    ct__parallel_range(bytes, bytes < 4 * ct__piece_weight ? 0 : 1, 4096, zero, v->data);
   else
     ct__cast(&one, v);
 }

@@ -71,7 +71,16 @@ static const struct isa_set {
   int64_t blas_from;
 } isa_sets[] = {CT__ISA_LIST(ISA_SET)};
 
+static _Thread_local ct__gemm_by preferred;
+
+ct__gemm_by ct__gemm_prefer(ct__gemm_by by) {
+  ct__gemm_by was = preferred;
+  preferred = by;
+  return was;
+}
+
 static bool blas_pays(const ct__product *p, int64_t from) {
+  if (preferred != CT__BY_SHAPE) from = preferred == CT__BY_BLAS ? 1 : INT64_MAX;
   return p->m >= from && p->n >= from && p->k >= from && ct__blas_takes(p);
 }
 
@@ -99,14 +108,15 @@ static void offer(plan *best, const ct__product *p, bool transposed, ct__gemm_ke
 
 static void offer_ours(plan *best, const ct__product *p, bool transposed) {
   const ct__gemm_set *set = best->set;
-  double m = (double)p->m, n = (double)p->n, k = (double)p->k, lanes = (double)set->lanes;
-  double vectors = (double)((p->n + set->lanes - 1) / set->lanes);
+  double m = (double)p->m, n = (double)p->n, k = (double)p->k;
+  double vectors = (double)(((p->n - 1) >> set->lane_bits) + 1);
+  double depth = (double)(((p->k - 1) >> set->lane_bits) + 1);
   bool neighbours = p->b.row == 1 || p->b.column == 1;
   double pack = k * (double)set->packed_columns(p) * (neighbours ? 0.4 : 2);
   double store = p->c.column == 1 ? m * vectors : m * n;
   offer(best, p, transposed, set->tiles, m * vectors * k + pack + store);
   if ((p->a.column == 1 || p->m == 1) && p->b.row == 1)
-    offer(best, p, transposed, set->dots, m * n * (k / lanes + 8));
+    offer(best, p, transposed, set->dots, m * n * (depth + 3));
   if (p->k == 1 && p->b.column == 1 && p->c.column == 1)
     offer(best, p, transposed, set->outer, m * vectors);
 }
@@ -125,13 +135,20 @@ static void choose(plan *w, double alpha, const ct_view *a, const ct_view *b, do
   }
 }
 
+const char *ct__gemm_name(const ct_view *a, const ct_view *b, const ct_view *c) {
+  plan w = {0};
+  choose(&w, 1, a, b, 0, c);
+  if (w.kernel == ct__blas_gemm) return "OpenBLAS";
+  return w.kernel == w.set->tiles ? "tiles" : w.kernel == w.set->dots ? "dots" : "outer";
+}
+
 /* ---- the cut --------------------------------------------------------------------------------- */
 
 enum {
   PIECE = 1 << 18, /* products, a few microseconds: worth another thread */
-  MOST_PIECES = 64,
+  MOST_PIECES = 32,
   CACHED = 256 << 10, /* bytes of C: a block is still in the cache when it is done */
-  FEW_ROWS = 16,      /* of a block, if B fits into the cache, */
+  FEW_ROWS = 32,      /* of a block, if B fits into the cache, */
   MANY_ROWS = 64,     /* otherwise, so that the cost of reading B is shared */
   BLAS_ROWS = 192,
   BLAS_GRAIN = 24
@@ -152,6 +169,8 @@ static void cut(plan *w) {
   int64_t cached = (int64_t)((double)p->m * (double)p->n * (double)item / CACHED);
   w->grain[0] = blas ? BLAS_GRAIN : w->set->rows;
   w->grain[1] = p->m == 1 ? w->set->wide_panel : w->set->panel;
+  w->pieces[0] = w->pieces[1] = 1;
+  if (wanted == 1 && cached <= 1) return;
   w->pieces[0] = within(wanted > cached ? wanted : cached, 1, p->m / least);
   w->pieces[1] = blas ? 1 : within(wanted / w->pieces[0], 1, p->n / w->grain[1]);
   if (wanted > 1 && w->pieces[0] > 1) w->pieces[0] += w->pieces[0] % 2;
@@ -227,7 +246,8 @@ static void report(const plan *w, ct__part part) {
 
 static void run_piece(void *context, int64_t piece) {
   const plan *w = context;
-  ct__part part = part_of(w, piece);
+  bool whole = w->pieces[0] * w->pieces[1] == 1;
+  ct__part part = whole ? (ct__part){0, w->p.m, 0, w->p.n} : part_of(w, piece);
   if (part.rows == 0 || part.columns == 0) return;
   if (w->beta != 0 && w->beta != 1) scale(&w->p, part, w->beta);
   w->kernel(&w->p, part, w->packed);
@@ -249,7 +269,11 @@ ct_status ct__gemm_then(double alpha, const ct_view *a, const ct_view *b, double
   if (status != CT_OK) return status;
   bool in_rows = w.pieces[!w.transposed] == 1;
   if (in_rows || !whole_rows) w.done = done;
-  ct__parallel(w.pieces[0] * w.pieces[1], run_piece, &w);
+  int64_t pieces = w.pieces[0] * w.pieces[1];
+  if (pieces == 1)
+    run_piece(&w, 0);
+  else
+    ct__parallel(pieces, run_piece, &w);
   if (done && !w.done) done(context, 0, c->dim[0], 0, c->dim[1]);
   ct__free(w.packed, w.bytes);
   return CT_OK;

@@ -19,6 +19,13 @@ typedef void ct__gemm_done(void *context, int64_t row, int64_t rows, int64_t col
 ct_status ct__gemm_then(double alpha, const ct_view *a, const ct_view *b, double beta, ct_view *c,
                         bool whole_rows, ct__gemm_done *done, void *context);
 
+/* What a product is given to: the choice by shape, or for tests and benchmarks always one side.
+ * OpenBLAS takes no layout that it cannot express. */
+typedef enum ct__gemm_by { CT__BY_SHAPE, CT__BY_KERNELS, CT__BY_BLAS } ct__gemm_by;
+ct__gemm_by ct__gemm_prefer(ct__gemm_by by); /* for this thread; returns what it was */
+/* "tiles", "dots", "outer" or "OpenBLAS" */
+const char *ct__gemm_name(const ct_view *a, const ct_view *b, const ct_view *c);
+
 /* ---- one product ----------------------------------------------------------------------------- */
 
 /* A matrix in memory; strides in elements. */
@@ -48,7 +55,7 @@ typedef void ct__gemm_kernel(const ct__product *p, ct__part block, const void *p
 
 /* Those of one dtype. The numbers that each gives do not depend on how C is cut into blocks. */
 typedef struct ct__gemm_set {
-  int64_t lanes;                   /* elements of a vector */
+  int lane_bits;                   /* the binary logarithm of the elements of a vector */
   int64_t rows, panel, wide_panel; /* of a tile; the last one if m is 1 */
   ct__gemm_kernel *tiles;          /* any strides; some panels of B may have to be packed */
   ct__gemm_kernel *dots;           /* a.column and b.row are 1: sums along contiguous memory */

@@ -150,7 +150,7 @@ void ct__map(int n_in, const ct_view *const *in, ct_view *out, ct_loop *loop, co
              int64_t weight) {
   static const int64_t no_stride[CT__MAX_OPERANDS] = {0},
                        one[CT__MAX_OPERANDS] = {1, 1, 1, 1, 1, 1};
-  enum { MOST = 64 }; /* bytes of an element of every operand */
+  enum { CHEAP = 4, MOST = 64 / CHEAP }; /* bytes of an element of every operand: less than 64 */
   if (CT__UNLIKELY(!mappable(n_in, in, out, loop)) || out->size == 0) return;
   char *p[CT__MAX_OPERANDS];
   for (int k = 0; k < n_in; k++) p[k] = in[k]->data;
@@ -181,10 +181,13 @@ void ct__map(int n_in, const ct_view *const *in, ct_view *out, ct_loop *loop, co
     sort_dims(&w);
     collapse(&w);
   }
+  /* Numbers that lie in a cache move fast: these need more of them to be worth a cut. */
+  int64_t own = bytes_of(n_in, in, out);
+  if (weight < 0) weight = out->size < CHEAP * ct__piece_weight / own ? 0 : own;
   if (w.ndim == 0)
     loop(1, w.p, no_stride, attr);
   else
-    run_cut(&w, weight < 0 ? bytes_of(n_in, in, out) : weight, loop, attr);
+    run_cut(&w, weight, loop, attr);
 }
 
 void ct_map(int n_in, const ct_view *const *in, ct_view *out, ct_loop *loop, const void *attr) {

@@ -85,7 +85,8 @@ static void pause_a_little(void) {
 #endif
 }
 
-/* Returns when ready(): looks for a while, then sleeps. */
+/* Returns when ready(): looks for a while, then sleeps. Also when woken too late for that: whoever
+ * was worth waking will be needed again soon, and looks again. */
 static void await(bool (*ready)(void), room *r) {
   enum { ROUND = 64 };
   for (int64_t start = 0, time = 0; time - start <= r->patience; time = now()) {
@@ -98,7 +99,7 @@ static void await(bool (*ready)(void), room *r) {
   }
   pthread_mutex_lock(&lock);
   atomic_fetch_add(&r->sleepers, 1);
-  while (!ready()) pthread_cond_wait(&r->changed, &lock);
+  if (!ready()) pthread_cond_wait(&r->changed, &lock);
   atomic_fetch_sub(&r->sleepers, 1);
   pthread_mutex_unlock(&lock);
 }
@@ -185,6 +186,7 @@ static void start_workers(void) {
   int n = ct_threads() - 1;
   /* With more threads than processors looking takes from working. */
   bool crowded = n + 1 > ct__processors();
+  workers.greed = crowded ? 0 : 20 * 1000;
   workers.patience = crowded ? 0 : 50 * 1000;
   callers.greed = crowded ? 0 : 100 * 1000;
   callers.patience = crowded ? 50 * 1000 : 2000 * 1000;
@@ -265,7 +267,7 @@ static void run(int64_t pieces, int64_t weight, ct__task *task, void *context) {
   int64_t count = 0;
   for (int64_t i; (i = take(true)) >= 0; count++) task(context, i);
   atomic_fetch_add(&done, count);
-  await(all_done, &callers);
+  while (!all_done()) await(all_done, &callers);
   leave();
 }
 

@@ -134,6 +134,53 @@ static void test_runs_allocate_nothing(void **state) {
   assert_ok(ct_scope_end(all));
 }
 
+/* The body of a compiled step, gradients clipped. */
+static void compiled_body(ct_list in, ct_tensor **out, void *payload) {
+  trainer *t = payload;
+  ct_tensor *g[4];
+  out[0] = ct_cross_entropy(ct_forward(t->model, in.at[0]), in.at[1]);
+  ct_grad(out[0], ct_optim_params(t->optim), g);
+  ct_clip_grad_norm((ct_list){4, g}, 5, g, NULL);
+  ct_optim_step(t->optim, (ct_list){4, g});
+}
+
+static double compiled_step(trainer *t, ct_jit *j, double rate) {
+  ct_scope s = ct_scope_begin();
+  ct_tensor *x, *labels, *value;
+  double loss = NAN;
+  if (!ct_loader_next(t->loader, &x, &labels)) ct_loader_next(t->loader, &x, &labels);
+  assert_ok(ct_optim_set_lr(t->optim, rate));
+  assert_ok(ct_jit_run(j, CT_LIST(x, labels), &value));
+  assert_ok(ct_item(value, &loss));
+  assert_ok(ct_scope_end(s));
+  return loss;
+}
+
+/* Once both sizes of batches have been seen. */
+static void test_compiled_steps_allocate_nothing(void **state) {
+  (void)state;
+  if (!heap_watched()) skip();
+  make_optim *const optims[] = {plain, momentum, adam, adamw};
+  for (int k = 0; k < 8; k++) {
+    trainer t;
+    begin(&t, optims[k % 4]);
+    const double rate = ct_optim_lr(t.optim);
+    ct_jit *j = ct_jit_new(compiled_body, 1, &t, k < 4 ? CT_EXACT : (ct_compile_opts){0});
+    assert_non_null(j);
+    double first = compiled_step(&t, j, rate), last = 0;
+    for (int i = 0; i < 2 * WARM; i++) last = compiled_step(&t, j, rate);
+    assert_int_equal(ct_jit_programs(j), 2);
+    long calls = heap_calls(), live = heap_live();
+    for (int i = 0; i < COUNTED; i++) last = compiled_step(&t, j, rate);
+    assert_int_equal(heap_calls() - calls, 0);
+    assert_int_equal(heap_live() - live, 0);
+    assert_int_equal(ct_jit_programs(j), 2);
+    assert_true(last < first);
+    ct_jit_free(&j);
+    end(&t);
+  }
+}
+
 static void test_memory_stays_flat(void **state) {
   (void)state;
   if (!heap_watched()) skip();
@@ -175,6 +222,7 @@ int main(void) {
       cmocka_unit_test(test_steps_allocate_nothing),
       cmocka_unit_test(test_hessian_vector_products_allocate_nothing),
       cmocka_unit_test(test_runs_allocate_nothing),
+      cmocka_unit_test(test_compiled_steps_allocate_nothing),
       cmocka_unit_test(test_memory_stays_flat),
       cmocka_unit_test(test_nothing_stays_behind),
   };

@@ -80,11 +80,12 @@ static bool same_file(const char *a, const char *b) {
 static void help_lists_every_option_and_default(void **state) {
   (void)state;
   static const char *const parts[] = {
-      "--data DIR",  "--hidden",    "default 64",  "--act",    "sigmoid|tanh|relu",  "--epochs",
-      "default 20",  "--batch",     "default 32",  "--lr",     "0.5 for sgd",        "--momentum",
-      "default 0.9", "--optim",     "--schedule",  "--val",    "sgd|adam|adamw",     "--smoothing",
-      "--seed",      "--threads",   "--save FILE", "--resume", "--predict IMAGE...", "--load",
-      "--out DIR",   "default out", "--log FILE"};
+      "--data DIR", "--hidden",   "default 64",  "--act",          "sigmoid|tanh|relu",
+      "--epochs",   "--eager",    "--exact",     "default 20",     "--batch",
+      "default 32", "--lr",       "0.5 for sgd", "--momentum",     "default 0.9",
+      "--optim",    "--schedule", "--val",       "sgd|adam|adamw", "--smoothing",
+      "--seed",     "--threads",  "--save FILE", "--resume",       "--predict IMAGE...",
+      "--load",     "--out DIR",  "default out", "--log FILE"};
   assert_train("--help");
   for (size_t i = 0; i < sizeof parts / sizeof *parts; i++) assert_said(parts[i]);
 }
@@ -112,6 +113,8 @@ static void wrong_options_are_named(void **state) {
       {"--threads 0", "--threads: want"},
       {"--predict", "--predict: name"},
       {"--load a --resume b", "--load"},
+      {"--eager=maybe", "--eager: want yes or no"},
+      {"--eager --exact", "--exact: is of compiled steps"},
       {"--optim adam --momentum 0.5", "--momentum"},
   };
   for (size_t i = 0; i < sizeof wrong / sizeof *wrong; i++) {
@@ -223,6 +226,33 @@ static void a_seed_gives_one_file(void **state) {
   assert_false(same_file("a", "c"));
 }
 
+/* Losses, weights and states of compiled steps with --exact are those of eager ones. */
+static void exact_is_eager(void **state) {
+  (void)state;
+  static const char *const options[] = {
+      "--epochs 3", "--epochs 2 --optim adam --schedule cosine --smoothing 0",
+      "--epochs 2 --optim adamw --hidden 20,10 --act relu --batch 100",
+      "--epochs 2 --momentum 0 --lr 1 --schedule one-cycle --act tanh"};
+  for (int i = 0; i < 4; i++) {
+    assert_train("%s --eager --save eager", options[i]);
+    assert_train("%s --exact --save exact", options[i]);
+    ct_archive *a = ct_archive_load(in_dir("eager")), *b = ct_archive_load(in_dir("exact"));
+    assert_true(a && b);
+    assert_int_equal(ct_archive_count(a), ct_archive_count(b));
+    assert_true(ct_archive_has(a, "train/history"));
+    ct_scope scope = ct_scope_begin();
+    for (int k = 0; k < ct_archive_count(a); k++) {
+      const char *name = ct_archive_name(a, k);
+      const ct_tensor *x = ct_archive_get(a, name), *y = ct_archive_get(b, name);
+      const size_t bytes = (size_t)ct_size(x) * ct_dtype_size(ct_dtype_of(x));
+      if (memcmp(ct_data(x), ct_data(y), bytes) != 0) fail_msg("%s: %s", options[i], name);
+    }
+    assert_ok(ct_scope_end(scope));
+    ct_archive_free(&a);
+    ct_archive_free(&b);
+  }
+}
+
 static void the_file_has_names_of_pytorch(void **state) {
   (void)state;
   static const struct {
@@ -280,8 +310,9 @@ static void resumed_training_ends_in_the_same_file(void **state) {
       "--epochs 1200 --hidden 3 --batch 300 --lr 0.01",
       "--epochs 1200 --hidden 3 --batch 300 --lr 1 --val 0.3",
       "--epochs 1200 --hidden 3 --batch 300 --optim adamw --schedule cosine --act tanh",
+      "--epochs 1200 --hidden 3 --batch 300 --eager",
   };
-  for (int i = 0; i < 3; i++) {
+  for (int i = 0; i < 4; i++) {
     char text[256];
     assert_train("%s --save whole", options[i]);
     snprintf(text, sizeof text, "%s --save part", options[i]);
@@ -533,6 +564,7 @@ int main(void) {
       cmocka_unit_test(the_default_learns_the_digits),
       cmocka_unit_test(pictures_are_written),
       cmocka_unit_test(a_seed_gives_one_file),
+      cmocka_unit_test(exact_is_eager),
       cmocka_unit_test(the_file_has_names_of_pytorch),
       cmocka_unit_test(resumed_training_ends_in_the_same_file),
       cmocka_unit_test(resuming_can_add_epochs),

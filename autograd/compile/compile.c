@@ -72,6 +72,7 @@ static const struct pass {
     {"algebra", ct__pass_algebra, false}, /* leaves out what is not exact itself */
     {"dead code", ct__pass_dead, false},
     {"layout", ct__pass_layout, false},
+    {"pairs", ct__pass_pairs, false},
     {"updates", ct__pass_updates, true},
     {"fusion", ct__pass_fuse, false},
     {"products", ct__pass_products, false},

@@ -6,6 +6,15 @@
  */
 #include "tile.h"
 
+/* A cheap instruction as part of a chain. */
+typedef struct link {
+  ct__cheap cheap;      /* kind is CT__LINKS if it is none */
+  int before;           /* the instruction that hands its result on to it, or -1 */
+  int length, operands; /* of the chain so far; 0: not cheap */
+  bool turned;          /* what it is handed is its right operand */
+  bool handed_on;       /* its own result is too */
+} link;
+
 typedef struct fusion {
   ct_program *p;
   int n;            /* instructions before */
@@ -13,6 +22,7 @@ typedef struct fusion {
   int *phase, *key; /* of each instruction, the new ones too; key: where it goes */
   ct_loop **loop;   /* of each instruction that may be fused */
   ct__loop_call *call;
+  link *link;
   int *group;                /* a tree: the first instruction of the group is the root */
   int *start, *list;         /* the groups, in order: those of root k are list[start[k]] ... */
   int *sequence, n_sequence; /* what there is now, before it is sorted */
@@ -40,6 +50,8 @@ static void find_loops(fusion *f, const ct__call_room *room) {
       continue;
     ct_call c = ct__instr_call(f->p, instr, room);
     f->loop[k] = ct__elementwise_loop(&c, &f->call[k]);
+    if (!ct__chain_cheap(f->loop[k], f->p->value[result(f, k)].v.dtype, &f->link[k].cheap))
+      f->link[k].cheap.kind = CT__LINKS;
   }
 }
 
@@ -97,81 +109,174 @@ static void find_groups(fusion *f) {
   for (int k = 0; k < f->n; k++) f->list[at[root(f, k)]++] = k;
 }
 
-/* ---- a chain as a tile ------------------------------------------------------------------------- */
+/* ---- a group as a tile ------------------------------------------------------------------------- */
 
-/* What a chain of n instructions becomes. */
-typedef struct chain {
+/* What n instructions become. */
+typedef struct block {
   const int *member;
   int n, n_in, n_out, n_reg;
   int in[CT__TILE_REGS], out[CT__TILE_REGS]; /* values */
   ct_dtype dtype[CT__TILE_REGS];             /* of the registers */
   bool free[CT__TILE_REGS];
-} chain;
+  bool no_memory;
+} block;
 
-static bool add_register(const fusion *f, chain *c, int value) {
-  if (c->n_reg == CT__TILE_REGS) return false;
-  c->dtype[c->n_reg] = f->p->value[value].v.dtype;
-  f->reg[value] = ++c->n_reg;
+static bool add_register(const fusion *f, block *b, int value) {
+  if (b->n_reg == CT__TILE_REGS) return false;
+  b->dtype[b->n_reg] = f->p->value[value].v.dtype;
+  f->reg[value] = ++b->n_reg;
   return true;
 }
 
-/* Counts the reads within the chain; results are marked by -1 until they have a register. Inputs
+/* Counts the reads within the block; results are marked by -1 until they have a register. Inputs
  * and outputs get theirs; false if there are too many. */
-static bool find_operands(const fusion *f, chain *c) {
-  for (int m = 0; m < c->n; m++) f->reg[result(f, c->member[m])] = -1;
-  for (int m = 0; m < c->n; m++) {
-    const ct__instr *k = &f->p->instr[c->member[m]];
+static bool find_operands(const fusion *f, block *b) {
+  for (int m = 0; m < b->n; m++) f->reg[result(f, b->member[m])] = -1;
+  for (int m = 0; m < b->n; m++) {
+    const ct__instr *k = &f->p->instr[b->member[m]];
     for (int i = 0; i < k->n_in; i++) {
       int x = named(f->p, k->arg[i]);
       if (f->reg[x] < 0) f->seen[x]++;
       if (f->reg[x] != 0) continue;
-      if (!add_register(f, c, x)) return false;
-      c->in[c->n_in++] = x;
+      if (!add_register(f, b, x)) return false;
+      b->in[b->n_in++] = x;
     }
   }
-  for (int m = 0; m < c->n; m++) {
-    int y = result(f, c->member[m]);
+  for (int m = 0; m < b->n; m++) {
+    int y = result(f, b->member[m]);
     if (f->uses[y] == f->seen[y]) continue;
-    if (!add_register(f, c, y)) return false;
-    c->out[c->n_out++] = y;
+    if (!add_register(f, b, y)) return false;
+    b->out[b->n_out++] = y;
     f->seen[y] = 0; /* its register is never free again */
   }
   return true;
 }
 
-/* One read of a result less: the last one frees its register. */
-static void read_once(const fusion *f, chain *c, int x) {
-  if (f->seen[x] > 0 && --f->seen[x] == 0) c->free[f->reg[x] - 1] = true;
+/* The operands that instruction k reads and, if asked for, may overwrite lose a read; the last one
+ * frees the register. */
+static void read_once(const fusion *f, block *b, int k, bool overwritten) {
+  const ct__instr *instr = &f->p->instr[k];
+  for (int i = 0; i < instr->n_in; i++) {
+    int x = named(f->p, instr->arg[i]);
+    bool may_be = i < 32 && (instr->op->inplace >> i & 1);
+    if (may_be != overwritten || f->reg[x] <= 0 || f->seen[x] == 0) continue;
+    if (--f->seen[x] == 0) b->free[f->reg[x] - 1] = true;
+  }
 }
 
-static bool find_register(const fusion *f, chain *c, int y) {
-  for (int r = 0; r < c->n_reg && f->reg[y] < 0; r++)
-    if (c->free[r] && c->dtype[r] == f->p->value[y].v.dtype) {
-      c->free[r] = false;
+static bool find_register(const fusion *f, block *b, int y) {
+  for (int r = 0; r < b->n_reg && f->reg[y] < 0; r++)
+    if (b->free[r] && b->dtype[r] == f->p->value[y].v.dtype) {
+      b->free[r] = false;
       f->reg[y] = r + 1;
     }
-  return f->reg[y] > 0 || add_register(f, c, y);
+  return f->reg[y] > 0 || add_register(f, b, y);
 }
 
-static bool make_step(const fusion *f, chain *c, int k, ct__tile_step *s) {
-  const ct__instr *instr = &f->p->instr[k];
+/* Operand i of the loop of instruction k, a value. */
+static int operand(const fusion *f, int k, int i) {
+  return named(f->p, f->p->instr[k].arg[f->call[k].operand[i]]);
+}
+
+static bool make_step(const fusion *f, block *b, int k, ct__tile_step *s) {
   const ct__loop_call *l = &f->call[k];
   *s = (ct__tile_step){.loop = f->loop[k], .attr = l->attr, .n = l->n};
-  for (int i = 0; i < l->n; i++) s->reg[i] = f->reg[named(f->p, instr->arg[l->operand[i]])] - 1;
-  for (int pass = 0; pass < 2; pass++) {
-    for (int i = 0; i < instr->n_in; i++)
-      if ((i < 32 && (instr->op->inplace >> i & 1)) == !pass)
-        read_once(f, c, named(f->p, instr->arg[i]));
-    if (pass == 0 && !find_register(f, c, result(f, k))) return false;
-  }
+  for (int i = 0; i < l->n; i++) s->reg[i] = f->reg[operand(f, k, i)] - 1;
+  read_once(f, b, k, true);
+  if (!find_register(f, b, result(f, k))) return false;
+  read_once(f, b, k, false);
   s->reg[l->n] = f->reg[result(f, k)] - 1;
   return true;
 }
 
-static void forget(const fusion *f, const chain *c) {
-  for (int i = 0; i < c->n_in; i++) f->reg[c->in[i]] = 0;
-  for (int m = 0; m < c->n; m++)
-    f->reg[result(f, c->member[m])] = f->seen[result(f, c->member[m])] = 0;
+/* ---- cheap operations that feed each other: one step --------------------------------------------- */
+
+/* The other operand of a cheap instruction than the one that is handed on to it, or -1. */
+static int other(const fusion *f, int k) {
+  const link *l = &f->link[k];
+  int i = l->turned ? l->cheap.left : l->cheap.right;
+  return i < 0 ? -1 : operand(f, k, i);
+}
+
+/* May instruction k continue the chain that makes its operand i? */
+static bool continues(const fusion *f, int k, int i) {
+  int x = operand(f, k, i), j = f->maker[x];
+  if (f->reg[x] != -1 || f->seen[x] != 1 || f->link[j].length == 0) return false;
+  return f->p->value[x].v.dtype == f->p->value[result(f, k)].v.dtype &&
+         f->link[j].length < CT__CHAIN_LENGTH && f->link[j].operands < CT__TILE_OPERANDS;
+}
+
+/* Of two chains that end in instruction k the longer one goes on. */
+static void find_chain(fusion *f, int k) {
+  link *l = &f->link[k];
+  if (l->cheap.kind == CT__LINKS) return;
+  l->before = -1;
+  l->turned = l->handed_on = false;
+  l->length = 2;
+  l->operands = 1 + (l->cheap.right >= 0);
+  for (int turned = 0; turned < 2; turned++) {
+    if (turned && (l->cheap.right < 0 || l->cheap.into == CT__LINKS)) continue;
+    int i = turned ? l->cheap.right : l->cheap.left;
+    if (!continues(f, k, i)) continue;
+    int j = f->maker[operand(f, k, i)];
+    if (f->link[j].length < l->length) continue;
+    if (l->before >= 0) f->link[l->before].handed_on = false;
+    l->before = j;
+    l->turned = turned;
+    l->length = f->link[j].length + 1;
+    l->operands = f->link[j].operands + (l->cheap.right >= 0);
+    f->link[j].handed_on = true;
+  }
+}
+
+/* The position of value x among the operands of a step. */
+static unsigned char add_operand(const fusion *f, ct__tile_step *s, int x) {
+  int at = 0;
+  while (at < s->n && s->reg[at] != f->reg[x] - 1) at++;
+  if (at == s->n) s->reg[s->n++] = f->reg[x] - 1;
+  return (unsigned char)at;
+}
+
+static void add_link(const fusion *f, ct__chain *c, ct__tile_step *s, int k) {
+  const link *l = &f->link[k];
+  if (l->before < 0)
+    c->link[c->n++] = (ct__link){CT__LINK_LOAD, add_operand(f, s, operand(f, k, l->cheap.left)), 0};
+  ct__link_kind kind = l->turned ? l->cheap.into : l->cheap.kind;
+  bool constant = kind == CT__LINK_SCALE || kind == CT__LINK_SHIFT;
+  c->link[c->n++] =
+      (ct__link){(unsigned char)kind, other(f, k) < 0 ? 0 : add_operand(f, s, other(f, k)),
+                 constant ? *(const double *)f->call[k].attr : 0};
+}
+
+/* The chain that ends in instruction k. */
+static bool make_chain(const fusion *f, block *b, int k, ct__tile_step *s) {
+  int path[CT__CHAIN_LENGTH], n = 0, y = result(f, k);
+  for (int j = k; j >= 0; j = f->link[j].before) path[n++] = j;
+  ct__chain *c =
+      ct__zone_alloc(f->p, offsetof(ct__chain, link) + (size_t)(n + 1) * sizeof *c->link);
+  b->no_memory = !c;
+  if (!c) return false;
+  bool single = f->p->value[y].v.dtype == CT_F32;
+  *s = (ct__tile_step){.loop = single ? ct__chain_f32 : ct__chain_f64, .attr = c};
+  for (int i = n - 1; i >= 0; i--) {
+    add_link(f, c, s, path[i]);
+    read_once(f, b, path[i], true);
+    read_once(f, b, path[i], false);
+  }
+  if (!find_register(f, b, y)) return false;
+  c->result = s->n;
+  s->reg[s->n] = f->reg[y] - 1;
+  return true;
+}
+
+/* ---- the new instruction ------------------------------------------------------------------------- */
+
+static void forget(const fusion *f, const block *b) {
+  for (int i = 0; i < b->n_in; i++) f->reg[b->in[i]] = 0;
+  for (int m = 0; m < b->n; m++) {
+    int y = result(f, b->member[m]);
+    f->reg[y] = f->seen[y] = 0;
+  }
 }
 
 static void *copy(ct_program *p, const void *from, size_t bytes) {
@@ -179,22 +284,36 @@ static void *copy(ct_program *p, const void *from, size_t bytes) {
   return to && bytes > 0 ? memcpy(to, from, bytes) : to;
 }
 
-static bool add_fused(fusion *f, const chain *c, const ct__tile_step *step) {
+static bool add_fused(const fusion *f, const block *b, const ct__tile_step *step, int n_steps) {
   ct_program *p = f->p;
   int out[CT__TILE_REGS];
-  for (int o = 0; o < c->n_out; o++) out[o] = f->reg[c->out[o]] - 1;
+  for (int o = 0; o < b->n_out; o++) out[o] = f->reg[b->out[o]] - 1;
   ct__tile *t = ct__zone_alloc(p, sizeof *t);
   if (!t) return false;
-  *t = (ct__tile){c->n_in,
-                  c->n_out,
-                  c->n,
-                  c->n_reg,
+  *t = (ct__tile){b->n_in,
+                  b->n_out,
+                  n_steps,
+                  b->n_reg,
                   step,
-                  copy(p, c->dtype, (size_t)c->n_reg * sizeof *c->dtype),
-                  copy(p, out, (size_t)c->n_out * sizeof *out)};
-  ct__fused attr = {c->n_out, t};
+                  copy(p, b->dtype, (size_t)b->n_reg * sizeof *b->dtype),
+                  copy(p, out, (size_t)b->n_out * sizeof *out)};
+  ct__fused attr = {b->n_out, t};
   return t->dtype && t->out &&
-         ct__instr_new(p, &ct__fused_op, &attr, c->n_in, c->in, c->n_out, c->out);
+         ct__instr_new(p, &ct__fused_op, &attr, b->n_in, b->in, b->n_out, b->out);
+}
+
+/* False if there is no room for the operands. */
+static bool make_steps(fusion *f, block *b, ct__tile_step *step, int *n_steps) {
+  if (!find_operands(f, b)) return false;
+  for (int m = 0; m < b->n; m++) find_chain(f, b->member[m]);
+  for (int m = 0; m < b->n; m++) {
+    int k = b->member[m];
+    bool cheap = f->link[k].cheap.kind != CT__LINKS;
+    if (cheap && f->link[k].handed_on) continue;
+    ct__tile_step *s = &step[(*n_steps)++];
+    if (!(cheap ? make_chain(f, b, k, s) : make_step(f, b, k, s))) return false;
+  }
+  return true;
 }
 
 static void take_place(fusion *f, int k, int phase, int key) {
@@ -205,15 +324,15 @@ static void take_place(fusion *f, int k, int phase, int key) {
 
 /* The members as one instruction, or in two parts if they need too many registers. */
 static bool fuse(fusion *f, const int *member, int n, int key) {
-  int phase = f->phase[member[0]];
+  int phase = f->phase[member[0]], n_steps = 0;
   if (n == 1) return take_place(f, member[0], phase, key), true;
   ct__tile_step *step = ct__zone_alloc(f->p, (size_t)n * sizeof *step);
   if (!step) return false;
-  chain c = {.member = member, .n = n};
-  bool fits = find_operands(f, &c);
-  for (int m = 0; m < n && fits; m++) fits = make_step(f, &c, member[m], &step[m]);
-  bool made = fits && add_fused(f, &c, step);
-  forget(f, &c);
+  block b = {.member = member, .n = n};
+  bool fits = make_steps(f, &b, step, &n_steps);
+  bool made = fits && add_fused(f, &b, step, n_steps);
+  forget(f, &b);
+  if (b.no_memory) return false;
   if (!fits) return fuse(f, member, n / 2, key) && fuse(f, member + n / 2, n - n / 2, key);
   if (!made) return false;
   for (int m = 0; m < n; m++) f->p->instr[member[m]].op = NULL;
@@ -266,6 +385,7 @@ ct_status ct__pass_fuse(ct_program *p) {
               numbers(p, 2 * n),
               ct__zone_alloc(p, (size_t)n * sizeof *f.loop + 1),
               ct__zone_alloc(p, (size_t)n * sizeof *f.call + 1),
+              ct__zone_alloc(p, (size_t)n * sizeof *f.link + 1),
               numbers(p, n),
               numbers(p, n),
               numbers(p, n),
@@ -276,8 +396,8 @@ ct_status ct__pass_fuse(ct_program *p) {
               numbers(p, n_values)};
   int *latest = numbers(p, n), *latest_joined = numbers(p, n);
   ct__call_room room;
-  if (!f.maker || !f.phase || !f.key || !f.loop || !f.call || !f.group || !f.start || !f.list ||
-      !f.sequence || !f.reg || !f.uses || !f.seen || !latest || !latest_joined ||
+  if (!f.maker || !f.phase || !f.key || !f.loop || !f.call || !f.link || !f.group || !f.start ||
+      !f.list || !f.sequence || !f.reg || !f.uses || !f.seen || !latest || !latest_joined ||
       !ct__call_room_new(p, &room))
     return CT_ENOMEM;
   find_loops(&f, &room);

@@ -14,12 +14,12 @@ enum {
   LINE = 64
 };
 
-static const int64_t one[CT__MAX_OPERANDS + 1] = {1, 1, 1, 1, 1, 1, 1};
+static const int64_t one[CT__TILE_OPERANDS + 1] = {1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1};
 
 static void run_steps(const ct__tile *t, char *const *reg, int64_t n) {
   const ct__tile_step *end = t->step + t->n_steps;
   for (const ct__tile_step *s = t->step; s < end; s++) {
-    char *p[CT__MAX_OPERANDS + 1];
+    char *p[CT__TILE_OPERANDS + 1];
     for (int k = 0; k <= s->n; k++) p[k] = reg[s->reg[k]];
     s->loop(n, p, one, s->attr);
   }

@@ -6,6 +6,7 @@
 #ifndef COTANGENT_TILE_H
 #define COTANGENT_TILE_H
 
+#include "chain.h"
 #include "program.h"
 
 enum { CT__TILE_REGS = 32 }; /* at most */
@@ -13,8 +14,8 @@ enum { CT__TILE_REGS = 32 }; /* at most */
 typedef struct ct__tile_step {
   ct_loop *loop;
   const void *attr;
-  int n;                         /* operands */
-  int reg[CT__MAX_OPERANDS + 1]; /* those of the operands, then of the result */
+  int n;                          /* operands */
+  int reg[CT__TILE_OPERANDS + 1]; /* those of the operands, then of the result */
 } ct__tile_step;
 
 /* An output's register is written by one step and by nothing else; inputs are never written. The

@@ -20,21 +20,23 @@ typedef struct row_target {
 
 enum { LANES = 8 };
 
-/* The loss of a row, and its derivative (softmax sum t - t) gy; gx is contiguous. Where softmax is
- * near 1 it is found from the others: (softmax sum of other t - t sum of other softmax) gy. */
+/* The loss of a row, its derivative, and both with one exponential for each logit; gx is
+ * contiguous. Where softmax is near 1 the derivative is found from the others: (softmax sum of
+ * other t - t sum of other softmax) gy. */
 typedef double loss_row(int64_t n, const char *logits, int64_t step, const row_target *t);
 typedef void grad_row(int64_t n, const char *logits, int64_t step, const row_target *t, double gy,
                       char *gx);
+typedef double both_row(int64_t n, const char *logits, int64_t step, const row_target *t, double gy,
+                        char *gx);
 
 #define ROWS(T)                                                                                    \
   static inline double weight_##T(const row_target *t, int64_t j) {                                \
     const T *probability = (const T *)(const void *)t->probability;                                \
     return t->keep * (double)probability[j * t->step] + t->floor;                                  \
   }                                                                                                \
-  static double loss_##T(int64_t n, const char *logits, int64_t step, const row_target *t) {       \
-    const T *x = (const T *)(const void *)logits;                                                  \
-    T max = max_##T(n, x, step);                                                                   \
-    double loss = 0, log_sum = log_of_sum(sum_exp_##T(n, x, step, max));                           \
+  static double loss_from_##T(int64_t n, const T *x, int64_t step, const row_target *t, T max,     \
+                              ct__exp_sum sum) {                                                   \
+    double loss = 0, log_sum = log_of_sum(sum);                                                    \
     if (t->label >= 0) loss = t->keep * (log_sum - ((double)x[t->label * step] - (double)max));    \
     if (t->label >= 0 && t->floor == 0) return loss;                                               \
     for (int64_t j = 0; j < n; j++) {                                                              \
@@ -42,6 +44,11 @@ typedef void grad_row(int64_t n, const char *logits, int64_t step, const row_tar
       if (weight != 0) loss += weight * (log_sum - ((double)x[j * step] - (double)max));           \
     }                                                                                              \
     return loss;                                                                                   \
+  }                                                                                                \
+  static double loss_##T(int64_t n, const char *logits, int64_t step, const row_target *t) {       \
+    const T *x = (const T *)(const void *)logits;                                                  \
+    T max = max_##T(n, x, step);                                                                   \
+    return loss_from_##T(n, x, step, t, max, sum_exp_##T(n, x, step, max));                        \
   }                                                                                                \
   /* The sum of all but one, which is lost. */                                                     \
   static double others_##T(int64_t n, T *e, int64_t but) {                                         \
@@ -61,11 +68,9 @@ typedef void grad_row(int64_t n, const char *logits, int64_t step, const row_tar
     for (int64_t j = 0; j < n; j++) gx[j] = (T)((double)gx[j] * scale - t->floor * gy);            \
     gx[t->label] = (T)(own_gx * scale);                                                            \
   }                                                                                                \
-  static void grad_##T(int64_t n, const char *logits, int64_t step, const row_target *t,           \
-                       double gy, char *to) {                                                      \
-    const T *x = (const T *)(const void *)logits;                                                  \
-    T *gx = (T *)(void *)to;                                                                       \
-    double scale = gy / store_exp_##T(n, x, step, max_##T(n, x, step), gx, 1), total = 0;          \
+  /* From the exponentials in gx. */                                                               \
+  static void grad_from_##T(int64_t n, const row_target *t, double sum, double gy, T *gx) {        \
+    double scale = gy / sum, total = 0;                                                            \
     if (t->label >= 0) {                                                                           \
       grad_label_##T(n, t, scale, gy, gx);                                                         \
       return;                                                                                      \
@@ -80,6 +85,20 @@ typedef void grad_row(int64_t n, const char *logits, int64_t step, const row_tar
     for (int64_t j = 0; j < n; j++)                                                                \
       gx[j] = (T)((double)gx[j] * scale * total - weight_##T(t, j) * gy);                          \
     gx[m] = (T)(own_gx * scale);                                                                   \
+  }                                                                                                \
+  static void grad_##T(int64_t n, const char *logits, int64_t step, const row_target *t,           \
+                       double gy, char *to) {                                                      \
+    const T *x = (const T *)(const void *)logits;                                                  \
+    T *gx = (T *)(void *)to, max = max_##T(n, x, step);                                            \
+    grad_from_##T(n, t, whole_sum(store_exp_##T(n, x, step, max, gx, 1)), gy, gx);                 \
+  }                                                                                                \
+  static double both_##T(int64_t n, const char *logits, int64_t step, const row_target *t,         \
+                         double gy, char *to) {                                                    \
+    const T *x = (const T *)(const void *)logits;                                                  \
+    T *gx = (T *)(void *)to, max = max_##T(n, x, step);                                            \
+    ct__exp_sum sum = store_exp_##T(n, x, step, max, gx, 1);                                       \
+    grad_from_##T(n, t, whole_sum(sum), gy, gx);                                                   \
+    return loss_from_##T(n, x, step, t, max, sum);                                                 \
   }
 ROWS(float)
 ROWS(double)
@@ -206,18 +225,26 @@ static ct_status grad_infer(const ct_call *c, ct_spec *out) {
   return ct__infer_like(c, out);
 }
 
-static double grad_of_row(const ct_eval *e, int64_t i, const row_target *t) {
-  const ct_view *x = e->in[0], *gy = e->in[2], *gx = e->out[0];
+/* The cotangent of the loss of row i, and where its derivative goes. */
+static double gy_of_row(const ct_eval *e, int64_t i) {
+  const ct_view *gy = e->in[2];
   bool mean = ((const loss_attr *)e->attr)->reduction == CT_MEAN;
-  int64_t classes = x->dim[1];
-  size_t row_bytes = (size_t)classes * ct_dtype_size(x->dtype);
-  double g = ct__get(gy, gy->ndim ? i * gy->stride[0] : 0) / (mean ? (double)x->dim[0] : 1);
-  char *to = gx->data + (size_t)i * row_bytes;
-  if (g == 0)
-    memset(to, 0, row_bytes);
+  return ct__get(gy, gy->ndim ? i * gy->stride[0] : 0) / (mean ? (double)e->in[0]->dim[0] : 1);
+}
+
+static char *grad_place(const ct_eval *e, const ct_view *gx, int64_t i) {
+  return gx->data + i * e->in[0]->dim[1] * (int64_t)ct_dtype_size(gx->dtype);
+}
+
+static double grad_of_row(const ct_eval *e, int64_t i, const row_target *t) {
+  const ct_view *x = e->in[0];
+  grad_row *row = x->dtype == CT_F32 ? grad_float : grad_double;
+  double gy = gy_of_row(e, i);
+  char *to = grad_place(e, e->out[0], i);
+  if (gy == 0)
+    memset(to, 0, (size_t)x->dim[1] * ct_dtype_size(x->dtype));
   else
-    (x->dtype == CT_F32 ? grad_float : grad_double)(classes, logits_row(e, i), x->stride[1], t, g,
-                                                    to);
+    row(x->dim[1], logits_row(e, i), x->stride[1], t, gy, to);
   return 0;
 }
 
@@ -286,14 +313,17 @@ static double loss_of_row(const ct_eval *e, int64_t i, const row_target *t) {
   return loss;
 }
 
-static ct_status cross_entropy_eval(const ct_eval *e) {
+/* use_row over all rows, and the loss as the reduction wants it. */
+static ct_status reduce_rows(const ct_eval *e, use_row *use) {
   int64_t n = e->in[0]->dim[0], reduction = ((const loss_attr *)e->attr)->reduction;
   double sum;
-  ct_status status = each_row(e, loss_of_row, &sum);
+  ct_status status = each_row(e, use, &sum);
   if (status == CT_OK && reduction != CT_EACH)
     put(e->out[0], 0, reduction == CT_MEAN ? sum / (double)n : sum);
   return status;
 }
+
+static ct_status cross_entropy_eval(const ct_eval *e) { return reduce_rows(e, loss_of_row); }
 
 static void cross_entropy_vjp(const ct_call *c, ct_tensor *const *gy, ct_tensor **gx) {
   ct_tensor *logits = c->in[0], *targets = c->in[1];
@@ -339,6 +369,38 @@ static const ct_op cross_entropy_op = {
     .fallback = cross_entropy_fallback,
     .lo = -3,
     .hi = 3,
+};
+
+/* ---- both, for programs ------------------------------------------------------------------------ */
+
+static ct_status both_infer(const ct_call *c, ct_spec *out) {
+  ct_status status = cross_entropy_infer(c, out);
+  return status == CT_OK ? grad_infer(c, out + 1) : status;
+}
+
+static double both_of_row(const ct_eval *e, int64_t i, const row_target *t) {
+  const ct_view *x = e->in[0];
+  both_row *row = x->dtype == CT_F32 ? both_float : both_double;
+  double gy = gy_of_row(e, i);
+  char *to = grad_place(e, e->out[1], i);
+  double loss = row(x->dim[1], logits_row(e, i), x->stride[1], t, gy, to);
+  if (gy == 0) memset(to, 0, (size_t)x->dim[1] * ct_dtype_size(x->dtype));
+  if (((const loss_attr *)e->attr)->reduction == CT_EACH) put(e->out[0], i, loss);
+  return loss;
+}
+
+static ct_status both_eval(const ct_eval *e) { return reduce_rows(e, both_of_row); }
+
+const ct_op ct__cross_entropy_both = {
+    CT_OP,
+    .name = "cross_entropy_both",
+    .doc = "cross_entropy and cross_entropy_grad",
+    .n_in = 3,
+    .n_out = 2,
+    .attr_size = sizeof(loss_attr),
+    .flags = CT_CAN_FAIL,
+    .infer = both_infer,
+    .eval = both_eval,
 };
 
 ct_tensor *ct_cross_entropy(ct_tensor *logits, ct_tensor *targets) {

@@ -31,7 +31,7 @@ typedef struct ct__exp_sum {
 #define CT__LINE_KERNELS(T)                                                                        \
   T (*max_##T)(int64_t n, const T *x, int64_t step);                                               \
   ct__exp_sum (*sum_exp_##T)(int64_t n, const T *x, int64_t step, T shift);                        \
-  double (*store_exp_##T)(int64_t n, const T *x, int64_t step, T shift, T *y, int64_t y_step);
+  ct__exp_sum (*store_exp_##T)(int64_t n, const T *x, int64_t step, T shift, T *y, int64_t y_step);
 
 typedef struct ct__kernels {
 #define ONE(name)             ct_loop *name;

@@ -18,15 +18,44 @@ static const struct kind {
 
 const char *chains_name(int kind) { return kinds[kind].name; }
 
+/* The derivative of a chain; belongs to the scope. */
+static ct_tensor *gradient(const chains *c, int k, ct_tensor *x) {
+  ct_tensor *y = x, *g;
+  for (int i = 0; i < CHAIN_LENGTH; i++) y = kinds[c->first + k].link(y, x);
+  ct_grad(y, CT_LIST(x), &g);
+  return g;
+}
+
 void chains_run(void *state) {
   const chains *c = state;
   for (int k = 0; k < c->kinds; k++) {
     ct_scope s = ct_scope_begin();
-    ct_tensor *y = c->x, *g;
-    for (int i = 0; i < CHAIN_LENGTH; i++) y = kinds[c->first + k].link(y, c->x);
-    ct_grad(y, CT_LIST(c->x), &g);
+    gradient(c, k, c->x);
     ct_scope_end(s);
   }
+}
+
+void chains_compile(chains *c) {
+  ct_scope s = ct_scope_begin();
+  for (int k = 0; k < c->kinds; k++) {
+    ct_tensor *x = ct_placeholder(CT_F32, CT_SCALAR);
+    c->program[k] = ct_compile(CT_LIST(x), CT_LIST(gradient(c, k, x)), (ct_compile_opts){0});
+  }
+  ct_scope_end(s);
+}
+
+void chains_replay(void *state) {
+  const chains *c = state;
+  for (int k = 0; k < c->kinds; k++) {
+    ct_tensor *g;
+    ct_scope s = ct_scope_begin();
+    ct_run(c->program[k], CT_LIST(c->x), &g);
+    ct_scope_end(s);
+  }
+}
+
+void chains_release(chains *c) {
+  for (int k = 0; k < c->kinds; k++) ct_program_release(&c->program[k]);
 }
 
 void chains_pairs(void *state) {

@@ -14,10 +14,15 @@ enum { CHAIN_KINDS = 4, CHAIN_LENGTH = 100 };
 typedef struct chains {
   ct_tensor *x;
   int first, kinds;
+  ct_program *program[CHAIN_KINDS]; /* once compiled */
 } chains;
 
 const char *chains_name(int kind);
 void chains_run(void *state);
+/* The same, compiled once and run again. */
+void chains_compile(chains *c);
+void chains_replay(void *state);
+void chains_release(chains *c);
 /* The unit: as many blocks of the size of a node taken from malloc and given back. A chain too
  * holds all its nodes before it lets go of the first. */
 void chains_pairs(void *state);

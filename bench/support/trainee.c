@@ -32,10 +32,7 @@ void trainee_init(trainee *t, const floor_shape *shape, int batch, double rate) 
   ct_tensor *classes =
       ct_uniform(ct_key_fold(key, 2), CT_F32, CT_SHAPE(batch), 0, shape->width[shape->layers]);
   t->labels = ct_keep(ct_cast(classes, CT_I32));
-  ct_tensor *px = ct_placeholder(CT_F32, ct_shape_of(t->x));
-  ct_tensor *plabels = ct_placeholder(CT_I32, ct_shape_of(t->labels));
-  t->step = ct_compile_step(ct_cross_entropy(ct_forward(t->model, px), plabels), t->sgd,
-                            CT_LIST(px, plabels), (ct_compile_opts){0});
+  t->step = trainee_compile(t);
   ct_scope_end(s);
   trainee_check();
 }
@@ -55,6 +52,13 @@ ct_tensor *trainee_eager(trainee *t) {
   ct_grad(loss, params, grad);
   ct_optim_step(t->sgd, (ct_list){params.n, grad});
   return loss;
+}
+
+ct_program *trainee_compile(trainee *t) {
+  ct_tensor *x = ct_placeholder(CT_F32, ct_shape_of(t->x));
+  ct_tensor *labels = ct_placeholder(CT_I32, ct_shape_of(t->labels));
+  return ct_compile_step(ct_cross_entropy(ct_forward(t->model, x), labels), t->sgd,
+                         CT_LIST(x, labels), (ct_compile_opts){0});
 }
 
 ct_tensor *trainee_compiled(trainee *t) {

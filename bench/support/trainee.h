@@ -23,7 +23,8 @@ void trainee_init(trainee *t, const floor_shape *shape, int batch, double rate);
 void trainee_end(trainee *t);
 /* One step as a user would write it; the loss before it belongs to the scope. */
 ct_tensor *trainee_eager(trainee *t);
-/* The same, compiled. */
+/* The same as a program of its own, the caller's; and one run of the trainee's. */
+ct_program *trainee_compile(trainee *t);
 ct_tensor *trainee_compiled(trainee *t);
 
 /* Weights, biases, input and labels as they are now. */

@@ -17,8 +17,8 @@ typedef const char *parser(const row *r, const char *text, void *value);
 typedef enum memory { FORGOTTEN, STORED, FIXED } memory;
 
 struct row {
-  const char *name, *argument, *help;
-  const char *standard; /* the default as text; NULL: none */
+  const char *name, *argument, *help; /* no argument: a flag, whose value is yes if none follows */
+  const char *standard;               /* the default as text; NULL: none */
   parser *parse;
   size_t offset; /* in options */
   memory memory;
@@ -26,7 +26,7 @@ struct row {
   double lo, hi;       /* for numbers */
 };
 
-static parser parse_path, parse_hidden, parse_choice, parse_integer, parse_number;
+static parser parse_path, parse_hidden, parse_choice, parse_integer, parse_number, parse_flag;
 
 #define AT(field) offsetof(options, field)
 
@@ -59,6 +59,10 @@ static const row rows[] = {
    "0", parse_number, AT(val), FIXED, NULL, 0, 0.9},
   {"seed", "N", "of the weights and of the order of examples",
    "1", parse_integer, AT(seed), FIXED, NULL, 0, 9e15},
+  {"eager", NULL, "one operation at a time instead of compiled steps",
+   "no", parse_flag, AT(eager), STORED, NULL, 0, 0},
+  {"exact", NULL, "compile only what gives the same bits as --eager",
+   "no", parse_flag, AT(exact), STORED, NULL, 0, 0},
   {"threads", "N", "that matrix products use",
    "1", parse_integer, AT(threads), FORGOTTEN, NULL, 1, 256},
   {"save", "FILE", "write the network and the state of its training (safetensors)",
@@ -141,6 +145,12 @@ static const char *parse_choice(const row *r, const char *text, void *value) {
   }
 }
 
+static const char *parse_flag(const row *r, const char *text, void *value) {
+  (void)r;
+  *(bool *)value = strcmp(text, "yes") == 0;
+  return *(bool *)value || strcmp(text, "no") == 0 ? NULL : "yes or no";
+}
+
 /* NULL, or what is wanted instead. */
 static const char *set_option(options *o, int i, const char *text) {
   o->text[i] = text;
@@ -165,11 +175,11 @@ static void print_help(void) {
   for (int i = 0; i < ROWS; i++) {
     const row *r = &rows[i];
     char left[40];
-    snprintf(left, sizeof left, "--%s %s", r->name, r->argument);
+    snprintf(left, sizeof left, "--%s %s", r->name, r->argument ? r->argument : "");
     printf("  %-20s ", left);
     print_indented(r->help);
     if (r->choices) print_indented("\n"), fputs(r->choices, stdout);
-    if (r->standard) printf(" (default %s)", r->standard);
+    if (r->standard && r->argument) printf(" (default %s)", r->standard);
     putchar('\n');
   }
   puts("  --predict IMAGE...   print the classes of PNG or JPEG files\n"
@@ -237,11 +247,14 @@ static bool given(const options *o, size_t offset) {
   return false;
 }
 
-/* The value of row i is in argv[*at] after '=', or the next argument. */
+/* The value of row i is in argv[*at] after '=', or the next argument; of a flag it may be left out.
+ */
 static parse_result take_value(options *o, int i, int argc, char **argv, int *at) {
   const char *text = strchr(argv[*at], '=');
   if (text)
     text++;
+  else if (!rows[i].argument)
+    text = "yes";
   else if (*at + 1 < argc)
     text = argv[++*at];
   if (!text) return wrong(rows[i].name, "a value is missing; try --help");
@@ -266,6 +279,7 @@ static parse_result check_together(const options *o) {
     return wrong("load", "is instead of training, --resume goes on with it");
   if (o->load && o->save) return wrong("save", "nothing is trained after --load");
   if (o->load && o->log) return wrong("log", "nothing is trained after --load");
+  if (o->eager && o->exact) return wrong("exact", "is of compiled steps, not of --eager");
   if (o->optim != OPTIM_SGD && given(o, AT(momentum)))
     return wrong("momentum", "belongs to --optim sgd");
   return PARSE_OK;

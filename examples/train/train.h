@@ -5,7 +5,7 @@
 
 #include <cotangent.h>
 
-enum { MAX_HIDDEN = 16, MAX_PARAMS = 2 * (MAX_HIDDEN + 1) };
+enum { MAX_HIDDEN = 16 };
 
 /* ---- options.c: the command line --------------------------------------------------------------- */
 
@@ -20,6 +20,7 @@ typedef struct options {
   const char *data, *save, *resume, *load, *out, *log; /* NULL if not given */
   hidden_sizes hidden;
   int act, optim, schedule; /* number of the choice, in the order of --help */
+  bool eager, exact;        /* how steps are run */
   int64_t epochs, batch, seed, threads;
   double lr, momentum, smoothing, val, warmup;
   int n_images;

@@ -26,8 +26,12 @@ enum { VECTOR_BYTES = 16, ROWS = 4, VECTORS = 2 };
 
 /* Tiles of one row are wider. */
 enum { WIDE = 8 };
+/* Of a short vector. */
+enum { FEW_BYTES = 16 };
 /* Rows of B to one piece of a sum: a panel of so many stays in the second cache. */
 enum { DEPTH = 400 };
+/* Of B that is passed over again for each strip of rows. */
+enum { NEAR_BYTES = 128 << 10 };
 
 /* r rows x v vectors for each r up to ROWS and v up to VECTORS, the wide ones. */
 #define EACH_OF_4(X, v) X(1, v) X(2, v) X(3, v) X(4, v)
@@ -62,18 +66,46 @@ enum { SUMS = ROWS * VECTORS > DOT_ROWS *DOT_COLUMNS ? ROWS *VECTORS : DOT_ROWS 
 #define JOIN(a, b)  PASTE(a, b)
 #define OF_TYPE(a)  JOIN(a##_, TYPE)
 
-#define UNROLL   _Pragma("GCC unroll 16")
+#define UNROLL   _Pragma("GCC unroll 32")
 #define NOUNROLL _Pragma("GCC unroll 1")
 #define INLINE   static inline __attribute__((always_inline))
 
 static int64_t at_most(int64_t n, int64_t limit) { return n < limit ? n : limit; }
 
-#define GEMM_SET(type, n)                                                                          \
-  {                                                                                                \
-    .lanes = n, .rows = ROWS, .panel = VECTORS * n, .wide_panel = WIDE * n, .tiles = tiles_##type, \
-    .dots = dots_##type, .outer = outer_##type, .packed_columns = packed_columns_##type,           \
-    .pack = pack_##type                                                                            \
-  }
+/* What gemm_kernels.h defines for each type, by the names that it uses. */
+#define VECTOR         OF_TYPE(vector)
+#define IN_MEMORY      OF_TYPE(in_memory)
+#define FEW            OF_TYPE(few)
+#define FEW_IN_MEMORY  OF_TYPE(few_in_memory)
+#define TILE           OF_TYPE(tile)
+#define store_few      OF_TYPE(store_few)
+#define store_any      OF_TYPE(store_any)
+#define add_row        OF_TYPE(add_row)
+#define tile_of        OF_TYPE(tile_of)
+#define tile_table     OF_TYPE(tile_table)
+#define whole_vectors  OF_TYPE(whole_vectors)
+#define panel_of       OF_TYPE(panel_of)
+#define runs_on        OF_TYPE(runs_on)
+#define lies_ready     OF_TYPE(lies_ready)
+#define count_packed   OF_TYPE(count_packed)
+#define transpose      OF_TYPE(transpose)
+#define pack_columns   OF_TYPE(pack_columns)
+#define pack_rows      OF_TYPE(pack_rows)
+#define pack_panels    OF_TYPE(pack_panels)
+#define count_copied   OF_TYPE(count_copied)
+#define panel_tiles    OF_TYPE(panel_tiles)
+#define by_tiles       OF_TYPE(by_tiles)
+#define totals         OF_TYPE(totals)
+#define dots_of        OF_TYPE(dots_of)
+#define dots_some_rows OF_TYPE(dots_some_rows)
+#define dots_rest      OF_TYPE(dots_rest)
+#define dots_one_row   OF_TYPE(dots_one_row)
+#define dots_one       OF_TYPE(dots_one)
+#define by_dots        OF_TYPE(by_dots)
+#define by_outer       OF_TYPE(by_outer)
+#define QUARTER        ((int)(FEW_BYTES / sizeof(T)))
+#define AT(memory)     (*(IN_MEMORY *)(memory))
+#define READ(from)     (*(const IN_MEMORY *)(from))
 
 #define T     float
 #define TYPE  f32
@@ -88,5 +120,11 @@ static int64_t at_most(int64_t n, int64_t limit) { return n < limit ? n : limit;
 #define LANES F64_LANES
 #include "gemm_kernels.h"
 
+#define GEMM_SET(type, n)                                                                          \
+  {                                                                                                \
+    .lane_bits = __builtin_ctz(n), .rows = ROWS, .panel = VECTORS * n, .wide_panel = WIDE * n,     \
+    .tiles = by_tiles_##type, .dots = by_dots_##type, .outer = by_outer_##type,                    \
+    .packed_columns = count_packed_##type, .pack = pack_panels_##type                              \
+  }
 const ct__gemm_set CT__ISA_NAME(ct__gemm, CT__ISA)[2] = {GEMM_SET(f32, F32_LANES),
                                                          GEMM_SET(f64, F64_LANES)};

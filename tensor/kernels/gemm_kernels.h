@@ -1,14 +1,13 @@
 /* gemm_kernels.h - the kernels of one float type T, named TYPE, of which a vector holds LANES: part
  * of gemm.c, included for each. */
 
-#define VECTOR     OF_TYPE(vector)
-#define IN_MEMORY  OF_TYPE(in_memory)
-#define TILE       OF_TYPE(tile)
-#define AT(memory) (*(IN_MEMORY *)(memory))
-#define READ(from) (*(const IN_MEMORY *)(from))
-
 typedef T VECTOR __attribute__((vector_size(VECTOR_BYTES)));
 typedef T IN_MEMORY __attribute__((vector_size(VECTOR_BYTES), aligned(sizeof(T)), may_alias));
+
+/* A quarter of a vector, or 16 bytes. */
+enum { OF_TYPE(QUARTER) = FEW_BYTES / (int)sizeof(T) };
+typedef T FEW __attribute__((vector_size(FEW_BYTES)));
+typedef T FEW_IN_MEMORY __attribute__((vector_size(FEW_BYTES), aligned(sizeof(T)), may_alias));
 
 /* ---- tiles ----------------------------------------------------------------------------------- */
 
@@ -22,87 +21,105 @@ typedef struct TILE {
   bool add;
 } TILE;
 
+/* c[j] (+)= alpha sum[j], contiguous and too few for whole vectors. */
+INLINE void store_few(const TILE *t, const T *sum, T *c) {
+  int64_t j = 0;
+  for (; j + QUARTER <= t->columns; j += QUARTER) {
+    FEW was = {0};
+    if (t->add) was = *(const FEW_IN_MEMORY *)(c + j);
+    *(FEW_IN_MEMORY *)(c + j) = was + *(const FEW_IN_MEMORY *)(sum + j) * t->alpha;
+  }
+  for (; j < t->columns; j++) c[j] = (t->add ? c[j] : 0) + t->alpha * sum[j];
+}
+
 /* Sums that are no whole vectors of a row of C. */
-static void OF_TYPE(scatter)(const TILE *t, int rows, int step, const T *sum) {
-  bool along_rows = t->c_column == 1;
-  int64_t n = along_rows ? rows : t->columns, m = along_rows ? t->columns : rows;
-  int64_t c_n = along_rows ? t->c_row : t->c_column, c_m = along_rows ? 1 : t->c_row;
-  int64_t sum_n = along_rows ? step : 1, sum_m = along_rows ? 1 : step;
-  for (int64_t i = 0; i < n; i++) {
-    T *c = t->c + i * c_n;
-    const T *s = sum + i * sum_n;
-    if (t->add)
-      for (int64_t j = 0; j < m; j++) c[j * c_m] += t->alpha * s[j * sum_m];
-    else
-      for (int64_t j = 0; j < m; j++) c[j * c_m] = t->alpha * s[j * sum_m];
+static void store_any(const TILE *t, int rows, int step, const T *sum) {
+  if (t->c_column == 1) {
+    for (int r = 0; r < rows; r++) store_few(t, sum + r * step, t->c + r * t->c_row);
+    return;
+  }
+  for (int64_t j = 0; j < t->columns; j++)
+    for (int r = 0; r < rows; r++) {
+      T *c = t->c + r * t->c_row + j * t->c_column;
+      *c = (t->add ? *c : 0) + t->alpha * sum[r * step + j];
+    }
+}
+
+/* One row of B to the sums of a tile. */
+INLINE void add_row(VECTOR *sum, int rows, int vectors, const T *a, int64_t a_row, const T *b) {
+  VECTOR line[WIDE];
+  UNROLL for (int v = 0; v < vectors; v++) line[v] = READ(b + v * LANES);
+  UNROLL for (int r = 0; r < rows; r++) {
+    T factor = a[r * a_row];
+    UNROLL for (int v = 0; v < vectors; v++) sum[r * vectors + v] += line[v] * factor;
   }
 }
 
-INLINE void OF_TYPE(tile_of)(const TILE *t, int rows, int vectors) {
+/* Few sums would wait for each other: then several of each, for every second or fourth row of B. */
+INLINE void tile_of(const TILE *t, int rows, int vectors) {
+  int n = rows * vectors, each = n <= 2 ? 4 : n <= 4 ? 2 : 1;
   VECTOR sum[SUMS];
-  UNROLL for (int i = 0; i < rows * vectors; i++) sum[i] = (VECTOR){0};
+  UNROLL for (int i = 0; i < n * each; i++) sum[i] = (VECTOR){0};
   const T *a = t->a;
   int64_t a_row = t->a_row, a_column = t->a_column;
+  T *c = t->c, alpha = t->alpha;
+  int64_t c_row = t->c_row;
   NOUNROLL for (int run = 0; run < 2; run++) {
     const T *b = t->b[run];
     int64_t b_row = t->b_row[run], k = t->k[run];
-    NOUNROLL for (int64_t i = 0; i < k; i++, a += a_column, b += b_row) {
-      VECTOR line[WIDE];
-      UNROLL for (int v = 0; v < vectors; v++) line[v] = READ(b + v * LANES);
-      UNROLL for (int r = 0; r < rows; r++) {
-        T factor = a[r * a_row];
-        UNROLL for (int v = 0; v < vectors; v++) sum[r * vectors + v] += line[v] * factor;
-      }
-    }
+    if (each > 1)
+      NOUNROLL for (; k >= each; k -= each)
+          UNROLL for (int e = 0; e < each; e++, a += a_column, b += b_row)
+              add_row(sum + e * n, rows, vectors, a, a_row, b);
+    NOUNROLL for (; k > 0; k--, a += a_column, b += b_row) add_row(sum, rows, vectors, a, a_row, b);
   }
-  T *c = t->c, alpha = t->alpha;
-  int64_t c_row = t->c_row;
+  UNROLL for (int half = each / 2; half > 0; half /= 2) UNROLL for (int i = 0; i < n * half; i++)
+      sum[i] += sum[n * half + i];
   if (t->c_column != 1 || t->columns != vectors * LANES) {
     T out[SUMS * LANES];
-    UNROLL for (int i = 0; i < rows * vectors; i++) AT(out + i * LANES) = sum[i];
-    OF_TYPE(scatter)(t, rows, vectors * LANES, out);
-  } else if (t->add) {
-    UNROLL for (int r = 0; r < rows; r++) UNROLL for (int v = 0; v < vectors; v++)
-        AT(c + r * c_row + v * LANES) += sum[r * vectors + v] * alpha;
-  } else {
-    UNROLL for (int r = 0; r < rows; r++) UNROLL for (int v = 0; v < vectors; v++)
-        AT(c + r * c_row + v * LANES) = sum[r * vectors + v] * alpha;
+    UNROLL for (int i = 0; i < n; i++) AT(out + i * LANES) = sum[i];
+    store_any(t, rows, vectors * LANES, out);
+    return;
+  }
+  bool add = t->add;
+  UNROLL for (int r = 0; r < rows; r++) UNROLL for (int v = 0; v < vectors; v++) {
+    VECTOR was = {0};
+    if (add) was = READ(c + r * c_row + v * LANES);
+    AT(c + r * c_row + v * LANES) = was + sum[r * vectors + v] * alpha;
   }
 }
 
 #define ONE_TILE(r, v)                                                                             \
-  static void OF_TYPE(tile_##r##_##v)(const TILE *t) { OF_TYPE(tile_of)(t, r, v); }
+  static void OF_TYPE(tile_##r##_##v)(const TILE *t) { tile_of(t, r, v); }
 EACH_TILE(ONE_TILE)
 #undef ONE_TILE
 
 #define ONE_TILE(r, v) [v][r] = OF_TYPE(tile_##r##_##v),
-static void (*const OF_TYPE(tile_table)[WIDE + 1][ROWS + 1])(const TILE *) = {EACH_TILE(ONE_TILE)};
+static void (*const tile_table[WIDE + 1][ROWS + 1])(const TILE *) = {EACH_TILE(ONE_TILE)};
 #undef ONE_TILE
 
 /* ---- panels ---------------------------------------------------------------------------------- */
 
-static int64_t OF_TYPE(whole_vectors)(int64_t n) { return (n + LANES - 1) / LANES * LANES; }
-static int64_t OF_TYPE(panel_of)(const ct__product *p) {
-  return LANES * (p->m == 1 ? WIDE : VECTORS);
-}
+static int64_t whole_vectors(int64_t n) { return (n + LANES - 1) / LANES * LANES; }
+static int64_t panel_of(const ct__product *p) { return LANES * (p->m == 1 ? WIDE : VECTORS); }
 
 /* A last panel of partial vectors can be read where it lies if what follows a row is the next row:
  * all but the last few rows, which are copied. */
-static bool OF_TYPE(runs_on)(const ct__product *p) { return p->b.column == 1 && p->b.row == p->n; }
+static bool runs_on(const ct__product *p) { return p->b.column == 1 && p->b.row == p->n; }
 
-static bool OF_TYPE(in_place)(const ct__product *p, int64_t width) {
-  return p->b.column == 1 && (width % LANES == 0 || OF_TYPE(runs_on)(p));
+static bool lies_ready(const ct__product *p, int64_t width) {
+  return p->b.column == 1 && (width % LANES == 0 || runs_on(p));
 }
 
-static int64_t OF_TYPE(packed_columns)(const ct__product *p) {
-  if (p->b.column != 1) return OF_TYPE(whole_vectors)(p->n);
-  int64_t last = p->n % OF_TYPE(panel_of)(p);
-  return OF_TYPE(in_place)(p, last) ? 0 : OF_TYPE(whole_vectors)(last);
+static int64_t count_packed(const ct__product *p) {
+  if (p->b.column != 1) return whole_vectors(p->n);
+  int64_t last = p->n % panel_of(p);
+  return lies_ready(p, last) ? 0 : whole_vectors(last);
 }
 
 /* Interleaving rows i and i + LANES / 2 for each i is one turn of the bits of an element's
  * position; log2(LANES) turns swap those of its row and its column. */
-INLINE void OF_TYPE(transpose)(const T *from, int64_t from_row, T *to, int64_t to_row) {
+INLINE void transpose(const T *from, int64_t from_row, T *to, int64_t to_row) {
   VECTOR row[LANES], next[LANES];
   UNROLL for (int i = 0; i < LANES; i++) row[i] = READ(from + i * from_row);
   UNROLL for (int turn = 1; turn < LANES; turn *= 2) {
@@ -115,93 +132,128 @@ INLINE void OF_TYPE(transpose)(const T *from, int64_t from_row, T *to, int64_t t
   UNROLL for (int i = 0; i < LANES; i++) AT(to + i * to_row) = row[i];
 }
 
-/* Columns that are contiguous, k long and `step` apart, side by side. */
-static void OF_TYPE(pack_columns)(int64_t k, int64_t columns, const T *b, int64_t step, T *to,
-                                  int64_t to_row) {
-  int64_t x = 0;
+/* Columns that are contiguous, side by side. */
+static void pack_columns(const ct__product *p, int64_t column, int64_t columns, T *to,
+                         int64_t to_row) {
+  int64_t k = p->k, step = p->b.column, x = 0;
+  const T *b = (const T *)(const void *)p->b.data + column * step;
   for (; x + LANES <= columns; x += LANES) {
     int64_t i = 0;
     for (; i + LANES <= k; i += LANES)
-      OF_TYPE(transpose)(b + x * step + i, step, to + i * to_row + x, to_row);
-    for (; i < k; i++)
-      for (int64_t j = x; j < x + LANES; j++) to[i * to_row + j] = b[j * step + i];
+      transpose(b + x * step + i, step, to + i * to_row + x, to_row);
+    /* What follows the rest of a column is the next one. */
+    if (i < k && step == k && (p->n - column - x - LANES) * k >= i + LANES - k) {
+      T rest[LANES * LANES];
+      transpose(b + x * step + i, step, rest, LANES);
+      for (int64_t r = 0; r < k - i; r++) AT(to + (i + r) * to_row + x) = READ(rest + r * LANES);
+    } else {
+      for (; i < k; i++)
+        for (int64_t j = x; j < x + LANES; j++) to[i * to_row + j] = b[j * step + i];
+    }
   }
   for (; x < columns; x++)
     for (int64_t i = 0; i < k; i++) to[i * to_row + x] = b[x * step + i];
 }
 
 /* Any elements, rows from <= i < p->k of a panel. */
-static void OF_TYPE(pack_rows)(const ct__product *p, int64_t from, int64_t column, int64_t columns,
-                               T *to, int64_t to_row) {
+static void pack_rows(const ct__product *p, int64_t from, int64_t column, int64_t columns, T *to,
+                      int64_t to_row) {
   const T *b = (const T *)(const void *)p->b.data + column * p->b.column;
   for (int64_t i = from; i < p->k; i++, to += to_row)
     for (int64_t j = 0; j < columns; j++) to[j] = b[i * p->b.row + j * p->b.column];
 }
 
-static void OF_TYPE(pack)(const ct__product *p, int64_t column, int64_t columns, void *packed) {
-  int64_t panel = OF_TYPE(panel_of)(p);
+static void pack_panels(const ct__product *p, int64_t column, int64_t columns, void *packed) {
+  int64_t panel = panel_of(p);
   for (int64_t j = column; j < column + columns; j += panel) {
-    int64_t width = at_most(p->n - j, panel), whole = OF_TYPE(whole_vectors)(width);
-    if (OF_TYPE(in_place)(p, width)) continue;
+    int64_t width = at_most(p->n - j, panel), whole = whole_vectors(width);
+    if (lies_ready(p, width)) continue;
     T *to = (T *)packed + (p->b.column == 1 ? 0 : j * p->k);
     if (width < whole) memset(to, 0, (size_t)(p->k * whole) * sizeof(T));
-    if (p->b.row == 1) OF_TYPE(pack_columns)
-    (p->k, width, (const T *)(const void *)p->b.data + j * p->b.column, p->b.column, to, whole);
-    else OF_TYPE(pack_rows)(p, 0, j, width, to, whole);
+    if (p->b.row == 1)
+      pack_columns(p, j, width, to, whole);
+    else
+      pack_rows(p, 0, j, width, to, whole);
   }
 }
 
-/* One panel of a block, for one piece of the sums. */
-static void OF_TYPE(panel_rows)(const ct__product *p, ct__part block, TILE t, int64_t k) {
-  const T *a = (const T *)(const void *)p->a.data + block.row * p->a.row + k * p->a.column;
-  T *c = (T *)(void *)p->c.data + block.row * p->c.row + block.column * p->c.column;
-  int64_t tiles = (block.rows + ROWS - 1) / ROWS, vectors = (block.columns + LANES - 1) / LANES;
-  for (int64_t i = 0; i < tiles; i++) {
-    int64_t from = block.rows * i / tiles, to = block.rows * (i + 1) / tiles;
-    t.a = a + from * p->a.row;
-    t.c = c + from * p->c.row;
-    OF_TYPE(tile_table)[vectors][to - from](&t);
+/* Rows of the last panel that are copied. */
+static int64_t count_copied(const ct__product *p, int64_t width) {
+  return lies_ready(p, width) ? at_most((whole_vectors(width) - width + p->n - 1) / p->n, p->k) : 0;
+}
+
+/* Rows from <= i < to of B times the columns from j on of a block's panel. t->b[1] is the copy. */
+static void panel_tiles(const ct__product *p, const void *packed, int64_t from, int64_t to,
+                        int64_t j, TILE t, int64_t rows_left) {
+  int64_t width = t.columns, whole = whole_vectors(width), lying = p->k - count_copied(p, width);
+  int64_t split = from > lying ? from : at_most(to, lying);
+  bool ready = lies_ready(p, width);
+  t.b_row[0] = ready ? p->b.row : whole;
+  t.b[0] = ready ? (const T *)(const void *)p->b.data + j + from * p->b.row
+                 : (const T *)packed + (p->b.column == 1 ? 0 : j * p->k) + from * whole;
+  t.b_row[1] = whole;
+  if (split > lying) t.b[1] += (split - lying) * whole;
+  t.k[0] = split - from;
+  t.k[1] = to - split;
+  int64_t tiles = (rows_left + ROWS - 1) / ROWS, rows = (rows_left + tiles - 1) / tiles;
+  for (; rows_left > 0; rows_left -= rows) {
+    if ((rows - 1) * tiles >= rows_left) rows--; /* as equal as can be */
+    tiles--;
+    tile_table[whole / LANES][rows](&t);
+    t.a += rows * t.a_row;
+    t.c += rows * t.c_row;
   }
 }
 
-static void OF_TYPE(tiles)(const ct__product *p, ct__part block, const void *packed) {
+static void by_tiles(const ct__product *p, ct__part block, const void *packed) {
   T copy[LANES * (LANES > WIDE ? LANES : WIDE)];
-  const T *b = (const T *)(const void *)p->b.data;
-  int64_t panel = OF_TYPE(panel_of)(p), end = block.column + block.columns;
-  int64_t pieces = (p->k + DEPTH - 1) / DEPTH;
-  for (int64_t piece = 0; piece < pieces; piece++) {
-    int64_t from = p->k * piece / pieces, to = p->k * (piece + 1) / pieces;
-    for (int64_t j = block.column; j < end; j += panel) {
-      int64_t width = at_most(end - j, panel), whole = OF_TYPE(whole_vectors)(width);
-      bool in_place = OF_TYPE(in_place)(p, width);
-      int64_t copied = in_place ? at_most((whole - width + p->n - 1) / p->n, p->k) : 0;
-      int64_t lying = p->k - copied, split = from > lying ? from : at_most(to, lying);
-      if (copied) {
-        memset(copy, 0, (size_t)(copied * whole) * sizeof(T));
-        OF_TYPE(pack_rows)(p, lying, j, width, copy, whole);
+  int64_t panel = panel_of(p), end = block.column + block.columns, bottom = block.row + block.rows;
+  int64_t last = (block.columns - 1) / panel * panel + block.column;
+  int64_t copied = count_copied(p, end - last);
+  if (copied) {
+    memset(copy, 0, (size_t)(copied * whole_vectors(end - last)) * sizeof(T));
+    pack_rows(p, p->k - copied, last, end - last, copy, whole_vectors(end - last));
+  }
+  int64_t pieces = (p->k + DEPTH - 1) / DEPTH, each = p->k / pieces, more = p->k % pieces;
+  TILE t = {.b = {NULL, copy},
+            .a_row = p->a.row,
+            .a_column = p->a.column,
+            .c_row = p->c.row,
+            .c_column = p->c.column,
+            .alpha = (T)p->alpha,
+            .add = p->add};
+  for (int64_t from = 0, to; from < p->k; from = to, t.add = true) {
+    to = from + each + (more-- > 0);
+    /* All of B that is used stays near: then C is passed over once, row by row. */
+    bool near = (to - from) * block.columns <= NEAR_BYTES / (int64_t)sizeof(T);
+    int64_t strip = near ? 2 * ROWS : block.rows;
+    for (int64_t i = block.row; i < bottom; i += strip)
+      for (int64_t j = block.column; j < end; j += panel) {
+        t.columns = at_most(end - j, panel);
+        t.a = (const T *)(const void *)p->a.data + i * p->a.row + from * p->a.column;
+        t.c = (T *)(void *)p->c.data + i * p->c.row + j * p->c.column;
+        panel_tiles(p, packed, from, to, j, t, at_most(bottom - i, strip));
       }
-      TILE t = {.a_row = p->a.row,
-                .a_column = p->a.column,
-                .b_row = {in_place ? p->b.row : whole, whole},
-                .k = {split - from, to - split},
-                .c_row = p->c.row,
-                .c_column = p->c.column,
-                .columns = width,
-                .alpha = (T)p->alpha,
-                .add = p->add || piece > 0};
-      t.b[0] = in_place           ? b + j + from * p->b.row
-               : p->b.column == 1 ? (const T *)packed + from * whole
-                                  : (const T *)packed + j * p->k + from * whole;
-      t.b[1] = copy + (split - lying) * (copied ? whole : 0);
-      OF_TYPE(panel_rows)(p, (ct__part){block.row, block.rows, j, width}, t, from);
-    }
   }
 }
 
 /* ---- sums along contiguous memory ------------------------------------------------------------ */
 
-INLINE void OF_TYPE(dots_of)(const ct__product *p, int64_t row, int64_t column, int rows,
-                             int columns) {
+/* The sum over the elements of each of n vectors; n is a power of two. Interleaving two vectors and
+ * adding the halves gives one with half of the work of both done. */
+INLINE void totals(VECTOR *x, int n, T *total) {
+  int group = n < LANES ? n : LANES;
+  for (int g = 0; g < n; g += group) {
+    UNROLL for (int half = group / 2; half > 0; half /= 2) UNROLL for (int i = 0; i < half; i++)
+        x[g + i] = __builtin_shufflevector(x[g + i], x[g + i + half], JOIN(LOW_, LANES)) +
+                   __builtin_shufflevector(x[g + i], x[g + i + half], JOIN(HIGH_, LANES));
+    AT(total + g) = x[g];
+    UNROLL for (int half = LANES / 2; half >= group; half /= 2)
+        UNROLL for (int i = 0; i < half; i++) total[g + i] += total[g + i + half];
+  }
+}
+
+INLINE void dots_of(const ct__product *p, int64_t row, int64_t column, int rows, int columns) {
   const T *a = (const T *)(const void *)p->a.data + row * p->a.row;
   const T *b = (const T *)(const void *)p->b.data + column * p->b.column;
   int64_t k = p->k, a_row = p->a.row, b_column = p->b.column, i = 0;
@@ -215,21 +267,20 @@ INLINE void OF_TYPE(dots_of)(const ct__product *p, int64_t row, int64_t column, 
       UNROLL for (int r = 0; r < rows; r++) sum[r * columns + j] += of_a[r] * of_b;
     }
   }
+  T total[SUMS + LANES];
+  totals(sum, rows * columns, total);
   for (int r = 0; r < rows; r++)
     for (int j = 0; j < columns; j++) {
-      T part[LANES];
-      AT(part) = sum[r * columns + j];
-      UNROLL for (int half = LANES / 2; half > 0; half /= 2) UNROLL for (int x = 0; x < half; x++)
-          part[x] += part[x + half];
-      for (int64_t x = i; x < k; x++) part[0] += a[r * a_row + x] * b[j * b_column + x];
+      T part = total[r * columns + j];
+      for (int64_t x = i; x < k; x++) part += a[r * a_row + x] * b[j * b_column + x];
       T *c = (T *)(void *)p->c.data + (row + r) * p->c.row + (column + j) * p->c.column;
-      *c = p->add ? *c + (T)p->alpha * part[0] : (T)p->alpha * part[0];
+      *c = (p->add ? *c : 0) + (T)p->alpha * part;
     }
 }
 
 #define DOTS(name, rows, columns)                                                                  \
-  static void OF_TYPE(name)(const ct__product *p, int64_t row, int64_t column) {                   \
-    OF_TYPE(dots_of)(p, row, column, rows, columns);                                               \
+  static void name(const ct__product *p, int64_t row, int64_t column) {                            \
+    dots_of(p, row, column, rows, columns);                                                        \
   }
 DOTS(dots_some_rows, DOT_ROWS, DOT_COLUMNS)
 DOTS(dots_rest, DOT_ROWS, 1)
@@ -237,23 +288,22 @@ DOTS(dots_one_row, 1, WIDE)
 DOTS(dots_one, 1, 1)
 #undef DOTS
 
-static void OF_TYPE(dots)(const ct__product *p, ct__part block, const void *packed) {
+static void by_dots(const ct__product *p, ct__part block, const void *packed) {
   (void)packed;
   int64_t bottom = block.row + block.rows, right = block.column + block.columns, i = block.row, j;
   for (; i + DOT_ROWS <= bottom; i += DOT_ROWS) {
-    for (j = block.column; j + DOT_COLUMNS <= right; j += DOT_COLUMNS)
-      OF_TYPE(dots_some_rows)(p, i, j);
-    for (; j < right; j++) OF_TYPE(dots_rest)(p, i, j);
+    for (j = block.column; j + DOT_COLUMNS <= right; j += DOT_COLUMNS) dots_some_rows(p, i, j);
+    for (; j < right; j++) dots_rest(p, i, j);
   }
   for (; i < bottom; i++) {
-    for (j = block.column; j + WIDE <= right; j += WIDE) OF_TYPE(dots_one_row)(p, i, j);
-    for (; j < right; j++) OF_TYPE(dots_one)(p, i, j);
+    for (j = block.column; j + WIDE <= right; j += WIDE) dots_one_row(p, i, j);
+    for (; j < right; j++) dots_one(p, i, j);
   }
 }
 
 /* ---- outer products -------------------------------------------------------------------------- */
 
-static void OF_TYPE(outer)(const ct__product *p, ct__part block, const void *packed) {
+static void by_outer(const ct__product *p, ct__part block, const void *packed) {
   (void)packed;
   const T *a = (const T *)(const void *)p->a.data;
   const T *restrict b = (const T *)(const void *)p->b.data + block.column;
@@ -266,9 +316,3 @@ static void OF_TYPE(outer)(const ct__product *p, ct__part block, const void *pac
       for (int64_t j = 0; j < block.columns; j++) c[j] = factor * b[j];
   }
 }
-
-#undef VECTOR
-#undef IN_MEMORY
-#undef TILE
-#undef AT
-#undef READ

@@ -220,8 +220,8 @@ enum { BLOCK = 64, LANES = 16 };
       exp_block_##T((int)(n - at < BLOCK ? n - at : BLOCK), x + at * step, step, shift, e, &sum);  \
     return sum;                                                                                    \
   }                                                                                                \
-  static double store_exp_##T(int64_t n, const T *x, int64_t step, T shift, T *y,                  \
-                              int64_t y_step) {                                                    \
+  static ct__exp_sum store_exp_##T(int64_t n, const T *x, int64_t step, T shift, T *y,             \
+                                   int64_t y_step) {                                                    \
     T e[BLOCK];                                                                                    \
     ct__exp_sum sum = {0};                                                                         \
     for (int64_t at = 0; at < n; at += BLOCK) {                                                    \
@@ -229,7 +229,7 @@ enum { BLOCK = 64, LANES = 16 };
       exp_block_##T(m, x + at * step, step, shift, e, &sum);                                       \
       for (int j = 0; j < m; j++) y[(at + j) * y_step] = e[j];                                     \
     }                                                                                              \
-    return sum.ones + sum.rest;                                                                    \
+    return sum;                                                                                    \
   }
 LINES(float, f)
 LINES(double, )
