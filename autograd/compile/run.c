@@ -163,10 +163,14 @@ static ct_status bind_all(const ct_program *p, ct__instance *s, ct_list inputs,
     bind(p, s, i, t->v.data);
   }
   for (int o = 0; o < p->n_out; o++) {
-    const ct_view *v = &p->value[p->out[o]].v;
-    outputs[o] = ct__own(ct__tensor_alloc(v->dtype, v->ndim, v->dim));
-    if (ct__is_nil(outputs[o])) return CT_ENOMEM;
-    bind(p, s, p->n_args + o, outputs[o]->v.data);
+    const ct__value *x = &p->value[p->out[o]];
+    ct_tensor *t = outputs[o] = ct__own(ct__tensor_alloc(x->v.dtype, x->v.ndim, x->v.dim));
+    if (ct__is_nil(t)) return CT_ENOMEM;
+    bind(p, s, p->n_args + o, t->v.data);
+    if (CT__LIKELY(x->v.contiguous)) continue;
+    char *data = t->v.data + x->offset;
+    t->v = x->v;
+    t->v.data = data;
   }
   return CT_OK;
 }

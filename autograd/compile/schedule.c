@@ -130,12 +130,20 @@ static int copy_of(ct_program *p, int from) {
   return to >= 0 && copy_to(p, from, to) ? to : -1;
 }
 
+/* All of the base's memory, in whatever order: a gradient seen transposed, say. */
+static bool fills(const ct_program *p, int i) {
+  const ct__value *x = &p->value[i], *base = &p->value[x->base];
+  bool distinct = ct__value_bytes(x) == ct__value_bytes(base);
+  for (int d = 0; d < x->v.ndim; d++) distinct &= x->v.dim[d] == 1 || x->v.stride[d] != 0;
+  return distinct;
+}
+
 /* Each result has memory of its own: that of the value itself, or a copy's. */
 static ct_status give_results(ct_program *p) {
   for (int o = 0; o < p->n_out; o++) {
     int i = p->out[o];
     const ct__value *base = &p->value[p->value[i].base];
-    if (base->home != CT__COMPUTED || base->result >= 0 || !ct__value_whole(p, i)) {
+    if (base->home != CT__COMPUTED || base->result >= 0 || !fills(p, i)) {
       i = copy_of(p, i);
       if (i < 0) return CT_ENOMEM;
       p->out[o] = i;
