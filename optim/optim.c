@@ -129,7 +129,7 @@ static double or_default(double value, double otherwise) { return value != 0 ? v
 static ct_optim *optim_new(const char *who, const ct__rule *rule, ct_list params, ct__step step) {
   if (!(step.lr >= 0 && step.decay >= 0 && step.momentum >= 0 && step.beta1 >= 0 &&
         step.beta1 < 1 && step.beta2 >= 0 && step.beta2 < 1 && step.eps >= 0) ||
-      (step.nesterov && step.momentum == 0)) {
+      (step.nesterov != 0 && step.momentum == 0)) {
     ct__fail(CT_EARG, "%s: an option is negative, a beta is 1 or more, or nesterov has no momentum",
              who);
     return NULL;

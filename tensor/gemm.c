@@ -109,14 +109,16 @@ static void offer(plan *best, const ct__product *p, bool transposed, ct__gemm_ke
 static void offer_ours(plan *best, const ct__product *p, bool transposed) {
   const ct__gemm_set *set = best->set;
   double m = (double)p->m, n = (double)p->n, k = (double)p->k;
-  double vectors = (double)(((p->n - 1) >> set->lane_bits) + 1);
-  double depth = (double)(((p->k - 1) >> set->lane_bits) + 1);
+  int64_t lanes = (int64_t)1 << set->lane_bits;
+  double vectors = (double)((p->n + lanes - 1) >> set->lane_bits);
+  double few = (double)(p->n & (lanes - 1)), rest = (double)(p->k & (lanes - 1));
   bool neighbours = p->b.row == 1 || p->b.column == 1;
   double pack = k * (double)set->packed_columns(p) * (neighbours ? 0.4 : 2);
-  double store = p->c.column == 1 ? m * vectors : m * n;
-  offer(best, p, transposed, set->tiles, m * vectors * k + pack + store);
+  double store = p->c.column == 1 ? m * (vectors + few / 2) : 2.5 * m * n;
+  offer(best, p, transposed, set->tiles, m * vectors * k + 4 * m + pack + store);
   if ((p->a.column == 1 || p->m == 1) && p->b.row == 1)
-    offer(best, p, transposed, set->dots, m * n * (depth + 3));
+    offer(best, p, transposed, set->dots,
+          m * n * ((double)(p->k >> set->lane_bits) + 2 * rest + 3));
   if (p->k == 1 && p->b.column == 1 && p->c.column == 1)
     offer(best, p, transposed, set->outer, m * vectors);
 }

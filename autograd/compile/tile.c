@@ -10,7 +10,7 @@
 
 enum {
   POOL = 32768, /* bytes: the first cache, shared with what is in place */
-  SLOT = 4096,  /* at most */
+  SLOT = 2048,  /* at most */
   LINE = 64
 };
 
@@ -44,17 +44,27 @@ static bool too_early(const ct__tile *t, const ct_view *const *in, ct_view *cons
   return false;
 }
 
-/* ---- a chain of single numbers ------------------------------------------------------------------ */
+/* ---- few numbers that lie in order -------------------------------------------------------------- */
 
-static bool run_single(const ct__tile *t, const ct_view *const *in, ct_view *const *out) {
-  double number[CT__TILE_REGS];
+static bool in_order(const ct_view *v, int64_t size) {
+  return v->size == size && (v->contiguous || size == 1);
+}
+
+static bool run_few(const ct__tile *t, const ct_view *const *in, ct_view *const *out) {
+  _Alignas(LINE) char pool[POOL];
   char *reg[CT__TILE_REGS];
-  for (int o = 0; o < t->n_out; o++)
-    if (CT__UNLIKELY(too_early(t, in, out, o))) return false;
-  for (int i = 0; i < t->n_in; i++) reg[i] = in[i]->data;
-  for (int r = t->n_in; r < t->n_reg; r++) reg[r] = (char *)&number[r];
-  for (int o = 0; o < t->n_out; o++) reg[t->out[o]] = out[o]->data;
-  run_steps(t, reg, 1);
+  int64_t size = out[0]->size, slot = (size * 8 + LINE - 1) / LINE * LINE;
+  if (size > SLOT / 8 || slot * t->n_reg > POOL || (size > 1 && ct__reference())) return false;
+  for (int r = 0; r < t->n_reg; r++) reg[r] = pool + r * slot;
+  for (int i = 0; i < t->n_in; i++) {
+    if (!in_order(in[i], size)) return false;
+    reg[i] = in[i]->data;
+  }
+  for (int o = 0; o < t->n_out; o++) {
+    if (!in_order(out[o], size) || CT__UNLIKELY(too_early(t, in, out, o))) return false;
+    reg[t->out[o]] = out[o]->data;
+  }
+  run_steps(t, reg, size);
   return true;
 }
 
@@ -117,6 +127,13 @@ static int count_slots(const tiling *a) {
   return n;
 }
 
+/* Would an output that lies in order within a row need a slot for several rows? */
+static bool pitched(const tiling *a) {
+  for (int q = a->t->n_in; q < a->n_op; q++)
+    if (dense(a, q, a->axis) && !dense(a, q, a->axis - 1)) return true;
+  return false;
+}
+
 /* As many rows as there is room for; all tiles of a line about as long. */
 static void choose_tile(tiling *a, int slots) {
   int64_t widest = 1, most = slots * SLOT <= POOL ? SLOT : POOL / slots;
@@ -126,8 +143,11 @@ static void choose_tile(tiling *a, int slots) {
   }
   most = ct__reference() ? 1 : most / widest / LINE * LINE;
   a->row = 1;
-  for (a->axis = a->ndim - 1; a->axis > 0 && a->row * a->dim[a->axis] <= most; a->axis--)
-    a->row *= a->dim[a->axis];
+  for (a->axis = a->ndim - 1; a->axis > 0; a->axis--) {
+    int64_t row = a->row * a->dim[a->axis];
+    if (row > most || (row >= LINE && pitched(a))) break;
+    a->row = row;
+  }
   int64_t extent = a->dim[a->axis], rows = most / a->row;
   a->line = (extent + rows - 1) / rows;
   a->rows = (extent + a->line - 1) / a->line;
@@ -137,6 +157,7 @@ static void choose_tile(tiling *a, int slots) {
 }
 
 static void give_slots(tiling *a) {
+  memset(a->slot, 0, (size_t)a->t->n_reg * sizeof *a->slot);
   for (int q = 0; q < a->n_op; q++)
     if (!a->aside[q] && dense(a, q, a->axis)) a->slot[a->reg[q]] = -1;
   for (int r = 0, next = 0; r < a->t->n_reg; r++)
@@ -255,10 +276,17 @@ static int64_t weight_of(const ct__tile *t) {
 
 void ct__tile_run(const ct__tile *t, const ct_view *const *in, ct_view *const *out) {
   int64_t size = out[0]->size;
-  if (size == 0 || (size == 1 && run_single(t, in, out))) return;
-  tiling a = {.t = t, .n_op = t->n_in + t->n_out, .ndim = out[0]->ndim, .rows = 2};
+  if (size == 0 || run_few(t, in, out)) return;
+  tiling a; /* large: what is used gets set */
+  a.t = t;
+  a.n_op = t->n_in + t->n_out;
+  a.ndim = out[0]->ndim;
+  a.rows = 2; /* or more */
   memcpy(a.dim, out[0]->dim, sizeof a.dim);
-  for (int i = 0; i < t->n_in; i++) set_operand(&a, i, i, in[i]);
+  for (int i = 0; i < t->n_in; i++) {
+    set_operand(&a, i, i, in[i]);
+    a.aside[i] = false;
+  }
   for (int o = 0; o < t->n_out; o++) {
     set_operand(&a, t->n_in + o, t->out[o], out[o]);
     a.aside[t->n_in + o] = too_early(t, in, out, o);

@@ -51,20 +51,21 @@ typedef double both_row(int64_t n, const char *logits, int64_t step, const row_t
     return loss_from_##T(n, x, step, t, max, sum_exp_##T(n, x, step, max));                        \
   }                                                                                                \
   /* The sum of all but one, which is lost. */                                                     \
-  static double others_##T(int64_t n, T *e, int64_t but) {                                         \
-    double lane[LANES] = {0}, sum = 0;                                                             \
+  static double others_##T(int64_t n, T *e, int64_t but, double sum) {                             \
+    double lane[LANES] = {0}, others = 0;                                                          \
     int64_t at = 0;                                                                                \
+    if ((double)e[but] <= sum / 2) return sum - (double)e[but];                                    \
     e[but] = 0;                                                                                    \
     for (; at + LANES <= n; at += LANES)                                                           \
       for (int j = 0; j < LANES; j++) lane[j] += (double)e[at + j];                                \
-    for (; at < n; at++) sum += (double)e[at];                                                     \
-    for (int j = 0; j < LANES; j++) sum += lane[j];                                                \
-    return sum;                                                                                    \
+    for (; at < n; at++) others += (double)e[at];                                                  \
+    for (int j = 0; j < LANES; j++) others += lane[j];                                             \
+    return others;                                                                                 \
   }                                                                                                \
-  static void grad_label_##T(int64_t n, const row_target *t, double scale, double gy, T *gx) {     \
-    T own = gx[t->label];                                                                          \
-    double own_gx = (double)own * t->floor * (double)(n - 1) -                                     \
-                    (t->keep + t->floor) * others_##T(n, gx, t->label);                            \
+  static void grad_label_##T(int64_t n, const row_target *t, double sum, double gy, T *gx) {       \
+    double own = (double)gx[t->label], scale = gy / sum;                                           \
+    double own_gx = own * t->floor * (double)(n - 1) -                                             \
+                    (t->keep + t->floor) * others_##T(n, gx, t->label, sum);                       \
     for (int64_t j = 0; j < n; j++) gx[j] = (T)((double)gx[j] * scale - t->floor * gy);            \
     gx[t->label] = (T)(own_gx * scale);                                                            \
   }                                                                                                \
@@ -72,7 +73,7 @@ typedef double both_row(int64_t n, const char *logits, int64_t step, const row_t
   static void grad_from_##T(int64_t n, const row_target *t, double sum, double gy, T *gx) {        \
     double scale = gy / sum, total = 0;                                                            \
     if (t->label >= 0) {                                                                           \
-      grad_label_##T(n, t, scale, gy, gx);                                                         \
+      grad_label_##T(n, t, sum, gy, gx);                                                           \
       return;                                                                                      \
     }                                                                                              \
     int64_t m = 0;                                                                                 \
@@ -80,7 +81,7 @@ typedef double both_row(int64_t n, const char *logits, int64_t step, const row_t
       if (gx[j] > gx[m]) m = j;                                                                    \
     for (int64_t j = 0; j < n; j++) total += j == m ? 0 : weight_##T(t, j);                        \
     double own = (double)gx[m], own_weight = weight_##T(t, m);                                     \
-    double own_gx = own * total - own_weight * others_##T(n, gx, m);                               \
+    double own_gx = own * total - own_weight * others_##T(n, gx, m, sum);                          \
     total += own_weight;                                                                           \
     for (int64_t j = 0; j < n; j++)                                                                \
       gx[j] = (T)((double)gx[j] * scale * total - weight_##T(t, j) * gy);                          \

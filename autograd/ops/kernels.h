@@ -31,7 +31,10 @@ typedef struct ct__exp_sum {
 #define CT__LINE_KERNELS(T)                                                                        \
   T (*max_##T)(int64_t n, const T *x, int64_t step);                                               \
   ct__exp_sum (*sum_exp_##T)(int64_t n, const T *x, int64_t step, T shift);                        \
-  ct__exp_sum (*store_exp_##T)(int64_t n, const T *x, int64_t step, T shift, T *y, int64_t y_step);
+  ct__exp_sum (*store_exp_##T)(int64_t n, const T *x, int64_t step, T shift, T *y,                 \
+                               int64_t y_step);                                                    \
+  void (*deviation_##T)(int64_t n, const T *p, const T *t, T *y, const int64_t *step);             \
+  void (*balance_##T)(int64_t n, const T *a, const T *b, T *y, const int64_t *step);
 
 typedef struct ct__kernels {
 #define ONE(name)             ct_loop *name;

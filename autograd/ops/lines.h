@@ -40,6 +40,9 @@ LINE_KERNELS(double)
 ct_tensor *ct__balance(ct_tensor *a, ct_tensor *b, int axis);
 
 static inline double whole_sum(ct__exp_sum s) { return s.ones + s.rest; }
-static inline double log_of_sum(ct__exp_sum s) { return log1p(s.ones - 1 + s.rest); }
+static inline double log_of_sum(ct__exp_sum s) {
+  double more = s.ones - 1 + s.rest;
+  return more < 1 ? log1p(more) : log(1 + more); /* log is faster */
+}
 
 #endif

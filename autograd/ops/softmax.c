@@ -91,49 +91,14 @@ static void batch(const ct_call *c, ct_tensor *const *in, const bool *batched, c
 
 /* ---- deviation and balance ------------------------------------------------------------------- */
 
-/* Zero times anything is zero: these are parts of derivatives. */
-static inline double times(double a, double b) { return a == 0 || b == 0 ? 0 : a * b; }
-
-#define FORMS(T)                                                                                   \
-  static int64_t largest_##T(int64_t n, const T *x, int64_t step) {                                \
-    int64_t at = 0;                                                                                \
-    for (int64_t j = 1; j < n; j++)                                                                \
-      if ((x[j * step] < 0 ? -x[j * step] : x[j * step]) >                                         \
-          (x[at * step] < 0 ? -x[at * step] : x[at * step]))                                       \
-        at = j;                                                                                    \
-    return at;                                                                                     \
-  }                                                                                                \
-  static void deviation_line_##T(const line_triple *l, const T *p, const T *t, T *y) {             \
-    double sum = 0, middle = (double)t[largest_##T(l->n, p, l->step[0]) * l->step[1]], own = 0;    \
-    for (int64_t j = 0; j < l->n; j++) {                                                           \
-      double weight = (double)p[j * l->step[0]];                                                   \
-      sum += weight;                                                                               \
-      own += times(weight, middle - (double)t[j * l->step[1]]);                                    \
-    }                                                                                              \
-    for (int64_t j = 0; j < l->n; j++)                                                             \
-      y[j * l->step[2]] = (T)(times(sum, (double)t[j * l->step[1]] - middle) + own);               \
-  }                                                                                                \
-  static void balance_line_##T(const line_triple *l, const T *a, const T *b, T *y) {               \
-    int64_t m = largest_##T(l->n, a, l->step[0]);                                                  \
-    double am = (double)a[m * l->step[0]], bm = (double)b[m * l->step[1]], as = 0, bs = 0;         \
-    for (int64_t j = 0; j < l->n; j++) {                                                           \
-      as += j == m ? 0 : (double)a[j * l->step[0]];                                                \
-      bs += j == m ? 0 : (double)b[j * l->step[1]];                                                \
-    }                                                                                              \
-    for (int64_t j = 0; j < l->n; j++)                                                             \
-      y[j * l->step[2]] = (T)(times((double)b[j * l->step[1]], as + am) -                          \
-                              times((double)a[j * l->step[0]], bs + bm));                          \
-    y[m * l->step[2]] = (T)(times(bm, as) - times(am, bs));                                        \
-  }
 #define FORM_LINES(name, T)                                                                        \
   static void name##_##T(int64_t lines, char *const *p, const int64_t *s, const void *attr) {      \
+    const line_triple *l = attr;                                                                   \
     const T *a = (const T *)(const void *)p[0], *b = (const T *)(const void *)p[1];                \
     T *y = (T *)(void *)p[2];                                                                      \
     for (int64_t i = 0; i < lines; i++, a += s[0], b += s[1], y += s[2])                           \
-      name##_line_##T(attr, a, b, y);                                                              \
+      ct__kernels_now()->name##_##T(l->n, a, b, y, l->step);                                       \
   }
-FORMS(float)
-FORMS(double)
 FORM_LINES(deviation, float)
 FORM_LINES(deviation, double)
 FORM_LINES(balance, float)

@@ -21,21 +21,22 @@ typedef struct TILE {
   bool add;
 } TILE;
 
-/* c[j] (+)= alpha sum[j], contiguous and too few for whole vectors. */
-INLINE void store_few(const TILE *t, const T *sum, T *c) {
-  int64_t j = 0;
-  for (; j + QUARTER <= t->columns; j += QUARTER) {
+/* c[j] (+)= alpha sum[j] for n contiguous numbers, too few for whole vectors. */
+INLINE void store_few(int n, T alpha, bool add, const T *sum, T *c) {
+  int j = 0;
+  for (; j + QUARTER <= n; j += QUARTER) {
     FEW was = {0};
-    if (t->add) was = *(const FEW_IN_MEMORY *)(c + j);
-    *(FEW_IN_MEMORY *)(c + j) = was + *(const FEW_IN_MEMORY *)(sum + j) * t->alpha;
+    if (add) was = *(const FEW_IN_MEMORY *)(c + j);
+    *(FEW_IN_MEMORY *)(c + j) = was + *(const FEW_IN_MEMORY *)(sum + j) * alpha;
   }
-  for (; j < t->columns; j++) c[j] = (t->add ? c[j] : 0) + t->alpha * sum[j];
+  for (; j < n; j++) c[j] = (add ? c[j] : 0) + alpha * sum[j];
 }
 
 /* Sums that are no whole vectors of a row of C. */
 static void store_any(const TILE *t, int rows, int step, const T *sum) {
   if (t->c_column == 1) {
-    for (int r = 0; r < rows; r++) store_few(t, sum + r * step, t->c + r * t->c_row);
+    for (int r = 0; r < rows; r++)
+      store_few((int)t->columns, t->alpha, t->add, sum + r * step, t->c + r * t->c_row);
     return;
   }
   for (int64_t j = 0; j < t->columns; j++)
@@ -243,13 +244,13 @@ static void by_tiles(const ct__product *p, ct__part block, const void *packed) {
  * adding the halves gives one with half of the work of both done. */
 INLINE void totals(VECTOR *x, int n, T *total) {
   int group = n < LANES ? n : LANES;
-  for (int g = 0; g < n; g += group) {
+  UNROLL for (int g = 0; g < n; g += group) {
     UNROLL for (int half = group / 2; half > 0; half /= 2) UNROLL for (int i = 0; i < half; i++)
         x[g + i] = __builtin_shufflevector(x[g + i], x[g + i + half], JOIN(LOW_, LANES)) +
                    __builtin_shufflevector(x[g + i], x[g + i + half], JOIN(HIGH_, LANES));
     AT(total + g) = x[g];
     UNROLL for (int half = LANES / 2; half >= group; half /= 2)
-        UNROLL for (int i = 0; i < half; i++) total[g + i] += total[g + i + half];
+        store_few(half, 1, true, total + g + half, total + g);
   }
 }
 
@@ -269,13 +270,17 @@ INLINE void dots_of(const ct__product *p, int64_t row, int64_t column, int rows,
   }
   T total[SUMS + LANES];
   totals(sum, rows * columns, total);
-  for (int r = 0; r < rows; r++)
-    for (int j = 0; j < columns; j++) {
-      T part = total[r * columns + j];
-      for (int64_t x = i; x < k; x++) part += a[r * a_row + x] * b[j * b_column + x];
-      T *c = (T *)(void *)p->c.data + (row + r) * p->c.row + (column + j) * p->c.column;
-      *c = (p->add ? *c : 0) + (T)p->alpha * part;
-    }
+  for (; i < k; i++)
+    for (int r = 0; r < rows; r++)
+      for (int j = 0; j < columns; j++)
+        total[r * columns + j] += a[r * a_row + i] * b[j * b_column + i];
+  TILE t = {.c = (T *)(void *)p->c.data + row * p->c.row + column * p->c.column,
+            .c_row = p->c.row,
+            .c_column = p->c.column,
+            .columns = columns,
+            .alpha = (T)p->alpha,
+            .add = p->add};
+  store_any(&t, rows, columns, total);
 }
 
 #define DOTS(name, rows, columns)                                                                  \

@@ -221,7 +221,7 @@ enum { BLOCK = 64, LANES = 16 };
     return sum;                                                                                    \
   }                                                                                                \
   static ct__exp_sum store_exp_##T(int64_t n, const T *x, int64_t step, T shift, T *y,             \
-                                   int64_t y_step) {                                                    \
+                                   int64_t y_step) {                                               \
     T e[BLOCK];                                                                                    \
     ct__exp_sum sum = {0};                                                                         \
     for (int64_t at = 0; at < n; at += BLOCK) {                                                    \
@@ -233,6 +233,89 @@ enum { BLOCK = 64, LANES = 16 };
   }
 LINES(float, f)
 LINES(double, )
+
+/* deviation and balance of softmax.c: all but the largest p or a are added up. Zero times anything
+ * is zero, as these are parts of derivatives. */
+#define FORMS(T, S, Bits, BITS_MAX)                                                                \
+  static inline T times##S(T a, T b) {                                                             \
+    T product = a * b;                                                                             \
+    return (a == 0) | (b == 0) ? 0 : product;                                                      \
+  }                                                                                                \
+  /* |x| as an integer, of the same order; compilers find the largest of these faster. */          \
+  static inline Bits size_##T(T x) {                                                               \
+    union {                                                                                        \
+      T x;                                                                                         \
+      Bits bits;                                                                                   \
+    } u = {x};                                                                                     \
+    return u.bits & BITS_MAX;                                                                      \
+  }                                                                                                \
+  static inline int64_t largest_##T(int64_t n, const T *x, int64_t step) {                         \
+    Bits max = 0;                                                                                  \
+    int64_t at = 0;                                                                                \
+    for (int64_t j = 0; j < n; j++)                                                                \
+      max = size_##T(x[j * step]) > max ? size_##T(x[j * step]) : max;                             \
+    for (int there = 0; at + BLOCK <= n; at += BLOCK) {                                            \
+      for (int j = 0; j < BLOCK; j++) there += size_##T(x[(at + j) * step]) == max;                \
+      if (there) break;                                                                            \
+    }                                                                                              \
+    while (at < n - 1 && size_##T(x[at * step]) != max) at++;                                      \
+    return at;                                                                                     \
+  }                                                                                                \
+  static inline void deviation_line_##T(int64_t n, const T *p, int64_t p_step, const T *t,         \
+                                        int64_t t_step, T *restrict y, int64_t y_step) {           \
+    T middle = t[largest_##T(n, p, p_step) * t_step];                                              \
+    double sums[LANES] = {0}, owns[LANES] = {0}, sum = 0, own = 0;                                 \
+    int64_t at = 0;                                                                                \
+    for (; at + LANES <= n; at += LANES)                                                           \
+      for (int j = 0; j < LANES; j++) {                                                            \
+        T weight = p[(at + j) * p_step];                                                           \
+        sums[j] += (double)weight;                                                                 \
+        owns[j] += (double)times##S(weight, middle - t[(at + j) * t_step]);                        \
+      }                                                                                            \
+    for (; at < n; at++) {                                                                         \
+      sum += (double)p[at * p_step];                                                               \
+      own += (double)times##S(p[at * p_step], middle - t[at * t_step]);                            \
+    }                                                                                              \
+    for (int j = 0; j < LANES; j++) {                                                              \
+      sum += sums[j];                                                                              \
+      own += owns[j];                                                                              \
+    }                                                                                              \
+    for (int64_t j = 0; j < n; j++)                                                                \
+      y[j * y_step] = times##S((T)sum, t[j * t_step] - middle) + (T)own;                           \
+  }                                                                                                \
+  static inline double sum_##T(int64_t n, const T *x, int64_t step) {                              \
+    double lane[LANES] = {0}, sum = 0;                                                             \
+    int64_t at = 0;                                                                                \
+    for (; at + LANES <= n; at += LANES)                                                           \
+      for (int j = 0; j < LANES; j++) lane[j] += (double)x[(at + j) * step];                       \
+    for (; at < n; at++) sum += (double)x[at * step];                                              \
+    for (int j = 0; j < LANES; j++) sum += lane[j];                                                \
+    return sum;                                                                                    \
+  }                                                                                                \
+  static inline void balance_line_##T(int64_t n, const T *a, int64_t a_step, const T *b,           \
+                                      int64_t b_step, T *restrict y, int64_t y_step) {             \
+    int64_t m = largest_##T(n, a, a_step), next = m + 1;                                           \
+    T am = a[m * a_step], bm = b[m * b_step];                                                      \
+    double as = sum_##T(m, a, a_step) + sum_##T(n - next, a + next * a_step, a_step);              \
+    double bs = sum_##T(m, b, b_step) + sum_##T(n - next, b + next * b_step, b_step);              \
+    T all_a = (T)(as + (double)am), all_b = (T)(bs + (double)bm);                                  \
+    for (int64_t j = 0; j < n; j++)                                                                \
+      y[j * y_step] = times##S(b[j * b_step], all_a) - times##S(a[j * a_step], all_b);             \
+    y[m * y_step] = times##S(bm, (T)as) - times##S(am, (T)bs);                                     \
+  }
+#define FORM(name, T)                                                                              \
+  static void name##_##T(int64_t n, const T *a, const T *b, T *y, const int64_t *step) {           \
+    if (step[0] == 1 && step[1] == 1 && step[2] == 1)                                              \
+      name##_line_##T(n, a, 1, b, 1, y, 1);                                                        \
+    else                                                                                           \
+      name##_line_##T(n, a, step[0], b, step[1], y, step[2]);                                      \
+  }
+FORMS(float, f, int32_t, INT32_MAX)
+FORMS(double, , int64_t, INT64_MAX)
+FORM(deviation, float)
+FORM(deviation, double)
+FORM(balance, float)
+FORM(balance, double)
 
 /* ---- the set ----------------------------------------------------------------------------------- */
 
@@ -250,4 +333,5 @@ const ct__kernels CT__ISA_NAME(ct__kernels, CT__ISA) = {
 #define LOGICAL(name, sign) ONE(name##_u8)
 #include "../binary.def"
         CT__BINARY_EXTRAS(ONE) ONE(max_float) ONE(sum_exp_float) ONE(store_exp_float)
-            ONE(max_double) ONE(sum_exp_double) ONE(store_exp_double)};
+            ONE(deviation_float) ONE(balance_float) ONE(max_double) ONE(sum_exp_double)
+                ONE(store_exp_double) ONE(deviation_double) ONE(balance_double)};
