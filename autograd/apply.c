@@ -156,18 +156,14 @@ static bool like_input(const ct_call *c, const ct_spec *s) {
          ct__same_dims(v->ndim, v->dim, s->shape.dim);
 }
 
-/* NULL if the operation gives no view of input 0 here. */
-static ct_tensor *make_view(const ct_call *c, const ct_spec *s) {
-  ct_tensor *t = ct__tensor_new(s->dtype, s->shape.n, s->shape.dim), *x = c->in[0];
-  if (!t) return NULL;
-  if (!c->op->view(c->attr, &x->v, &t->v)) {
-    ct__unref(t);
-    return NULL;
-  }
+/* Makes t a view of input 0; false if the operation gives none here. */
+static bool become_view(const ct_call *c, ct_tensor *t) {
+  const ct_tensor *x = c->in[0];
+  if (!c->op->view(c->attr, &x->v, &t->v)) return false;
   t->buffer = x->buffer;
   t->stamp = x->stamp;
   atomic_fetch_add_explicit(&x->buffer->refs, 1, memory_order_relaxed);
-  return t;
+  return true;
 }
 
 /* One result: a symbolic node, a view of input 0, or a fresh buffer that is to be filled. NULL
@@ -176,9 +172,11 @@ static ct_tensor *make_output(const ct_call *c, const ct_spec *s, bool symbolic,
   if (!like_input(c, s) &&
       ct__shape_check(c->op->name, s->dtype, s->shape.n, s->shape.dim) != CT_OK)
     return NULL;
-  if (symbolic) return ct__tensor_new(s->dtype, s->shape.n, s->shape.dim);
-  ct_tensor *view = c->op->view ? make_view(c, s) : NULL;
-  if (view) return view;
+  if (symbolic || c->op->view) {
+    ct_tensor *t = ct__tensor_new(s->dtype, s->shape.n, s->shape.dim);
+    if (!t || symbolic || become_view(c, t)) return t;
+    ct__unref(t);
+  }
   *fill = true;
   return ct__tensor_alloc(s->dtype, s->shape.n, s->shape.dim);
 }

@@ -1,8 +1,8 @@
 /* compile.c - steps as recipes: what an optimizer adds to an open build, and programs of it.
  *
- * Rate and count are variables, so every run reads them anew. SGD without momentum is written in
- * public operations, p - lr (g + d p), which the compiler folds into the product that makes the
- * gradient. The others are records around the loops of eager steps; they cannot fail.
+ * Rate and count are variables, so every run reads them anew. Plain SGD is written in public
+ * operations, p - lr g, which the compiler folds into the product that makes the gradient. The
+ * others are a record around the loops of eager steps; it cannot fail.
  */
 #include "optim_internal.h"
 
@@ -104,15 +104,18 @@ static ct_status update(const ct_optim *o, const ct__param *p, ct_tensor *t, ct_
   return ct__apply(&update_op, &a, IN_STATE + n + 1, in, out);
 }
 
-/* ---- SGD: p - lr (g + d p) ------------------------------------------------------------------- */
+/* ---- plain SGD: p - lr g --------------------------------------------------------------------- */
+
+static bool is_plain(const ct_optim *o, const ct__param *p) {
+  return o->rule == &ct__sgd_rule && o->step.decay * p->decay_scale == 0;
+}
 
 /* The compiler knows sub(p, mul(rate, product)) with a rate of no dimensions: keep to it. */
-static ct_tensor *descend(const ct_optim *o, const ct__param *p, ct_tensor *grad) {
-  const double decay = o->step.decay * p->decay_scale;
+static ct_status descend(const ct_optim *o, const ct__param *p, ct_tensor *grad, ct_tensor **out) {
   ct_tensor *lr = p->lr_scale != 1 ? ct_scale(o->lr, p->lr_scale) : o->lr;
   ct_tensor *rate = ct_cast(lr, p->tensor->v.dtype);
-  if (decay != 0) grad = ct_add(grad, ct_scale(p->tensor, decay));
-  return ct_sub(p->tensor, ct_mul(rate, grad));
+  *out = ct_sub(p->tensor, ct_mul(rate, grad));
+  return ct__is_nil(*out) ? ct__pending("ct_optim_step") : CT_OK;
 }
 
 /* ---- a step of all --------------------------------------------------------------------------- */
@@ -122,10 +125,7 @@ static ct_status new_values(const ct_optim *o, ct_list grads, ct_tensor *t, ct_t
   ct_status status = CT_OK;
   for (int i = 0; i < o->n && status == CT_OK; i++, out += o->rule->n_state + 1) {
     const ct__param *p = &o->param[i];
-    if (o->rule->n_state > 0)
-      status = update(o, p, t, grads.at[i], out);
-    else if (ct_is_nil(out[0] = descend(o, p, grads.at[i])))
-      status = ct__pending("ct_optim_step");
+    status = is_plain(o, p) ? descend(o, p, grads.at[i], out) : update(o, p, t, grads.at[i], out);
   }
   return status;
 }

@@ -239,8 +239,10 @@ ct_status ct_optim_minimize(ct_optim *o, ct_tensor *loss, double *value) {
   ct_scope scope = ct_scope_begin();
   if (scope.depth < 0) return ct__no_memory("ct_optim_minimize");
   const ct_list params = ct_optim_params(o);
-  ct_status status =
-      value ? ct_value_and_grad(loss, params, value, o->grad) : ct_grad(loss, params, o->grad);
+  double unused;
+  ct_status status = ct__building() && !value
+                         ? ct_grad(loss, params, o->grad)
+                         : ct_value_and_grad(loss, params, value ? value : &unused, o->grad);
   if (status == CT_OK) status = ct_optim_step(o, (ct_list){o->n, o->grad});
   ct_scope_end(scope);
   return status;

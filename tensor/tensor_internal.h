@@ -27,6 +27,8 @@
 
 /* ---- memory: ct__alloc and ct__free are in alloc.h ------------------------------------------- */
 
+/* Asks for huge pages under a whole number of them (os.c). */
+void ct__use_huge_pages(void *block, size_t bytes);
 /* false on overflow or a negative factor */
 bool ct__mul_size(int64_t a, int64_t b, int64_t *product);
 

@@ -329,6 +329,25 @@ static void updates_are_one_pass(void **state) {
   for (int i = 0; i < 6; i++) ct_release(&v[i / 3][i % 3]);
 }
 
+/* Two results take the places of two operands, of which the first is read once more behind it. */
+static void results_take_the_place_of_operands(void **state) {
+  (void)state;
+  ct_tensor *x = ct_placeholder(CT_F32, CT_SHAPE(50, 50)), *y[2], *want[2], *got[1];
+  ct_tensor *value = ct_uniform(ct_key(1), CT_F32, CT_SHAPE(50, 50), -1, 1);
+  for (int way = 0; way < 2; way++) {
+    ct_tensor *m = way ? value : x, **out = way ? want : y;
+    ct_tensor *a = ct_cumsum(m, 0), *b = ct_cumsum(m, 1);
+    ct_tensor *e = ct_sin(ct_add(b, a)), *f = ct_sub(ct_tanh(ct_mul(e, e)), b);
+    out[0] = ct_matmul(e, f);
+  }
+  ct_program *p = compiled(CT_LIST(x), CT_LIST(y[0]));
+  assert_int_equal(count(p, "fused"), 1);
+  assert_true(p->arena < 2 * 50 * 50 * sizeof(float) + 2 * 64);
+  assert_ok(ct_run(p, CT_LIST(value), got));
+  assert_same_bits(got[0], want[0], "a product of two results");
+  ct_program_release(&p);
+}
+
 /* ---- tiles alone ---------------------------------------------------------------------------------- */
 
 static void add(int64_t n, char *const *p, const int64_t *s, const void *attr) {
@@ -380,6 +399,7 @@ int main(void) {
       TEST(chains_become_one),
       TEST(long_chains_are_cut),
       TEST(updates_are_one_pass),
+      TEST(results_take_the_place_of_operands),
       TEST(results_lie_anywhere),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);

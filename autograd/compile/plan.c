@@ -33,10 +33,10 @@ static bool same_layout(const ct__value *a, const ct__value *b) {
          ct__same_dims(a->v.ndim, a->v.stride, b->v.stride);
 }
 
-/* Input i of instruction k dies there and lies like the output. */
-static bool reusable(const ct_program *p, int k, int i) {
+/* Input i of instruction k dies there and lies like output o. */
+static bool reusable(const ct_program *p, int k, int i, int o) {
   const ct__instr *instr = &p->instr[k];
-  int x = instr->arg[i], y = ct__outs(instr)[0];
+  int x = instr->arg[i], y = ct__outs(instr)[o];
   const ct__value *from = &p->value[home_of(p, x)], *to = &p->value[y];
   if (from->home != CT__COMPUTED || from->result >= 0 || from->last != k) return false;
   if (to->base != y || to->result >= 0 || !ct__value_whole(p, x)) return false;
@@ -45,22 +45,27 @@ static bool reusable(const ct_program *p, int k, int i) {
     if (home_of(p, instr->arg[j]) == home_of(p, x) &&
         !same_layout(&p->value[instr->arg[j]], &p->value[x]))
       return false;
+  for (int j = 0; j < instr->n_out; j++) /* another output was faster */
+    if (home_of(p, ct__outs(instr)[j]) == home_of(p, x)) return false;
   return true;
 }
 
-/* Outputs move into the memory of inputs that die. */
-static void reuse(ct_program *p) {
-  for (int k = 0; k < p->n_instrs; k++) {
-    const ct__instr *instr = &p->instr[k];
-    for (int i = 0; i < instr->n_in && i < 32 && instr->n_out == 1; i++) {
-      if (!(instr->op->inplace >> i & 1) || !reusable(p, k, i)) continue;
-      ct__value *y = &p->value[ct__outs(instr)[0]];
-      int base = home_of(p, instr->arg[i]);
-      p->value[base].last = y->last;
-      y->base = base;
-      break;
-    }
+/* Output o moves into the memory of an input that dies. */
+static void reuse_for(ct_program *p, int k, int o) {
+  const ct__instr *instr = &p->instr[k];
+  for (int i = 0; i < instr->n_in && i < 32; i++) {
+    if (!(instr->op->inplace >> i & 1) || !reusable(p, k, i, o)) continue;
+    ct__value *y = &p->value[ct__outs(instr)[o]];
+    int base = home_of(p, instr->arg[i]);
+    p->value[base].last = y->last;
+    y->base = base;
+    return;
   }
+}
+
+static void reuse(ct_program *p) {
+  for (int k = 0; k < p->n_instrs; k++)
+    for (int o = 0; o < p->instr[k].n_out; o++) reuse_for(p, k, o);
   for (int i = 0; i < p->n_values; i++) p->value[i].base = home_of(p, i);
 }
 

@@ -97,7 +97,9 @@ static ct_status take(ct_program *p, ct__instance **s) {
     return ct__fail_status(CT_EARG, "ct_run: another thread runs this program, which has updates");
   if (!*s) *s = instance_new(p);
   if (*s) return CT_OK;
+  lock(p);
   p->updating = false;
+  unlock(p);
   return CT_ENOMEM;
 }
 
@@ -184,11 +186,31 @@ ct_status ct__run_instr(const ct_eval *e) {
   return CT_OK;
 }
 
+static bool is_written(const ct_program *p, const ct__instr *k) {
+  for (int o = 0; o < k->n_out; o++)
+    if (p->value[p->value[ct__outs(k)[o]].base].home == CT__CAPTURED) return true;
+  return false;
+}
+
+/* Instruction k found no memory, for a packed copy of a matrix, say. As long as no variable is
+ * written the run fails; then there is no way back, but the plain loops need none. */
+static ct_status run_plainly(const ct_program *p, const ct__instance *s, int k) {
+  int first = 0;
+  while (first < k && !is_written(p, &p->instr[first])) first++;
+  if (first == k) return CT_ENOMEM;
+  const bool was = ct__use_reference(true);
+  ct_status status = ct__run_instr(&s->eval[k]);
+  ct__use_reference(was);
+  if (status == CT_OK) ct_error_clear();
+  return status;
+}
+
 static ct_status run_all(const ct_program *p, const ct__instance *s, ct__watch *watch,
                          void *payload) {
   if (watch) watch(payload, -1);
   for (int k = 0; k < p->n_instrs; k++) {
     ct_status status = ct__run_instr(&s->eval[k]);
+    if (CT__UNLIKELY(status == CT_ENOMEM)) status = run_plainly(p, s, k);
     if (CT__UNLIKELY(status != CT_OK)) return status;
     if (watch) watch(payload, k);
   }

@@ -17,10 +17,10 @@ typedef struct schedule {
 
 static int base_of(const ct_program *p, int i) { return p->value[i].base; }
 
-static void find_sinks(schedule *s) {
+static bool find_sinks(schedule *s) {
   ct_program *p = s->p;
-  int *other = ct__program_uses(p), *maker = ct__program_makers(p);
-  if (!other || !maker) return;
+  int *other = ct__program_uses(p);
+  if (!other) return false;
   for (int u = 0; u < p->n_updates; u++) ct__count_use(p, other, p->update[u].value, -1);
   for (int k = 0; k < p->n_instrs; k++) {
     bool only = true, any = false;
@@ -30,6 +30,7 @@ static void find_sinks(schedule *s) {
     }
     s->sink[k] = only && any;
   }
+  return true;
 }
 
 /* The input of instruction k whose memory, that of the variable, its output may take over; or -1.
@@ -61,10 +62,11 @@ static bool mixed(const ct_program *p, const ct__instr *k, int variable) {
 }
 
 /* Updates that their sinks make in place. */
-static void place_updates(schedule *s) {
+static bool place_updates(schedule *s) {
   ct_program *p = s->p;
   int *maker = ct__program_makers(p);
-  for (int u = 0; maker && u < p->n_updates; u++) {
+  if (!maker) return false;
+  for (int u = 0; u < p->n_updates; u++) {
     int variable = p->update[u].variable, made = p->update[u].value, k = maker[made];
     if (k < 0 || !s->sink[k] || base_of(p, made) != made) continue;
     if (taken_input(&p->instr[k], variable) < 0 || mixed(p, &p->instr[k], variable)) continue;
@@ -75,17 +77,20 @@ static void place_updates(schedule *s) {
     p->value[made].v.data = NULL;
     s->placed[u] = true;
   }
+  return true;
 }
 
 /* Sinks go behind their producers, the readers of what they overwrite and all that can fail. */
-static void set_keys(schedule *s) {
+static bool set_keys(schedule *s) {
   ct_program *p = s->p;
   int *maker = ct__program_makers(p), last_failure = 0;
+  int *reader = ct__zone_alloc(p, (size_t)p->n_values * sizeof *reader + 1);
+  if (!maker || !reader) return false;
   for (int k = 0; k < p->n_instrs; k++) {
     s->key[k] = 2 * k;
     if (ct__can_fail(p->instr[k].op)) last_failure = k;
   }
-  for (int k = 0; maker && k < p->n_instrs; k++) {
+  for (int k = 0; k < p->n_instrs; k++) {
     if (!s->sink[k]) continue;
     int after = last_failure;
     for (int i = 0; i < p->instr[k].n_in; i++) {
@@ -95,15 +100,15 @@ static void set_keys(schedule *s) {
     s->key[k] = 2 * after + 1;
   }
   /* A sink may not come before the last reader of the variable that it overwrites. */
-  int *reader = ct__zone_alloc(p, (size_t)p->n_values * sizeof *reader + 1);
-  for (int k = 0; reader && k < p->n_instrs; k++)
+  for (int k = 0; k < p->n_instrs; k++)
     for (int i = 0; i < p->instr[k].n_in && !s->sink[k]; i++)
       reader[base_of(p, p->instr[k].arg[i])] = 2 * k + 1;
-  for (int k = 0; reader && k < p->n_instrs; k++)
+  for (int k = 0; k < p->n_instrs; k++)
     for (int o = 0; o < p->instr[k].n_out && s->sink[k]; o++) {
       int base = base_of(p, ct__outs(&p->instr[k])[o]);
       if (reader[base] > s->key[k]) s->key[k] = reader[base];
     }
+  return true;
 }
 
 /* Sorts the instructions by key, equal ones in the order they had. */
@@ -177,12 +182,8 @@ ct_status ct__pass_schedule(ct_program *p) {
   s.key = ct__zone_alloc(p, n * sizeof *s.key + 1);
   s.placed = ct__zone_alloc(p, (size_t)p->n_updates * sizeof *s.placed + 1);
   if (!s.sink || !s.key || !s.placed) return CT_ENOMEM;
-  if (p->n_updates > 0) {
-    find_sinks(&s);
-    place_updates(&s);
-    set_keys(&s);
-    if (!reorder(&s)) return CT_ENOMEM;
-  }
+  if (p->n_updates > 0 && !(find_sinks(&s) && place_updates(&s) && set_keys(&s) && reorder(&s)))
+    return CT_ENOMEM;
   ct_status status = give_results(p);
   return status == CT_OK ? copy_updates(&s) : status;
 }

@@ -252,7 +252,8 @@ static void run_tiles(void *context, int64_t from, int64_t to) {
   char *reg[CT__TILE_REGS], *start[CT__TILE_REGS], *at[CT__TILE_REGS];
   filled f[CT__TILE_REGS];
   memset(f, 0, (size_t)a->t->n_in * sizeof *f);
-  for (int r = 0; r < a->t->n_reg; r++) reg[r] = pool + a->slot[r] * a->slot_bytes;
+  for (int r = 0; r < a->t->n_reg; r++)
+    if (a->slot[r] >= 0) reg[r] = pool + a->slot[r] * a->slot_bytes;
   int64_t tile = from % a->line;
   seek(a, from / a->line, start);
   for (int64_t i = from; i < to; i++) {
