@@ -60,15 +60,32 @@ static ct__product product_of(double alpha, const ct_view *a, const ct_view *b, 
 
 /* ---- dispatch -------------------------------------------------------------------------------- */
 
-/* From this least extent on OpenBLAS is as fast or faster, since it packs both sides for the second
- * cache; ./run bench gemm prints the table. Below, only our kernels run: so OpenBLAS's own kernels
- * for small matrices, which crash without memory, are never met. */
-enum { BLAS_v2 = 64, BLAS_v3 = 256, BLAS_v4 = 512, BLAS_base = 256 };
+/* Where OpenBLAS is faster, since it packs both sides for the second cache: for products that have
+ * at least these extents, in any layout or with A transposed. ./run bench gemm prints the table.
+ * Below, only our kernels run: so OpenBLAS's own kernels for small matrices, which crash without
+ * memory, are never met. */
+typedef struct blas_rule {
+  bool transposed;
+  int64_t m, n, k;
+} blas_rule;
+enum { RULES = 4 };
 
-#define ISA_SET(isa) {ct__gemm_##isa, BLAS_##isa},
+static const blas_rule
+#ifdef CT__X86_LEVELS
+    blas_v2[RULES] = {{false, 128, 128, 128}},
+    blas_v3[RULES] = {{false, 16, 512, 512},
+                      {true, 512, 512, 16},
+                      {true, 512, 256, 128},
+                      {true, 128, 128, 1024}},
+    blas_v4[RULES] = {{false, 512, 512, 512}, {true, 512, 128, 1024}};
+#else
+    blas_base[RULES] = {{false, 256, 256, 256}};
+#endif
+
+#define ISA_SET(isa) {ct__gemm_##isa, blas_##isa},
 static const struct isa_set {
   const ct__gemm_set *set;
-  int64_t blas_from;
+  const blas_rule *rules;
 } isa_sets[] = {CT__ISA_LIST(ISA_SET)};
 
 static _Thread_local ct__gemm_by preferred;
@@ -79,9 +96,12 @@ ct__gemm_by ct__gemm_prefer(ct__gemm_by by) {
   return was;
 }
 
-static bool blas_pays(const ct__product *p, int64_t from) {
-  if (preferred != CT__BY_SHAPE) from = preferred == CT__BY_BLAS ? 1 : INT64_MAX;
-  return p->m >= from && p->n >= from && p->k >= from && ct__blas_takes(p);
+static bool blas_pays(const ct__product *p, const blas_rule *rules) {
+  bool pays = preferred == CT__BY_BLAS;
+  if (preferred == CT__BY_SHAPE)
+    for (const blas_rule *r = rules; r < rules + RULES && r->m; r++)
+      pays |= p->m >= r->m && p->n >= r->n && p->k >= r->k && r->transposed <= (p->a.column != 1);
+  return pays && ct__blas_takes(p);
 }
 
 typedef struct plan {
@@ -129,7 +149,7 @@ static void choose(plan *w, double alpha, const ct_view *a, const ct_view *b, do
   w->set = &isa->set[c->dtype == CT_F64];
   for (int transposed = 0; transposed < 2; transposed++) {
     ct__product p = product_of(alpha, a, b, beta, c, transposed);
-    if (p.c.column == 1 && blas_pays(&p, isa->blas_from)) {
+    if (p.c.column == 1 && blas_pays(&p, isa->rules)) {
       offer(w, &p, transposed, ct__blas_gemm, 0);
       return;
     }
@@ -153,6 +173,7 @@ enum {
   FEW_ROWS = 32,      /* of a block, if B fits into the cache, */
   MANY_ROWS = 64,     /* otherwise, so that the cost of reading B is shared */
   BLAS_ROWS = 192,
+  BLAS_COLUMNS = 256,
   BLAS_GRAIN = 24
 };
 
@@ -174,7 +195,8 @@ static void cut(plan *w) {
   w->pieces[0] = w->pieces[1] = 1;
   if (wanted == 1 && cached <= 1) return;
   w->pieces[0] = within(wanted > cached ? wanted : cached, 1, p->m / least);
-  w->pieces[1] = blas ? 1 : within(wanted / w->pieces[0], 1, p->n / w->grain[1]);
+  int64_t least_columns = !blas ? w->grain[1] : w->pieces[0] > 1 ? p->n : BLAS_COLUMNS;
+  w->pieces[1] = within(wanted / w->pieces[0], 1, p->n / least_columns);
   if (wanted > 1 && w->pieces[0] > 1) w->pieces[0] += w->pieces[0] % 2;
 }
 

@@ -258,7 +258,8 @@ static const problem large[] = {
     {CT_F32, 1500, 1, 900, {ROWS, ROWS, ROWS}, 1, 0},
     {CT_F32, 1200, 700, 1, {COLUMNS, ROWS, ROWS}, -0.1, 1},
     {CT_F32, 600, 20, 200, {COLUMNS, ROWS, COLUMNS}, 1, 0},
-    {CT_F32, 520, 530, 540, {ROWS, ROWS, ROWS}, 1, 0}, /* OpenBLAS */
+    {CT_F32, 520, 530, 540, {ROWS, ROWS, ROWS}, 1, 0}, /* OpenBLAS, */
+    {CT_F32, 20, 600, 600, {ROWS, ROWS, ROWS}, 1, 0},  /* with the rules of v3 cut by columns */
 };
 
 static void try_threads(void) {

@@ -48,13 +48,19 @@ static void finish_block(void *context, int64_t row, int64_t rows, int64_t colum
   const product *f = e->attr;
   const int64_t corner[2] = {row, column}, extent[2] = {rows, columns};
   ct_view in[MOST_IN], out[MOST_OUT], *out_at[MOST_OUT];
-  const ct_view *in_at[MOST_IN];
-  for (int i = 0, from = 2; i < f->tile->n_in; i++) {
-    block_of(i == f->hole ? e->out[0] : e->in[from++], e->out[0], corner, extent, &in[i]);
+  const ct_view *in_at[MOST_IN], *c = e->out[0];
+  for (int i = 0, from = 2; i < f->tile->n_in; i++)
+    in_at[i] = i == f->hole ? c : e->in[from++];
+  if (rows == c->dim[0] && columns == c->dim[1]) {
+    ct__tile_run(f->tile, in_at, e->out);
+    return;
+  }
+  for (int i = 0; i < f->tile->n_in; i++) {
+    block_of(in_at[i], c, corner, extent, &in[i]);
     in_at[i] = &in[i];
   }
   for (int o = 0; o < e->n_out; o++) {
-    block_of(e->out[o], e->out[0], corner, extent, &out[o]);
+    block_of(e->out[o], c, corner, extent, &out[o]);
     out_at[o] = &out[o];
   }
   ct__tile_run(f->tile, in_at, out_at);

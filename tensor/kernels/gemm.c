@@ -95,6 +95,7 @@ static int64_t at_most(int64_t n, int64_t limit) { return n < limit ? n : limit;
 #define count_copied   OF_TYPE(count_copied)
 #define panel_tiles    OF_TYPE(panel_tiles)
 #define by_tiles       OF_TYPE(by_tiles)
+#define fold           OF_TYPE(fold)
 #define totals         OF_TYPE(totals)
 #define dots_of        OF_TYPE(dots_of)
 #define dots_some_rows OF_TYPE(dots_some_rows)

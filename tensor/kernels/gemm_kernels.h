@@ -74,8 +74,8 @@ INLINE void tile_of(const TILE *t, int rows, int vectors) {
               add_row(sum + e * n, rows, vectors, a, a_row, b);
     NOUNROLL for (; k > 0; k--, a += a_column, b += b_row) add_row(sum, rows, vectors, a, a_row, b);
   }
-  UNROLL for (int half = each / 2; half > 0; half /= 2) UNROLL for (int i = 0; i < n * half; i++)
-      sum[i] += sum[n * half + i];
+  if (each > 2) UNROLL for (int i = 0; i < 2 * n; i++) sum[i] += sum[2 * n + i];
+  if (each > 1) UNROLL for (int i = 0; i < n; i++) sum[i] += sum[n + i];
   if (t->c_column != 1 || t->columns != vectors * LANES) {
     T out[SUMS * LANES];
     UNROLL for (int i = 0; i < n; i++) AT(out + i * LANES) = sum[i];
@@ -240,14 +240,22 @@ static void by_tiles(const ct__product *p, ct__part block, const void *packed) {
 
 /* ---- sums along contiguous memory ------------------------------------------------------------ */
 
-/* The sum over the elements of each of n vectors; n is a power of two. Interleaving two vectors and
- * adding the halves gives one with half of the work of both done. */
+/* Interleaves vectors i and i + half and adds what were their halves: one vector of the two with
+ * half of the work of both done. */
+INLINE void fold(VECTOR *x, int half) {
+  UNROLL for (int i = 0; i < half; i++) x[i] =
+      __builtin_shufflevector(x[i], x[i + half], JOIN(LOW_, LANES)) +
+      __builtin_shufflevector(x[i], x[i + half], JOIN(HIGH_, LANES));
+}
+
+/* The sum over the elements of each of n vectors; n is a power of two, at most 16. */
 INLINE void totals(VECTOR *x, int n, T *total) {
   int group = n < LANES ? n : LANES;
   UNROLL for (int g = 0; g < n; g += group) {
-    UNROLL for (int half = group / 2; half > 0; half /= 2) UNROLL for (int i = 0; i < half; i++)
-        x[g + i] = __builtin_shufflevector(x[g + i], x[g + i + half], JOIN(LOW_, LANES)) +
-                   __builtin_shufflevector(x[g + i], x[g + i + half], JOIN(HIGH_, LANES));
+    if (group > 8) fold(x + g, 8);
+    if (group > 4) fold(x + g, 4);
+    if (group > 2) fold(x + g, 2);
+    if (group > 1) fold(x + g, 1);
     AT(total + g) = x[g];
     UNROLL for (int half = LANES / 2; half >= group; half /= 2)
         store_few(half, 1, true, total + g + half, total + g);
