@@ -226,20 +226,25 @@ static void pack_some(void *context, int64_t from, int64_t to) {
   w->set->pack(&w->p, from * panel, end - from * panel, w->packed);
 }
 
+static bool gathers(const plan *w) { return w->kernel == w->set->dots && w->p.a.column != 1; }
+
+/* Bytes to pack into, -1 if they cannot be counted. */
+static int64_t packed_bytes(const plan *w) {
+  int64_t columns = w->kernel == w->set->tiles ? w->set->packed_columns(&w->p) : gathers(w), bytes;
+  bool fits = ct__mul_size(w->p.k, columns * (int64_t)ct__item_size(w->p.dtype), &bytes);
+  return fits ? bytes : -1;
+}
+
 /* All that can fail, before C is touched. */
-static ct_status prepare(plan *w) {
+static ct_status prepare(plan *w, void *work) {
   if (w->kernel == ct__blas_gemm) return ct__blas_begin();
-  int64_t columns = 0, bytes, item = (int64_t)ct__item_size(w->p.dtype);
-  bool gathers = w->kernel == w->set->dots && w->p.a.column != 1;
-  if (w->kernel == w->set->tiles) columns = w->set->packed_columns(&w->p);
-  if (gathers) columns = 1;
-  if (columns == 0) return CT_OK;
-  if (!ct__mul_size(w->p.k, columns * item, &bytes))
-    return ct__fail(CT_ENOMEM, "out of memory (packing %lld columns)", (long long)columns);
-  w->bytes = (size_t)bytes;
-  w->packed = ct__alloc(w->bytes);
+  int64_t bytes = packed_bytes(w), item = (int64_t)ct__item_size(w->p.dtype);
+  if (bytes == 0) return CT_OK;
+  if (bytes < 0) return ct__fail(CT_ENOMEM, "out of memory (packing a matrix)");
+  if (!work) w->bytes = (size_t)bytes;
+  w->packed = work ? work : ct__alloc(w->bytes);
   if (!w->packed) return CT_ENOMEM;
-  if (gathers)
+  if (gathers(w))
     gather(w);
   else
     ct__parallel_range((w->p.n - 1) / w->grain[1] + 1, 2 * item * w->p.k * w->grain[1], 1,
@@ -278,8 +283,18 @@ static void run_piece(void *context, int64_t piece) {
   if (w->done) report(w, part);
 }
 
-ct_status ct__gemm_then(double alpha, const ct_view *a, const ct_view *b, double beta, ct_view *c,
-                        bool whole_rows, ct__gemm_done *done, void *context) {
+size_t ct__gemm_work(const ct_view *a, const ct_view *b, const ct_view *c) {
+  if (c->size == 0 || a->dim[1] == 0) return 0;
+  plan w = {0};
+  choose(&w, 1, a, b, 0, c);
+  if (w.kernel == ct__blas_gemm) return ct__blas_begin() == CT_OK ? 0 : SIZE_MAX;
+  int64_t bytes = packed_bytes(&w);
+  if (bytes < 0) ct__fail(CT_ESIZE, "too large to pack a matrix");
+  return bytes < 0 ? SIZE_MAX : (size_t)bytes;
+}
+
+ct_status ct__gemm_in(void *work, double alpha, const ct_view *a, const ct_view *b, double beta,
+                      ct_view *c, bool whole_rows, ct__gemm_done *done, void *context) {
   if (c->size == 0) return CT_OK;
   if (a->dim[1] == 0 || alpha == 0 || ct__reference()) {
     plain(alpha, a, b, beta, c);
@@ -289,7 +304,7 @@ ct_status ct__gemm_then(double alpha, const ct_view *a, const ct_view *b, double
   plan w = {.beta = beta, .context = context};
   choose(&w, alpha, a, b, beta, c);
   cut(&w);
-  ct_status status = prepare(&w);
+  ct_status status = prepare(&w, work);
   if (status != CT_OK) return status;
   bool in_rows = w.pieces[!w.transposed] == 1;
   if (in_rows || !whole_rows) w.done = done;
@@ -299,8 +314,13 @@ ct_status ct__gemm_then(double alpha, const ct_view *a, const ct_view *b, double
   else
     ct__parallel(pieces, run_piece, &w);
   if (done && !w.done) done(context, 0, c->dim[0], 0, c->dim[1]);
-  ct__free(w.packed, w.bytes);
+  if (!work) ct__free(w.packed, w.bytes);
   return CT_OK;
+}
+
+ct_status ct__gemm_then(double alpha, const ct_view *a, const ct_view *b, double beta, ct_view *c,
+                        bool whole_rows, ct__gemm_done *done, void *context) {
+  return ct__gemm_in(NULL, alpha, a, b, beta, c, whole_rows, done, context);
 }
 
 ct_status ct__gemm(double alpha, const ct_view *a, const ct_view *b, double beta, ct_view *c) {

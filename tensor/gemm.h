@@ -18,6 +18,13 @@ typedef void ct__gemm_done(void *context, int64_t row, int64_t rows, int64_t col
  * every block spans all columns. After CT_ENOMEM no block was done. */
 ct_status ct__gemm_then(double alpha, const ct_view *a, const ct_view *b, double beta, ct_view *c,
                         bool whole_rows, ct__gemm_done *done, void *context);
+/* The same with memory to pack into: as much as ct__gemm_work says, 64-byte aligned. Such a product
+ * cannot fail. NULL: it allocates what it wants itself. */
+ct_status ct__gemm_in(void *work, double alpha, const ct_view *a, const ct_view *b, double beta,
+                      ct_view *c, bool whole_rows, ct__gemm_done *done, void *context);
+/* From shapes and strides alone; makes OpenBLAS ready if the product goes there. SIZE_MAX after an
+ * error. */
+size_t ct__gemm_work(const ct_view *a, const ct_view *b, const ct_view *c);
 
 /* What a product is given to: the choice by shape, or for tests and benchmarks always one side.
  * OpenBLAS takes no layout that it cannot express. */

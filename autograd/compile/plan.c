@@ -137,6 +137,7 @@ ct_status ct__pass_plan(ct_program *p) {
   for (int k = 0; k < p->n_instrs; k++) {
     ct_call c = ct__instr_call(p, &p->instr[k], &room);
     p->instr[k].work = c.op->work ? c.op->work(&c) : 0;
+    if (p->instr[k].work == SIZE_MAX) return ct__pending("ct_compile");
   }
   find_intervals(p);
   reuse(p);
@@ -155,6 +156,10 @@ ct_status ct__pass_plan(ct_program *p) {
   for (int k = 0; k < p->n_instrs; k++)
     if (p->instr[k].work)
       b[n++] = (block){whole_lines(p->instr[k].work), &p->instr[k].work_at, k, k};
+  double bytes = 0; /* of all together: what an address may be */
+  for (int i = 0; i < n; i++) bytes += (double)b[i].bytes;
+  if (bytes > 0x1p62)
+    return ct__fail_status(CT_ESIZE, "ct_compile: the values take more memory than there is");
   p->live = most_alive(b, n, change, p->n_instrs);
   p->arena = place_all(b, n, placed);
   return CT_OK;

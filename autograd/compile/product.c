@@ -49,8 +49,7 @@ static void finish_block(void *context, int64_t row, int64_t rows, int64_t colum
   const int64_t corner[2] = {row, column}, extent[2] = {rows, columns};
   ct_view in[MOST_IN], out[MOST_OUT], *out_at[MOST_OUT];
   const ct_view *in_at[MOST_IN], *c = e->out[0];
-  for (int i = 0, from = 2; i < f->tile->n_in; i++)
-    in_at[i] = i == f->hole ? c : e->in[from++];
+  for (int i = 0, from = 2; i < f->tile->n_in; i++) in_at[i] = i == f->hole ? c : e->in[from++];
   if (rows == c->dim[0] && columns == c->dim[1]) {
     ct__tile_run(f->tile, in_at, e->out);
     return;
@@ -68,8 +67,16 @@ static void finish_block(void *context, int64_t row, int64_t rows, int64_t colum
 
 static ct_status product_eval(const ct_eval *e) {
   const product *f = e->attr;
-  return ct__gemm_then(f->alpha, e->in[0], e->in[1], 0, e->out[0], false,
-                       f->tile ? finish_block : NULL, (void *)(uintptr_t)e);
+  return ct__gemm_in(e->work, f->alpha, e->in[0], e->in[1], 0, e->out[0], false,
+                     f->tile ? finish_block : NULL, (void *)(uintptr_t)e);
+}
+
+/* Packing takes place in the arena: a product must not fail between two updates. */
+static size_t product_work(const ct_call *c) {
+  const ct_view *a = ct__in(c, 0), *b = ct__in(c, 1);
+  ct_view y;
+  ct__view_set(&y, a->dtype, 2, (const int64_t[]){a->dim[0], b->dim[1]});
+  return ct__gemm_work(a, b, &y);
 }
 
 static const ct_op product_op = {CT_OP,
@@ -79,6 +86,7 @@ static const ct_op product_op = {CT_OP,
                                  .n_out = CT_VARIADIC,
                                  .attr_size = sizeof(product),
                                  .infer = product_infer,
+                                 .work = product_work,
                                  .eval = product_eval};
 
 /* ---- product_add: a, b, c, and s if there is one ----------------------------------------------- */
@@ -96,7 +104,13 @@ static ct_status add_eval(const ct_eval *e) {
   double alpha = *(const double *)e->attr;
   if (e->n_in > 3) alpha *= ct__get(e->in[3], 0);
   if (e->out[0]->data != e->in[2]->data) ct__copy(e->in[2], e->out[0]);
-  return ct__gemm(alpha, e->in[0], e->in[1], 1, e->out[0]);
+  return ct__gemm_in(e->work, alpha, e->in[0], e->in[1], 1, e->out[0], false, NULL, NULL);
+}
+
+/* In c's memory or, contiguous, in another place. */
+static size_t add_work(const ct_call *c) {
+  size_t there = ct__gemm_work(ct__in(c, 0), ct__in(c, 1), ct__in(c, 2)), here = product_work(c);
+  return there > here ? there : here;
 }
 
 static const ct_op product_add_op = {
@@ -265,6 +279,17 @@ static ct_status absorb(finder *f, int k, const ct__call_room *room) {
   return CT_OK;
 }
 
+/* A product that nothing follows. */
+static ct_status plain_product(ct_program *p, int k) {
+  const ct__instr *m = &p->instr[k];
+  if (strcmp(m->op->name, "matmul") != 0 || !is_matrix(p, m->arg[0]) || !is_matrix(p, m->arg[1]))
+    return CT_OK;
+  product attr = {.n_out = 1, .alpha = 1};
+  if (!ct__instr_new(p, &product_op, &attr, 2, m->arg, 1, ct__outs(m))) return CT_ENOMEM;
+  p->instr[k] = p->instr[--p->n_instrs];
+  return CT_OK;
+}
+
 ct_status ct__pass_products(ct_program *p) {
   finder f;
   ct__call_room room;
@@ -273,5 +298,6 @@ ct_status ct__pass_products(ct_program *p) {
   for (int k = 0, n = p->n_instrs; k < n && status == CT_OK; k++)
     if (p->instr[k].op && (p->instr[k].op->flags & CT_ELEMENTWISE)) status = absorb(&f, k, &room);
   ct__program_compact(p);
+  for (int k = 0, n = p->n_instrs; k < n && status == CT_OK; k++) status = plain_product(p, k);
   return status;
 }

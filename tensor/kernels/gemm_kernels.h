@@ -183,17 +183,17 @@ static int64_t count_copied(const ct__product *p, int64_t width) {
   return lies_ready(p, width) ? at_most((whole_vectors(width) - width + p->n - 1) / p->n, p->k) : 0;
 }
 
-/* Rows from <= i < to of B times the columns from j on of a block's panel. t->b[1] is the copy. */
+/* Rows from <= i < to of B times the columns from j on of a panel. t.b[1] is the copy of the last
+ * rows, which are fewer than those of a piece of the sums. */
 static void panel_tiles(const ct__product *p, const void *packed, int64_t from, int64_t to,
                         int64_t j, TILE t, int64_t rows_left) {
-  int64_t width = t.columns, whole = whole_vectors(width), lying = p->k - count_copied(p, width);
-  int64_t split = from > lying ? from : at_most(to, lying);
-  bool ready = lies_ready(p, width);
+  int64_t whole = whole_vectors(t.columns);
+  int64_t split = at_most(to, p->k - count_copied(p, t.columns));
+  bool ready = lies_ready(p, t.columns);
   t.b_row[0] = ready ? p->b.row : whole;
   t.b[0] = ready ? (const T *)(const void *)p->b.data + j + from * p->b.row
                  : (const T *)packed + (p->b.column == 1 ? 0 : j * p->k) + from * whole;
   t.b_row[1] = whole;
-  if (split > lying) t.b[1] += (split - lying) * whole;
   t.k[0] = split - from;
   t.k[1] = to - split;
   int64_t tiles = (rows_left + ROWS - 1) / ROWS, rows = (rows_left + tiles - 1) / tiles;
