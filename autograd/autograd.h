@@ -140,8 +140,8 @@ CT_API ct_tensor *ct_directional(ct_tensor *y, ct_tensor *x, ct_tensor *v, int k
  * with each. c has room for order + 1 tensors. */
 CT_API ct_status ct_taylor(ct_tensor *y, ct_tensor *x, ct_tensor *v, int order, ct_tensor **c);
 
-/* The linear map dx -> dy at the values that x has now, computed once and applied by ct_function_run, as
- * often as wanted. y must have a value. NULL on failure. */
+/* The linear map dx -> dy at the values that x has now, computed once and applied by
+ * ct_function_run, as often as wanted. y must have a value. NULL on failure. */
 CT_API ct_function *ct_linearize(ct_list y, ct_list x);
 /* The transpose of a linear function: cotangents of its outputs to cotangents of its inputs. */
 CT_API ct_function *ct_transpose_linear(ct_function *f);

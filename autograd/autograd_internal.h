@@ -171,8 +171,8 @@ extern ct__family ct__unary_ops, ct__binary_ops, ct__misc_ops, ct__reduce_ops, c
     ct__matmul_ops, ct__conv_ops, ct__pool_ops, ct__softmax_ops, ct__cross_entropy_ops,
     ct__random_ops, ct__function_ops, ct__custom_ops, ct__hook_ops;
 
-/* cross_entropy and cross_entropy_grad with the same logits, targets and attributes, at once: inputs
- * of the latter, results of both. */
+/* cross_entropy and cross_entropy_grad with the same logits, targets and attributes, at once:
+ * inputs of the latter, results of both. */
 extern const ct_op ct__cross_entropy_both;
 
 static inline const ct_view *ct__in(const ct_call *c, int i) { return &c->in[i]->v; }

@@ -212,7 +212,7 @@ static ct_status optim_made(ct_optim *o) {
   ROW("ct_detach", T(ct_detach(x)))                                                                \
   ROW("ct_touch", ct_touch(x))                                                                     \
   ROW("ct_value_and_grad", ct_value_and_grad(x, CT_LIST(f.v), &f.number, f.out))                   \
-  ROW("ct_function_run", ct_function_run(f.function, CT_LIST(x), f.out))                                             \
+  ROW("ct_function_run", ct_function_run(f.function, CT_LIST(x), f.out))                           \
   ROW("ct_gradcheck", ct_gradcheck(identity, NULL, CT_LIST(x), (ct_gradcheck_opts){0}, NULL))      \
   ROW("ct_accuracy", ct_accuracy(x, f.i, &f.number, NULL))                                         \
   ROW("ct_accuracy", ct_accuracy(f.a, x, &f.number, NULL))                                         \

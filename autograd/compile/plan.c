@@ -82,6 +82,11 @@ static int larger_first(const void *a, const void *b) {
   return (x->first > y->first) - (x->first < y->first);
 }
 
+static int earlier_first(const void *a, const void *b) {
+  const block *x = a, *y = b;
+  return x->first != y->first ? (x->first > y->first) - (x->first < y->first) : larger_first(a, b);
+}
+
 static bool overlap(const block *a, const block *b) {
   return a->first <= b->last && b->first <= a->last;
 }
@@ -97,9 +102,10 @@ static void place(const block *const *placed, int n, block *b) {
   *b->at = at;
 }
 
-static size_t place_all(block *b, int n, const block **placed) {
+static size_t place_all(block *b, int n, const block **placed,
+                        int (*order)(const void *, const void *)) {
   size_t end = 0;
-  qsort(b, (size_t)n, sizeof *b, larger_first);
+  qsort(b, (size_t)n, sizeof *b, order);
   for (int i = 0; i < n; i++) {
     place(placed, i, &b[i]);
     int j = i;
@@ -108,6 +114,14 @@ static size_t place_all(block *b, int n, const block **placed) {
     if (*b[i].at + b[i].bytes > end) end = *b[i].at + b[i].bytes;
   }
   return end;
+}
+
+/* Where the order of size leaves gaps that of birth may not. */
+static size_t place_well(block *b, int n, const block **placed, size_t live) {
+  size_t by_size = place_all(b, n, placed, larger_first);
+  if (by_size == live) return by_size;
+  size_t by_birth = place_all(b, n, placed, earlier_first);
+  return by_birth < by_size ? by_birth : place_all(b, n, placed, larger_first);
 }
 
 static size_t whole_lines(size_t bytes) { return (bytes + LINE - 1) / LINE * LINE; }
@@ -161,6 +175,6 @@ ct_status ct__pass_plan(ct_program *p) {
   if (bytes > 0x1p62)
     return ct__fail_status(CT_ESIZE, "ct_compile: the values take more memory than there is");
   p->live = most_alive(b, n, change, p->n_instrs);
-  p->arena = place_all(b, n, placed);
+  p->arena = place_well(b, n, placed, p->live);
   return CT_OK;
 }

@@ -45,7 +45,7 @@ typedef struct line_triple {
     }                                                                                              \
   }
 #define WRITE_SOFTMAX(T)                                                                           \
-  T scale = (T)(1 / whole_sum(store_exp_##T(n, x, x_step, max, y, y_step)));                                  \
+  T scale = (T)(1 / whole_sum(store_exp_##T(n, x, x_step, max, y, y_step)));                       \
   for (int64_t j = 0; j < n; j++) y[j * y_step] *= scale;
 #define WRITE_LOG_SOFTMAX(T)                                                                       \
   double log_sum = log_of_sum(sum_exp_##T(n, x, x_step, max));                                     \
