@@ -357,7 +357,7 @@ static void blocks_are_reported_once(void **state) {
 
 static void no_memory_leaves_all_as_it_was(void **state) {
   (void)state;
-  if (!HEAP_COUNTED) skip();
+  if (!heap_watched()) skip();
   static const problem packed[] = {{CT_F32, 30, 50, 70, {ROWS, COLUMNS, ROWS}, 1, 0.5},
                                    {CT_F64, 30, 50, 70, {SPREAD, SPREAD, SPREAD}, 1, 0.5},
                                    {CT_F32, 1, 50, 70, {SPREAD, COLUMNS, ROWS}, 1, 0}};
@@ -379,7 +379,7 @@ static void no_memory_leaves_all_as_it_was(void **state) {
 
 static void nothing_is_allocated_in_the_steady_state(void **state) {
   (void)state;
-  if (!HEAP_COUNTED) skip();
+  if (!heap_watched()) skip();
   for (int i = 0; i < CT__COUNT(large); i++) {
     const problem *p = &large[i];
     operands o = operands_of(p, fill_fractions);

@@ -134,38 +134,12 @@ static bool attempt(work *w, trainer *t, ct_list data, const ct_archive *before,
   return struck;
 }
 
-/* Without products: those take memory while they run. */
-typedef struct scaled {
-  ct_module base;
-  ct_tensor *gain;
-} scaled;
-
-static ct_tensor *scaled_forward(ct_module *m, ct_tensor *x) {
-  return ct_mul(x, ((scaled *)m)->gain);
-}
-static const ct_module_class scaled_class = {CT_MODULE, .name = "scaled",
-                                             .instance = sizeof(scaled), .forward = scaled_forward};
-
-static trainer scaled_trainer(make_optim *make) {
-  trainer t = {.dtype = CT_F32};
-  ct_scope s = ct_scope_begin();
-  scaled *m = ct_module_new(&scaled_class);
-  assert_non_null(m);
-  m->gain = ct_module_param(&m->base, "gain", ct_variable(ct_ones(CT_F32, CT_SHAPE(IN))));
-  t.model = ct_nn_sequential(CT_MODULES(&m->base, ct_nn_dropout(ct_key(4), 0.25)));
-  assert_non_null(t.model);
-  t.optim = make(ct_module_params(t.model));
-  assert_non_null(t.optim);
-  assert_ok(ct_scope_end(s));
-  return t;
-}
-
 static void out_of_memory(void **state) {
   (void)state;
   if (!heap_watched()) skip();
   work *const works[] = {step_compiled, step_traced};
   for (int i = 0; i < OPTIMS * 2; i++) {
-    trainer a = scaled_trainer(optims[i / 2]), b = scaled_trainer(optims[i / 2]);
+    trainer a = trainer_new(optims[i / 2], CT_F32), b = trainer_new(optims[i / 2], CT_F32);
     ct_archive *before = all_of(&a);
     eager(&a, 0);
     ct_archive *after = all_of(&a);

@@ -114,8 +114,9 @@ static size_t add_work(const ct_call *c) {
 }
 
 static const ct_op product_add_op = {
-    CT_OP,        .name = "product_add",       .doc = "y = c + alpha s a b", .n_in = CT_VARIADIC,
-    .inplace = 4, .attr_size = sizeof(double), .infer = add_infer,           .eval = add_eval};
+    CT_OP,           .name = "product_add",       .doc = "y = c + alpha s a b", .n_in = CT_VARIADIC,
+    .inplace = 4,    .attr_size = sizeof(double), .infer = add_infer,           .work = add_work,
+    .eval = add_eval};
 
 /* ---- updates: variable +- s product ------------------------------------------------------------ */
 
