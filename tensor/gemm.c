@@ -77,7 +77,7 @@ static const blas_rule
                       {true, 512, 512, 16},
                       {true, 512, 256, 128},
                       {true, 128, 128, 1024}},
-    blas_v4[RULES] = {{false, 512, 512, 512}, {true, 512, 128, 1024}};
+    blas_v4[RULES] = {{false, 512, 512, 512}, {true, 512, 256, 1024}};
 #else
     blas_base[RULES] = {{false, 256, 256, 256}};
 #endif

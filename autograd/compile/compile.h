@@ -58,7 +58,8 @@ CT_API ct_status ct_build_end(void); /* forgets the updates; CT_ESCOPE if none i
  * shapes and dtypes; the programs of the last few are kept. */
 typedef struct ct_jit ct_jit;
 
-/* body and payload must live as long as the result. NULL on failure. */
+/* body and payload must live as long as the result, which one thread uses at a time. NULL on
+ * failure. */
 CT_API ct_jit *ct_jit_new(ct_body *body, int n_out, void *payload, ct_compile_opts opts);
 CT_API void ct_jit_free(ct_jit **j); /* stores NULL */
 /* As ct_run. The body sees placeholders like the inputs; what it assigns is updated. */

@@ -239,7 +239,7 @@ LINES(double, )
 #define FORMS(T, S, Bits, BITS_MAX)                                                                \
   static inline T times##S(T a, T b) {                                                             \
     T product = a * b;                                                                             \
-    return (a == 0) | (b == 0) ? 0 : product;                                                      \
+    return ((a == 0) | (b == 0)) ? 0 : product;                                                    \
   }                                                                                                \
   /* |x| as an integer, of the same order; compilers find the largest of these faster. */          \
   static inline Bits size_##T(T x) {                                                               \
