@@ -3,7 +3,7 @@
 
 #include <stdlib.h>
 
-enum { ALIGNMENT = 64, HUGE_PAGE = 1 << 21, HUGE_FROM = 1 << 22 };
+enum { ALIGNMENT = 64, HUGE_FROM = 1 << 22 };
 
 _Thread_local ct__lists ct__free_lists;
 static _Thread_local bool
@@ -12,10 +12,9 @@ static _Thread_local bool closed; /* the thread is ending: keep nothing more */
 static _Thread_local size_t limit = (size_t)512 << 20;
 
 void *ct__alloc_fresh(size_t size, size_t rounded) {
-  const size_t alignment = rounded >= HUGE_FROM ? HUGE_PAGE : ALIGNMENT;
   rounded = (rounded + ALIGNMENT - 1) & ~(size_t)(ALIGNMENT - 1);
-  void *p = rounded < size || rounded > PTRDIFF_MAX ? NULL : aligned_alloc(alignment, rounded);
-  if (p && alignment == HUGE_PAGE) ct__use_huge_pages(p, rounded & ~(size_t)(HUGE_PAGE - 1));
+  void *p = rounded < size || rounded > PTRDIFF_MAX ? NULL : aligned_alloc(ALIGNMENT, rounded);
+  if (p && rounded >= HUGE_FROM) ct__use_huge_pages(p, rounded);
   if (!p) ct__fail(CT_ENOMEM, "out of memory (%zu bytes)", size);
   return p;
 }

@@ -27,7 +27,7 @@
 
 /* ---- memory: ct__alloc and ct__free are in alloc.h ------------------------------------------- */
 
-/* Asks for huge pages under a whole number of them (os.c). */
+/* Asks for huge pages under a block (os.c). */
 void ct__use_huge_pages(void *block, size_t bytes);
 /* false on overflow or a negative factor */
 bool ct__mul_size(int64_t a, int64_t b, int64_t *product);
