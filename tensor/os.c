@@ -131,6 +131,16 @@ int ct__processors(void) {
   return n > 0 ? n : 1;
 }
 
+int ct__processor(void) { return sched_getcpu(); }
+
+void ct__leave_processor(int processor) {
+  static _Thread_local cpu_set_t home; /* where this thread may run, as it was started */
+  if (CPU_COUNT(&home) == 0 && sched_getaffinity(0, sizeof home, &home) != 0) return;
+  cpu_set_t others = home;
+  CPU_CLR((size_t)processor, &others);
+  if (CPU_COUNT(&others) > 0) sched_setaffinity(0, sizeof others, &others);
+}
+
 /* ---- once ------------------------------------------------------------------------------------ */
 
 void ct__once(atomic_int *state, void (*init)(void)) {

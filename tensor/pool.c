@@ -25,7 +25,8 @@ static struct job {
   ct__task *task;
   void *context;
   int64_t pieces;
-  fenv_t rounding; /* the caller's: the pieces must round, and flush, as it does */
+  atomic_int processor; /* where the caller ran when it last woke somebody */
+  fenv_t rounding;      /* the caller's: the pieces must round, and flush, as it does */
 } job;
 #define STOP UINT64_MAX /* in place of pieces: workers end */
 
@@ -138,6 +139,14 @@ static pthread_t thread[MAX_THREADS];
 static int started;
 static bool tried; /* no more of them can be had */
 
+/* A system may wake a worker where the caller runs, which then does all the work itself before the
+ * worker gets a turn, time and again: it goes elsewhere. */
+static void keep_off_the_caller(void) {
+  int here = ct__processor();
+  if (here >= 0 && here == atomic_load_explicit(&job.processor, memory_order_relaxed))
+    ct__leave_processor(here);
+}
+
 static void *work(void *unused) {
   (void)unused;
   inside = true;
@@ -150,6 +159,7 @@ static void *work(void *unused) {
     }
     if (count > 0 && atomic_fetch_add(&done, count) + count == pieces) wake(&callers, 1);
     await(work_to_do, &workers);
+    keep_off_the_caller();
   }
   return NULL;
 }
@@ -263,7 +273,10 @@ static void run(int64_t pieces, int64_t weight, ct__task *task, void *context) {
   job.pieces = pieces;
   job.rounding = rounding;
   atomic_store(&job.left, (uint64_t)pieces << 32);
-  if (atomic_load(&workers.sleepers) > 0 && worth_waking(weight)) wake(&workers, pieces - 1);
+  if (atomic_load(&workers.sleepers) > 0 && worth_waking(weight)) {
+    atomic_store_explicit(&job.processor, ct__processor(), memory_order_relaxed);
+    wake(&workers, pieces - 1);
+  }
   int64_t count = 0;
   for (int64_t i; (i = take(true)) >= 0; count++) task(context, i);
   atomic_fetch_add(&done, count);

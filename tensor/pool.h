@@ -57,6 +57,9 @@ void ct__pool_end(void);
 
 /* How many this process may use at a time: its affinity, within the quota of its control groups. */
 int ct__processors(void);
+int ct__processor(void); /* the one that this thread runs on now, or -1 */
+/* Keeps this thread, a worker, on the others from now on, if there are any. */
+void ct__leave_processor(int processor);
 /* That quota in processors, rounded up; 0 if there is none. list is /proc/self/cgroup, root the
  * folder where the groups lie. */
 int ct__processor_quota(const char *list, const char *root);
