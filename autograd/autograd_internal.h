@@ -204,6 +204,9 @@ ct_tensor *ct__constant_like(const ct_tensor *x, double value);
 /* Ready-made jvp for operations linear in all float inputs together: the operation on the tangents.
  */
 void ct__jvp_joint(const ct_call *c, ct_tensor *const *dx, ct_tensor **dy);
+/* Ready-made rules for y = x + constant: what comes passes. */
+void ct__pass_vjp(const ct_call *c, ct_tensor *const *gy, ct_tensor **gx);
+void ct__pass_jvp(const ct_call *c, ct_tensor *const *dx, ct_tensor **dy);
 ct_shape ct__shape_of_view(const ct_view *v);
 ct_tensor *ct__zeros_like(const ct_tensor *x);
 

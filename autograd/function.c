@@ -225,20 +225,23 @@ static ct_status replay(const ct_function *f, ct_tensor *const *in, ct_tensor **
   return status;
 }
 
+ct_status ct__check_argument(const char *who, int i, const ct_view *want, const ct_tensor *t) {
+  const ct_view *got = &t->v;
+  if (CT__LIKELY(want->dtype == got->dtype && ct__same_shape(want, got))) return CT_OK;
+  char a[CT__SHAPE_TEXT], b[CT__SHAPE_TEXT];
+  return ct__fail_status(want->dtype != got->dtype ? CT_EDTYPE : CT_ESHAPE,
+                         "%s: want input %d as %s %s, got %s %s", who, i,
+                         ct_dtype_name(want->dtype), ct__shape_text(a, want->ndim, want->dim),
+                         ct_dtype_name(got->dtype), ct__shape_text(b, got->ndim, got->dim));
+}
+
 ct_status ct__check_arguments(const char *who, const ct_function *f, ct_list inputs) {
   if (!f) return ct__fail_status(CT_EARG, "%s: the function is NULL", who);
   if (inputs.n != f->n_args)
     return ct__fail_status(CT_EARG, "%s: want %d inputs, got %d", who, f->n_args, inputs.n);
   ct_status status = ct__check_list(who, "inputs", inputs);
-  for (int i = 0; i < inputs.n && status == CT_OK; i++) {
-    const ct_view *want = &f->in[i]->v, *got = &inputs.at[i]->v;
-    char a[CT__SHAPE_TEXT], b[CT__SHAPE_TEXT];
-    if (want->dtype != got->dtype || !ct__same_shape(want, got))
-      status = ct__fail_status(want->dtype != got->dtype ? CT_EDTYPE : CT_ESHAPE,
-                               "%s: want input %d as %s %s, got %s %s", who, i,
-                               ct_dtype_name(want->dtype), ct__shape_text(a, want->ndim, want->dim),
-                               ct_dtype_name(got->dtype), ct__shape_text(b, got->ndim, got->dim));
-  }
+  for (int i = 0; i < inputs.n && status == CT_OK; i++)
+    status = ct__check_argument(who, i, &f->in[i]->v, inputs.at[i]);
   return status;
 }
 
@@ -299,25 +302,30 @@ ct_status ct__call_infer(const ct_call *c, ct_spec *out) {
   return CT_OK;
 }
 
-/* The replay wants tensors: nodes over the places of this evaluation. */
+/* A node over a place of this evaluation. */
 static ct_tensor *over(const ct_view *v) {
   return ct_wrap(v->dtype, ct__shape_of_view(v), v->data,
                  (ct_wrap_opts){.stride = v->stride, .read_only = true});
 }
 
-ct_status ct__call_eval(const ct_eval *e) {
-  const ct_function *f = called(e->attr);
+ct_status ct__eval_on_tensors(const ct_eval *e, ct__tensor_run *run) {
   size_t bytes = (size_t)(e->n_in + e->n_out) * sizeof(ct_tensor *);
   ct_tensor **in = ct__alloc(bytes), **out = in + e->n_in;
   if (!in) return CT_ENOMEM;
   ct_scope scope = ct_scope_begin_with(CT_NO_RECORD);
   for (int i = 0; i < e->n_in; i++) in[i] = over(e->in[i]);
-  ct_status status = replay(f, in, out);
+  ct_status status = run(e->attr, in, out);
   for (int o = 0; o < e->n_out && status == CT_OK; o++) ct__copy(&out[o]->v, e->out[o]);
   ct_status end = ct_scope_end(scope);
   ct__free(in, bytes);
   return status == CT_OK ? end : status;
 }
+
+static ct_status replay_call(const void *attr, ct_tensor *const *in, ct_tensor **out) {
+  return replay(called(attr), in, out);
+}
+
+ct_status ct__call_eval(const ct_eval *e) { return ct__eval_on_tensors(e, replay_call); }
 
 void ct__call_fallback(const ct_call *c, ct_tensor **y) {
   if (replay(called(c->attr), c->in, y) == CT_OK) return;

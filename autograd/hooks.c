@@ -15,27 +15,17 @@ static bool same_view(const void *attr, const ct_view *x, ct_view *y) {
   return true;
 }
 
-static void pass_vjp(const ct_call *c, ct_tensor *const *gy, ct_tensor **gx) {
-  (void)c;
-  gx[0] = gy[0];
-}
-
-static void pass_jvp(const ct_call *c, ct_tensor *const *dx, ct_tensor **dy) {
-  (void)c;
-  dy[0] = dx[0];
-}
-
 /* clang-format off */
 /* y = x with a vjp of its own. */
 #define HOOK(NAME, DOC, ATTR, ...)                                                                 \
   static const ct_op NAME##_op = {CT_OP, .name = #NAME, .doc = "y = x; " DOC, .n_in = 1,           \
       .attr_size = sizeof(ATTR), .view = same_view, .eval = ct__view_eval, .vjp = NAME##_vjp,          \
-      .jvp = pass_jvp, .lo = -2, .hi = 2, __VA_ARGS__};
+      .jvp = ct__pass_jvp, .lo = -2, .hi = 2, __VA_ARGS__};
 /* y = x, looked at on the way. */
 #define IDENTITY(NAME, DOC, ATTR)                                                                  \
   static const ct_op NAME##_op = {CT_OP, .name = #NAME, .doc = "y = x; " DOC, .n_in = 1,           \
       .flags = CT_ELEMENTWISE | CT_CAN_FAIL, .attr_size = sizeof(ATTR), .infer = ct__infer_like,   \
-      .eval = NAME##_eval, .vjp = pass_vjp, .jvp = pass_jvp, .lo = -2, .hi = 2};
+      .eval = NAME##_eval, .vjp = ct__pass_vjp, .jvp = ct__pass_jvp, .lo = -2, .hi = 2};
 /* clang-format on */
 
 /* ---- looking at values ----------------------------------------------------------------------- */

@@ -17,25 +17,12 @@ static ct_status call_copy(void *to, const void *from) {
 
 static void call_release(void *attr) { ct_program_release(&((program_call *)attr)->p); }
 
-/* A program wants tensors: nodes over the places of this evaluation. */
-static ct_tensor *over(const ct_view *v) {
-  return ct_wrap(v->dtype, ct__shape_of_view(v), v->data,
-                 (ct_wrap_opts){.stride = v->stride, .read_only = true});
+static ct_status run_call(const void *attr, ct_tensor *const *in, ct_tensor **out) {
+  ct_program *p = ((const program_call *)attr)->p;
+  return ct_run(p, (ct_list){p->n_args, in}, out);
 }
 
-static ct_status call_eval(const ct_eval *e) {
-  ct_program *p = ((const program_call *)e->attr)->p;
-  size_t bytes = (size_t)(p->n_args + p->n_out) * sizeof(ct_tensor *);
-  ct_tensor **in = ct__alloc(bytes), **out = in + p->n_args;
-  if (!in) return CT_ENOMEM;
-  ct_scope scope = ct_scope_begin_with(CT_NO_RECORD);
-  for (int i = 0; i < p->n_args; i++) in[i] = over(e->in[i]);
-  ct_status status = ct_run(p, (ct_list){p->n_args, in}, out);
-  for (int o = 0; o < p->n_out && status == CT_OK; o++) ct__copy(&out[o]->v, e->out[o]);
-  ct_status end = ct_scope_end(scope);
-  ct__free(in, bytes);
-  return status == CT_OK ? end : status;
-}
+static ct_status call_eval(const ct_eval *e) { return ct__eval_on_tensors(e, run_call); }
 
 static const ct_op program_op = {CT_OP,
                                  .name = "program",

@@ -1,15 +1,6 @@
 /* draw.c - a program for Graphviz, and the map of its arena. */
 #include "program.h"
 
-static ct_status check(const char *who, const ct_program *p, const FILE *out) {
-  if (!p || !out) return ct__fail_status(CT_EARG, "%s: got NULL", who);
-  return CT_OK;
-}
-
-static ct_status written(const char *who, FILE *out) {
-  return ferror(out) ? ct__fail_status(CT_EIO, "%s: the stream refused the drawing", who) : CT_OK;
-}
-
 /* ---- Graphviz ----------------------------------------------------------------------------------- */
 
 static void put_shape(const ct_view *v, FILE *out) {
@@ -49,7 +40,7 @@ static void draw_instr(const ct_program *p, const int *maker, int k, FILE *out) 
 }
 
 ct_status ct_program_dot(const ct_program *p, FILE *out) {
-  ct_status status = check("ct_program_dot", p, out);
+  ct_status status = ct__check_stream("ct_program_dot", p, out);
   if (status != CT_OK) return status;
   size_t bytes = (size_t)p->n_values * sizeof(int);
   int *maker = ct__alloc(bytes); /* the last instruction so far that wrote to a base; -1: none */
@@ -71,7 +62,7 @@ ct_status ct_program_dot(const ct_program *p, FILE *out) {
   }
   fputs("}\n", out);
   ct__free(maker, bytes);
-  return written("ct_program_dot", out);
+  return ct__check_written("ct_program_dot", out, "drawing");
 }
 
 /* ---- the arena ------------------------------------------------------------------------------------ */
@@ -126,7 +117,7 @@ static void as_svg(const ct_program *p, const area *a, FILE *out) {
 
 ct_status ct_program_memory(const ct_program *p, ct_memory_format format, FILE *out) {
   static const char who[] = "ct_program_memory";
-  ct_status status = check(who, p, out);
+  ct_status status = ct__check_stream(who, p, out);
   if (status != CT_OK) return status;
   if (format == CT_MEMORY_TEXT) {
     fprintf(out, "arena %zu bytes, %zu live at once\n%12s %12s  %5s %5s  %s\n", p->arena, p->live,
@@ -147,5 +138,5 @@ ct_status ct_program_memory(const ct_program *p, ct_memory_format format, FILE *
   } else {
     return ct__fail_status(CT_EARG, "%s: unknown format %d", who, (int)format);
   }
-  return written(who, out);
+  return ct__check_written(who, out, "drawing");
 }

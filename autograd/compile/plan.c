@@ -8,8 +8,6 @@
 
 #include <stdlib.h>
 
-enum { LINE = 64 };
-
 /* ---- reuse in place --------------------------------------------------------------------------- */
 
 static void find_intervals(ct_program *p) {
@@ -124,8 +122,6 @@ static size_t place_well(block *b, int n, const block **placed, size_t live) {
   return by_birth < by_size ? by_birth : place_all(b, n, placed, larger_first);
 }
 
-static size_t whole_lines(size_t bytes) { return (bytes + LINE - 1) / LINE * LINE; }
-
 /* The largest sum of bytes alive at once. */
 static size_t most_alive(const block *b, int n, size_t *change, int n_instrs) {
   for (int i = 0; i < n; i++) {
@@ -165,11 +161,11 @@ ct_status ct__pass_plan(ct_program *p) {
   for (int i = 0; i < p->n_values; i++) {
     ct__value *x = &p->value[i];
     if (needs_room(p, i))
-      b[n++] = (block){whole_lines(ct__value_bytes(x)), &x->at, x->first, x->last};
+      b[n++] = (block){ct__whole_lines(ct__value_bytes(x)), &x->at, x->first, x->last};
   }
   for (int k = 0; k < p->n_instrs; k++)
     if (p->instr[k].work)
-      b[n++] = (block){whole_lines(p->instr[k].work), &p->instr[k].work_at, k, k};
+      b[n++] = (block){ct__whole_lines(p->instr[k].work), &p->instr[k].work_at, k, k};
   double bytes = 0; /* of all together: what an address may be */
   for (int i = 0; i < n; i++) bytes += (double)b[i].bytes;
   if (bytes > 0x1p62)

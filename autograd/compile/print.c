@@ -73,13 +73,13 @@ static void print_instr(const ct_program *p, int k, FILE *out) {
   fputc(')', out);
 }
 
-static ct_status check(const char *who, const ct_program *p, const FILE *out) {
+ct_status ct__check_stream(const char *who, const ct_program *p, const FILE *out) {
   if (!p || !out) return ct__fail_status(CT_EARG, "%s: got NULL", who);
   return CT_OK;
 }
 
-static ct_status written(const char *who, FILE *out) {
-  return ferror(out) ? ct__fail_status(CT_EIO, "%s: the stream refused the text", who) : CT_OK;
+ct_status ct__check_written(const char *who, FILE *out, const char *what) {
+  return ferror(out) ? ct__fail_status(CT_EIO, "%s: the stream refused the %s", who, what) : CT_OK;
 }
 
 static void print_head(const ct_program *p, FILE *out) {
@@ -90,7 +90,7 @@ static void print_head(const ct_program *p, FILE *out) {
 }
 
 ct_status ct_program_print(const ct_program *p, FILE *out) {
-  ct_status status = check("ct_program_print", p, out);
+  ct_status status = ct__check_stream("ct_program_print", p, out);
   if (status != CT_OK) return status;
   print_head(p, out);
   for (int k = 0; k < p->n_instrs; k++) {
@@ -106,7 +106,7 @@ ct_status ct_program_print(const ct_program *p, FILE *out) {
     print_value(p, p->out[o], out);
     fputc('\n', out);
   }
-  return written("ct_program_print", out);
+  return ct__check_written("ct_program_print", out, "text");
 }
 
 /* ---- with times --------------------------------------------------------------------------------- */
@@ -163,7 +163,7 @@ static ct_status profile(ct_program *p, ct_list inputs, laps *l, ct_tensor **out
 }
 
 ct_status ct_program_profile(ct_program *p, ct_list inputs, int runs, FILE *out) {
-  ct_status status = check("ct_program_profile", p, out);
+  ct_status status = ct__check_stream("ct_program_profile", p, out);
   if (status != CT_OK) return status;
   if (runs < 1 || runs > 1000000)
     return ct__fail_status(CT_EARG, "ct_program_profile: want 1 to 1000000 runs, got %d", runs);
@@ -174,7 +174,7 @@ ct_status ct_program_profile(ct_program *p, ct_list inputs, int runs, FILE *out)
   status = l.sample && outputs ? profile(p, inputs, &l, outputs) : CT_ENOMEM;
   if (status == CT_OK) {
     print_times(p, &l, out);
-    status = written("ct_program_profile", out);
+    status = ct__check_written("ct_program_profile", out, "text");
   }
   ct__free(l.sample, bytes);
   ct__free(outputs, pointers);

@@ -90,6 +90,12 @@ void ct__count_use(const ct_program *p, int *uses, int i, int by);
 /* The instruction that makes each value, or -1; n_values numbers. */
 int *ct__program_makers(ct_program *p);
 
+/* Memory is handed out in cache lines. */
+enum { CT__LINE = 64 };
+static inline size_t ct__whole_lines(size_t bytes) {
+  return (bytes + CT__LINE - 1) & ~(size_t)(CT__LINE - 1);
+}
+
 static inline const int *ct__outs(const ct__instr *k) { return k->arg + k->n_in; }
 static inline size_t ct__value_bytes(const ct__value *x) {
   return (size_t)x->v.size * ct__item_size(x->v.dtype);
@@ -121,6 +127,12 @@ bool ct__can_fail(const ct_op *op);
 /* Floating-point operations of an instruction, 0 if unknown, and bytes of its operands. */
 double ct__instr_flops(const ct_program *p, const ct__instr *k);
 double ct__instr_bytes(const ct_program *p, const ct__instr *k);
+
+/* ---- streams (print.c) ------------------------------------------------------------------------ */
+
+/* CT_EARG for a NULL; CT_EIO if the stream refused what was written. */
+ct_status ct__check_stream(const char *who, const ct_program *p, const FILE *out);
+ct_status ct__check_written(const char *who, FILE *out, const char *what);
 
 /* ---- names (print.c) -------------------------------------------------------------------------- */
 

@@ -17,8 +17,6 @@ struct ct__instance {
 
 /* ---- making ----------------------------------------------------------------------------------- */
 
-static size_t whole_lines(size_t bytes) { return (bytes + 63) & ~(size_t)63; }
-
 static int count_operands(const ct_program *p) {
   int n = 0;
   for (int k = 0; k < p->n_instrs; k++) n += p->instr[k].n_in + p->instr[k].n_out;
@@ -50,10 +48,10 @@ static void fill_instance(const ct_program *p, ct__instance *s) {
 }
 
 static ct__instance *instance_new(const ct_program *p) {
-  size_t head = whole_lines(sizeof(ct__instance));
-  size_t views = whole_lines((size_t)p->n_values * sizeof(ct_view));
-  size_t evals = whole_lines((size_t)p->n_instrs * sizeof(ct_eval));
-  size_t places = whole_lines((size_t)count_operands(p) * sizeof(ct_view *));
+  size_t head = ct__whole_lines(sizeof(ct__instance));
+  size_t views = ct__whole_lines((size_t)p->n_values * sizeof(ct_view));
+  size_t evals = ct__whole_lines((size_t)p->n_instrs * sizeof(ct_eval));
+  size_t places = ct__whole_lines((size_t)count_operands(p) * sizeof(ct_view *));
   size_t bytes = head + views + evals + places + p->arena;
   char *block = ct__alloc(bytes);
   if (!block) return NULL;
@@ -114,14 +112,8 @@ static void give_back(ct_program *p, ct__instance *s) {
 /* ---- inputs and results ----------------------------------------------------------------------- */
 
 static ct_status check_input(const ct_program *p, int i, const ct_tensor *t) {
-  const ct_view *want = &p->value[p->argument[i]].v, *got = &t->v;
-  if (CT__LIKELY(want->dtype == got->dtype && ct__same_shape(want, got)))
-    return ct__check_value("ct_run", t);
-  char a[CT__SHAPE_TEXT], b[CT__SHAPE_TEXT];
-  return ct__fail_status(want->dtype != got->dtype ? CT_EDTYPE : CT_ESHAPE,
-                         "ct_run: want input %d as %s %s, got %s %s", i, ct_dtype_name(want->dtype),
-                         ct__shape_text(a, want->ndim, want->dim), ct_dtype_name(got->dtype),
-                         ct__shape_text(b, got->ndim, got->dim));
+  ct_status status = ct__check_argument("ct_run", i, &p->value[p->argument[i]].v, t);
+  return status == CT_OK ? ct__check_value("ct_run", t) : status;
 }
 
 static ct_status check(const ct_program *p, ct_list inputs, ct_tensor **outputs) {

@@ -9,8 +9,7 @@
 
 typedef struct schedule {
   ct_program *p;
-  int *updates; /* of each base: the update of that variable + 1, or 0 */
-  int *sink;    /* of each instruction: what it makes only updates use */
+  bool *sink;   /* of each instruction: what it makes only updates use */
   int *key;     /* of each instruction: twice its position, sinks behind what they wait for */
   bool *placed; /* of each update: done in the variable's memory */
 } schedule;
@@ -23,22 +22,17 @@ static bool find_sinks(schedule *s) {
   if (!other) return false;
   for (int u = 0; u < p->n_updates; u++) ct__count_use(p, other, p->update[u].value, -1);
   for (int k = 0; k < p->n_instrs; k++) {
-    bool only = true, any = false;
-    for (int o = 0; o < p->instr[k].n_out; o++) {
-      only &= other[ct__outs(&p->instr[k])[o]] == 0;
-      any = true;
-    }
-    s->sink[k] = only && any;
+    s->sink[k] = p->instr[k].n_out > 0;
+    for (int o = 0; o < p->instr[k].n_out; o++) s->sink[k] &= other[ct__outs(&p->instr[k])[o]] == 0;
   }
   return true;
 }
 
-/* The input of instruction k whose memory, that of the variable, its output may take over; or -1.
- */
-static int taken_input(const ct__instr *k, int variable) {
+/* An input of instruction k is the variable, whose memory its output may take over. */
+static bool may_take(const ct__instr *k, int variable) {
   for (int i = 0; i < k->n_in && i < 32; i++)
-    if ((k->op->inplace >> i & 1) && k->arg[i] == variable) return i;
-  return -1;
+    if ((k->op->inplace >> i & 1) && k->arg[i] == variable) return true;
+  return false;
 }
 
 /* Nothing but sink k itself and instructions before it may look at the variable. */
@@ -69,7 +63,7 @@ static bool place_updates(schedule *s) {
   for (int u = 0; u < p->n_updates; u++) {
     int variable = p->update[u].variable, made = p->update[u].value, k = maker[made];
     if (k < 0 || !s->sink[k] || base_of(p, made) != made) continue;
-    if (taken_input(&p->instr[k], variable) < 0 || mixed(p, &p->instr[k], variable)) continue;
+    if (!may_take(&p->instr[k], variable) || mixed(p, &p->instr[k], variable)) continue;
     if (read_late(s, variable, k)) continue;
     p->value[made].base = variable;
     p->value[made].offset = 0;

@@ -66,16 +66,6 @@ ct_tensor *ct_scale(ct_tensor *x, double c) { return CT__APPLY(&scale_op, &c, x)
 
 /* shift: y = x + c; gx = gy, dy = dx */
 
-static void pass_vjp(const ct_call *c, ct_tensor *const *gy, ct_tensor **gx) {
-  (void)c;
-  gx[0] = gy[0];
-}
-
-static void pass_jvp(const ct_call *c, ct_tensor *const *dx, ct_tensor **dy) {
-  (void)c;
-  dy[0] = dx[0];
-}
-
 static const ct_op shift_op = {CT_OP,
                                .name = "shift",
                                .doc = "y = x + c",
@@ -85,8 +75,8 @@ static const ct_op shift_op = {CT_OP,
                                .attr_size = sizeof(double),
                                .infer = constant_infer,
                                .kernel = &shift_kernel,
-                               .vjp = pass_vjp,
-                               .jvp = pass_jvp,
+                               .vjp = ct__pass_vjp,
+                               .jvp = ct__pass_jvp,
                                .lo = -2,
                                .hi = 2};
 
