@@ -6,7 +6,7 @@
  * beyond them.
  */
 #define _GNU_SOURCE
-#include "testing.h"
+#include "matrix_layouts.h"
 
 #include "failing_malloc.h"
 #include "tensor/tensor_internal.h"
@@ -24,28 +24,7 @@ enum { SANITIZED = __has_feature(address_sanitizer) || __has_feature(thread_sani
 enum { SANITIZED = 0 };
 #endif
 
-static uint32_t seed = 1;
-
-static int draw(int n) {
-  seed = seed * 1664525u + 1013904223u;
-  return (int)((seed >> 8) % (uint32_t)n);
-}
-
 /* ---- matrices -------------------------------------------------------------------------------- */
-
-typedef enum layout {
-  ROWS,    /* rows are contiguous */
-  COLUMNS, /* columns are contiguous */
-  PART,    /* rows inside a larger matrix */
-  PART_COLUMNS,
-  SPREAD,      /* steps of more than 1 both ways */
-  UPSIDE_DOWN, /* negative step between rows */
-  BACKWARDS,   /* negative step in a row */
-  SAME_ROWS,   /* one row repeated; inputs only */
-  SAME_NUMBER, /* one number repeated; inputs only */
-  LAYOUTS,
-  OUTPUT_LAYOUTS = SAME_ROWS,
-} layout;
 
 typedef struct matrix {
   ct_view v;
@@ -57,14 +36,7 @@ static matrix matrix_of(ct_dtype dtype, int64_t rows, int64_t columns, layout ho
   matrix m = {0};
   ct__view_set(&m.v, dtype, 2, (const int64_t[]){rows, columns});
   int64_t r = rows > 0 ? rows : 1, c = columns > 0 ? columns : 1;
-  const int64_t step[LAYOUTS][2] = {
-      [ROWS] = {c, 1},        [COLUMNS] = {1, r},
-      [PART] = {c + 3, 1},    [PART_COLUMNS] = {1, r + 2},
-      [SPREAD] = {2 * c, 2},  [UPSIDE_DOWN] = {-c, 1},
-      [BACKWARDS] = {c, -1},  [SAME_ROWS] = {0, 1},
-      [SAME_NUMBER] = {0, 0},
-  };
-  memcpy(m.v.stride, step[how], sizeof step[how]);
+  layout_steps(how, rows, columns, m.v.stride);
   int64_t start = 0, span = 1;
   for (int d = 0; d < 2; d++) {
     int64_t reach = m.v.stride[d] * ((d ? c : r) - 1);
@@ -80,21 +52,15 @@ static matrix matrix_of(ct_dtype dtype, int64_t rows, int64_t columns, layout ho
   return m;
 }
 
-static void set(ct_dtype dtype, void *block, int64_t at, double value) {
-  if (dtype == CT_F32)
-    ((float *)block)[at] = (float)value;
-  else
-    ((double *)block)[at] = value;
-}
-
 static int64_t numbers(const matrix *m) { return (int64_t)(m->bytes / ct_dtype_size(m->v.dtype)); }
 
 static void fill_integers(matrix *m) {
-  for (int64_t i = 0; i < numbers(m); i++) set(m->v.dtype, m->block, i, draw(9) - 4);
+  for (int64_t i = 0; i < numbers(m); i++) set_number(m->v.dtype, m->block, i, draw(9) - 4);
 }
 
 static void fill_fractions(matrix *m) {
-  for (int64_t i = 0; i < numbers(m); i++) set(m->v.dtype, m->block, i, draw(20001) / 1e4 - 1);
+  for (int64_t i = 0; i < numbers(m); i++)
+    set_number(m->v.dtype, m->block, i, draw(20001) / 1e4 - 1);
 }
 
 static matrix copy_of(const matrix *m) {
@@ -153,9 +119,9 @@ static void check(const problem *p) {
       double sum = 0;
       for (int64_t k = 0; k < p->k; k++) sum += entry(&o.a.v, i, k) * entry(&o.b.v, k, j);
       int64_t at = i * o.c.v.stride[0] + j * o.c.v.stride[1];
-      set(p->dtype, want.v.data, at,
-          p->alpha * sum + (p->beta == 0 ? 0 : p->beta * entry(&o.c.v, i, j)));
-      if (p->beta == 0) set(p->dtype, o.c.v.data, at, NAN); /* not to be read */
+      set_number(p->dtype, want.v.data, at,
+                 p->alpha * sum + (p->beta == 0 ? 0 : p->beta * entry(&o.c.v, i, j)));
+      if (p->beta == 0) set_number(p->dtype, o.c.v.data, at, NAN); /* not to be read */
     }
   assert_ok(ct__gemm(p->alpha, &o.a.v, &o.b.v, p->beta, &o.c.v));
   for (int64_t i = 0; i < numbers(&want); i++) {
@@ -242,7 +208,7 @@ static void nan_is_read_where_it_counts(void **state) {
   (void)state;
   problem p = {CT_F32, 3, 20, 5, {ROWS, ROWS, ROWS}, 1, 0};
   operands o = operands_of(&p, fill_integers);
-  set(CT_F32, o.a.block, 5 + 2, NAN); /* row 1 */
+  set_number(CT_F32, o.a.block, 5 + 2, NAN); /* row 1 */
   assert_ok(ct__gemm(1, &o.a.v, &o.b.v, 0, &o.c.v));
   for (int64_t j = 0; j < p.n; j++)
     assert_true(!isnan(entry(&o.c.v, 0, j)) && isnan(entry(&o.c.v, 1, j)) &&
@@ -313,7 +279,7 @@ static void note(void *context, int64_t row, int64_t rows, int64_t column, int64
   for (int64_t i = row; i < row + rows; i++)
     for (int64_t j = column; j < column + columns; j++) {
       int64_t at = i * c->stride[0] + j * c->stride[1];
-      set(c->dtype, l->seen.v.data, at, entry(c, i, j));
+      set_number(c->dtype, l->seen.v.data, at, entry(c, i, j));
       l->times[i * c->dim[1] + j]++;
     }
   pthread_mutex_unlock(&l->lock);

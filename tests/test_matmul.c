@@ -3,48 +3,20 @@
  *
  * Entries are small integers, so every product is exact and equal whatever the order of summation.
  */
-#include "testing.h"
+#include "matrix_layouts.h"
 
 #include "autograd/autograd.h"
 #include "tensor/tensor_internal.h"
-
-static uint32_t seed = 1;
-
-static int draw(int n) {
-  seed = seed * 1664525u + 1013904223u;
-  return (int)((seed >> 8) % (uint32_t)n);
-}
 
 /* ---- ct__gemm -------------------------------------------------------------------------------- */
 
 enum { LARGEST = 33, ROOM = 4 * LARGEST * LARGEST };
 
-typedef enum layout {
-  ROWS,    /* rows are contiguous */
-  COLUMNS, /* columns are contiguous */
-  PART,    /* rows inside a larger matrix */
-  PART_COLUMNS,
-  SPREAD,      /* steps of more than 1 both ways */
-  UPSIDE_DOWN, /* negative step between rows */
-  BACKWARDS,   /* negative step in a row */
-  SAME_ROWS,   /* one row repeated; inputs only */
-  SAME_NUMBER, /* one number repeated; inputs only */
-  LAYOUTS,
-  OUTPUT_LAYOUTS = SAME_ROWS,
-} layout;
-
 static ct_view lay(void *block, ct_dtype dtype, int64_t rows, int64_t columns, layout how) {
   ct_view v = {0};
   ct__view_set(&v, dtype, 2, (const int64_t[]){rows, columns});
   int64_t r = rows > 0 ? rows : 1, c = columns > 0 ? columns : 1, at = 0;
-  const int64_t step[LAYOUTS][2] = {
-      [ROWS] = {c, 1},        [COLUMNS] = {1, r},
-      [PART] = {c + 3, 1},    [PART_COLUMNS] = {1, r + 2},
-      [SPREAD] = {2 * c, 2},  [UPSIDE_DOWN] = {-c, 1},
-      [BACKWARDS] = {c, -1},  [SAME_ROWS] = {0, 1},
-      [SAME_NUMBER] = {0, 0},
-  };
-  memcpy(v.stride, step[how], sizeof step[how]);
+  layout_steps(how, rows, columns, v.stride);
   if (how == UPSIDE_DOWN) at = c * (r - 1);
   if (how == BACKWARDS) at = c - 1;
   v.data = (char *)block + (size_t)at * ct_dtype_size(dtype);
@@ -65,13 +37,6 @@ static double entry(const ct_view *v, int64_t i, int64_t j) {
   return tensor_value_at(v->data, v->dtype, i * v->stride[0] + j * v->stride[1]);
 }
 
-static void set_entry(void *block, ct_dtype dtype, int64_t at, double value) {
-  if (dtype == CT_F32)
-    ((float *)block)[at] = (float)value;
-  else
-    ((double *)block)[at] = value;
-}
-
 /* Computes one product and compares all of C's block: what lies between its elements stays. */
 static void check_gemm(ct_dtype dtype, const int64_t mkn[3], const layout how[3], double alpha,
                        double beta) {
@@ -89,8 +54,8 @@ static void check_gemm(ct_dtype dtype, const int64_t mkn[3], const layout how[3]
       for (int64_t k = 0; k < mkn[1]; k++) sum += entry(&a, i, k) * entry(&b, k, j);
       int64_t at = (c.data - (char *)c_block) / (int64_t)ct_dtype_size(dtype) + i * c.stride[0] +
                    j * c.stride[1];
-      set_entry(want, dtype, at, alpha * sum + (beta == 0 ? 0 : beta * entry(&c, i, j)));
-      if (beta == 0) set_entry(c_block, dtype, at, NAN); /* not to be read */
+      set_number(dtype, want, at, alpha * sum + (beta == 0 ? 0 : beta * entry(&c, i, j)));
+      if (beta == 0) set_number(dtype, c_block, at, NAN); /* not to be read */
     }
   assert_ok(ct__gemm(alpha, &a, &b, beta, &c));
   for (int64_t i = 0; i < ROOM; i++) {
