@@ -52,6 +52,12 @@ foreach(isa IN LISTS instruction_sets)
   set_tests_properties(test_registry_${isa} PROPERTIES LABELS unit ENVIRONMENT "CT_ISA=${isa}")
 endforeach()
 
+# Products where OpenBLAS is not to be had.
+foreach(name test_gemm test_matmul test_compile)
+  add_test(NAME ${name}_without_openblas COMMAND ${name})
+  set_tests_properties(${name}_without_openblas PROPERTIES LABELS unit ENVIRONMENT CT_BLAS=none)
+endforeach()
+
 file(GLOB example_sources CONFIGURE_DEPENDS examples/*.c)
 foreach(source IN LISTS example_sources)
   cmake_path(GET source STEM name)
@@ -86,7 +92,7 @@ target_compile_definitions(bench_support PRIVATE
   _XOPEN_SOURCE=700 BENCH_RESULTS="${PROJECT_SOURCE_DIR}/bench/results"
   BENCH_PEERS="${PROJECT_SOURCE_DIR}/bench/peers")
 target_link_libraries(bench_support PUBLIC
-  cotangent_build cotangent::static ${cotangent_dependencies})
+  cotangent_build cotangent::static PkgConfig::cotangent_openblas ${cotangent_dependencies})
 set_target_properties(bench_support PROPERTIES C_EXTENSIONS OFF)
 foreach(isa IN LISTS instruction_sets)
   set(kernels cotangent_kernels_${isa})

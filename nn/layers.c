@@ -36,11 +36,16 @@ static ct_init with_fans(ct_init how, int64_t in, int64_t out) {
   return how;
 }
 
-/* Made as (in, out) and seen transposed: a variable keeps the layout of what it copies. */
+/* Fewer outputs are too few for the vectors of a product by columns. */
+enum { NARROW = 16 };
+
+/* Made as (in, out) and seen transposed: a variable keeps the layout of what it copies. A narrow
+ * one lies as it is seen: its rows are long, its columns are not. */
 static ct_tensor *linear_weight(ct_tensor *key, int64_t in, int64_t out, const ct_linear_opts *o) {
   ct_tensor *start = ct_init_tensor(with_fans(o->weight, in, out), ct_key_fold(key, KEY_WEIGHT),
                                     o->dtype, CT_SHAPE(in, out));
-  return ct_variable(ct_transpose(start, 0, 1));
+  ct_tensor *weight = ct_transpose(start, 0, 1);
+  return ct_variable(out < NARROW ? ct_contiguous(weight) : weight);
 }
 
 static ct_tensor *linear_bias(ct_tensor *key, int64_t in, int64_t out, const ct_linear_opts *o) {

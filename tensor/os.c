@@ -4,6 +4,7 @@
 #include "pool.h"
 
 #include <dirent.h>
+#include <dlfcn.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
@@ -139,6 +140,18 @@ void ct__leave_processor(int processor) {
   cpu_set_t others = home;
   CPU_CLR((size_t)processor, &others);
   if (CPU_COUNT(&others) > 0) sched_setaffinity(0, sizeof others, &others);
+}
+
+void *ct__open_on_one_processor(const char *library) {
+  cpu_set_t home, here;
+  int processor = sched_getcpu();
+  CPU_ZERO(&here);
+  if (processor >= 0) CPU_SET((size_t)processor, &here);
+  bool stays = sched_getaffinity(0, sizeof home, &home) == 0 &&
+               sched_setaffinity(0, sizeof here, &here) == 0;
+  void *handle = dlopen(library, RTLD_NOW | RTLD_LOCAL);
+  if (stays) sched_setaffinity(0, sizeof home, &home);
+  return handle;
 }
 
 /* ---- once ------------------------------------------------------------------------------------ */

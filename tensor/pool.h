@@ -60,6 +60,9 @@ int ct__processors(void);
 int ct__processor(void); /* the one that this thread runs on now, or -1 */
 /* Keeps this thread, a worker, on the others from now on, if there are any. */
 void ct__leave_processor(int processor);
+/* dlopen, local, by a thread that sees one processor: a library that starts a thread for each at
+ * its start then starts none. */
+void *ct__open_on_one_processor(const char *library);
 /* That quota in processors, rounded up; 0 if there is none. list is /proc/self/cgroup, root the
  * folder where the groups lie. */
 int ct__processor_quota(const char *list, const char *root);
