@@ -289,6 +289,72 @@ static void gradient_steps_are_products(void **state) {
   }
 }
 
+static ct_tensor *waves(ct_dtype dtype, int64_t rows, int64_t columns) {
+  ct_tensor *t = ct_sin(ct_scale(ct_arange(dtype, 0, (double)(rows * columns), 1), 0.7));
+  return ct_reshape(t, CT_SHAPE(rows, columns));
+}
+
+/* y = (g W)^2 and W -= u^T g / 8; turned: all of W is seen transposed. */
+typedef struct sweep_case {
+  ct_dtype dtype;
+  int64_t rows, columns;
+  bool turned, by_rows; /* the rows of W are what g is multiplied with */
+  bool swept;
+} sweep_case;
+
+static int sweeps_in(const ct_program *p) {
+  int n = 0;
+  for (int k = 0; k < p->n_instrs; k++) n += strcmp(p->instr[k].op->name, "product_sweep") == 0;
+  return n;
+}
+
+static ct_tensor *swept_matrix(const sweep_case *c, int threads, ct_tensor **y) {
+  int64_t n = c->rows, k = c->columns;
+  ct_tensor *start = c->by_rows ? waves(c->dtype, n, k) : ct_transpose(waves(c->dtype, k, n), 0, 1);
+  ct_tensor *w = ct_variable(c->turned ? ct_transpose(start, 0, 1) : start);
+  ct_tensor *g = ct_placeholder(c->dtype, CT_SHAPE(1, k));
+  ct_tensor *u = ct_placeholder(c->dtype, CT_SHAPE(1, n));
+  ct_tensor *square = ct_square(ct_matmul(g, c->turned ? w : ct_transpose(w, 0, 1)));
+  ct_tensor *outer = ct_matmul(ct_transpose(u, 0, 1), g);
+  ct_tensor *step = ct_sub(w, ct_scale(c->turned ? ct_transpose(outer, 0, 1) : outer, 0.125));
+  ct_program *p = updating(CT_LIST(g, u), CT_LIST(square), 1, &w, &step, threads ? checked : exact);
+  assert_int_equal(sweeps_in(p), threads && c->swept);
+  int before = ct_threads();
+  assert_ok(ct_set_threads(threads ? threads : 1));
+  assert_ok(ct_run(p, CT_LIST(waves(c->dtype, 1, k), waves(c->dtype, 1, n)), y));
+  assert_ok(ct_set_threads(before));
+  ct_tensor *after = ct_detach(ct_contiguous(w));
+  ct_program_release(&p);
+  ct_release(&w);
+  return after;
+}
+
+/* A row times a far matrix, which then is updated: one pass, for any number of threads. */
+static void far_matrices_are_passed_over_once(void **state) {
+  (void)state;
+  const sweep_case cases[] = {
+      {CT_F32, 403, 397, false, true, true}, {CT_F32, 403, 397, true, true, true},
+      {CT_F64, 301, 283, false, true, true}, {CT_F64, 301, 283, true, true, true},
+      {CT_F64, 67, 1030, false, true, true}, {CT_F32, 140001, 1, false, true, false},
+      {CT_F32, 40, 30, false, true, false},  {CT_F32, 403, 397, false, false, false},
+  };
+  for (int i = 0; i < CT__COUNT(cases); i++) {
+    ct_scope scope = ct_scope_begin();
+    ct_tensor *want_y, *y, *other_y, *want = swept_matrix(&cases[i], 0, &want_y);
+    ct_tensor *w = swept_matrix(&cases[i], 1, &y), *other = swept_matrix(&cases[i], 3, &other_y);
+    double room = cases[i].dtype == CT_F32 ? 1e-5 : 1e-13, error, largest;
+    assert_ok(ct_item(ct_max(ct_abs(ct_sub(w, want)), CT_ALL, false), &error));
+    assert_true(error <= room);
+    assert_ok(ct_item(ct_max(ct_abs(ct_sub(y, want_y)), CT_ALL, false), &error));
+    assert_ok(ct_item(ct_max(want_y, CT_ALL, false), &largest));
+    assert_true(error <= room * largest);
+    size_t item = ct_dtype_size(cases[i].dtype);
+    assert_memory_equal(ct_data(w), ct_data(other), (size_t)ct_size(w) * item);
+    assert_memory_equal(ct_data(y), ct_data(other_y), (size_t)ct_size(y) * item);
+    assert_ok(ct_scope_end(scope));
+  }
+}
+
 /* ---- memory -------------------------------------------------------------------------------------- */
 
 /* A long chain needs no more than a few buffers; results of shape do not count. */
@@ -438,6 +504,7 @@ int main(void) {
       TEST(a_failing_run_changes_nothing),
       TEST(builds_collect_assignments),
       TEST(gradient_steps_are_products),
+      TEST(far_matrices_are_passed_over_once),
       TEST(memory_is_used_again),
       TEST(long_recipes_compile),
       TEST(threads_share_a_program),

@@ -72,7 +72,8 @@ static const struct pass {
     {"dead code", ct__pass_dead, false},    {"layout", ct__pass_layout, false},
     {"pairs", ct__pass_pairs, false},       {"updates", ct__pass_updates, true},
     {"fusion", ct__pass_fuse, false},       {"products", ct__pass_products, false},
-    {"schedule", ct__pass_schedule, false}, {"plan", ct__pass_plan, false},
+    {"schedule", ct__pass_schedule, false}, {"sweeps", ct__pass_sweeps, false},
+    {"plan", ct__pass_plan, false},
 };
 
 #ifdef NDEBUG

@@ -41,7 +41,8 @@ static const char *amount(double n, char text[NAME]) {
 
 double ct__instr_flops(const ct_program *p, const ct__instr *k) {
   const ct_view *y = &p->value[ct__outs(k)[0]].v;
-  static const char *const products[] = {"matmul", "product", "product_add"};
+  static const char *const products[] = {"matmul", "product", "product_add",
+                                         "product_sweep"}; /* as much again for its update */
   for (int i = 0; i < CT__COUNT(products); i++)
     if (strcmp(k->op->name, products[i]) == 0) {
       const ct_view *a = &p->value[k->arg[0]].v;

@@ -4,23 +4,14 @@
  *   product      y = chain(alpha a b, more inputs)
  *   product_add  y = c + alpha s a b, in c's memory where c is not needed any more
  */
-#include "tile.h"
+#include "product.h"
 
 #include "../../tensor/gemm.h"
 
-enum { MOST_IN = 16, MOST_OUT = 8 }; /* of a chain behind a product */
-
-/* ---- product: a, b, then the inputs of the chain but the product ------------------------------ */
-
-typedef struct product {
-  int n_out;
-  int hole; /* which input of the chain the product is */
-  double alpha;
-  const ct__tile *tile; /* NULL: none */
-} product;
+/* ---- product ----------------------------------------------------------------------------------- */
 
 static ct_status product_infer(const ct_call *c, ct_spec *out) {
-  const product *f = c->attr;
+  const ct__product_attr *f = c->attr;
   const ct_view *a = ct__in(c, 0), *b = ct__in(c, 1);
   if (a->ndim != 2 || b->ndim != 2 || a->dim[1] != b->dim[0])
     return ct_fail(c, CT_ESHAPE, "want matrices (m,k) and (k,n)");
@@ -41,14 +32,12 @@ static void block_of(const ct_view *v, const ct_view *all, const int64_t corner[
   ct__view_refresh(out);
 }
 
-/* The product lies in the first output's memory, where the chain then writes its result. */
-static void finish_block(void *context, int64_t row, int64_t rows, int64_t column,
-                         int64_t columns) {
+void ct__product_finish(void *context, int64_t row, int64_t rows, int64_t column, int64_t columns) {
   const ct_eval *e = context;
-  const product *f = e->attr;
+  const ct__product_attr *f = e->attr;
   const int64_t corner[2] = {row, column}, extent[2] = {rows, columns};
-  ct_view in[MOST_IN], out[MOST_OUT], *out_at[MOST_OUT];
-  const ct_view *in_at[MOST_IN], *c = e->out[0];
+  ct_view in[CT__CHAIN_IN], out[CT__CHAIN_OUT], *out_at[CT__CHAIN_OUT];
+  const ct_view *in_at[CT__CHAIN_IN], *c = e->out[0];
   for (int i = 0, from = 2; i < f->tile->n_in; i++) in_at[i] = i == f->hole ? c : e->in[from++];
   if (rows == c->dim[0] && columns == c->dim[1]) {
     ct__tile_run(f->tile, in_at, e->out);
@@ -66,9 +55,9 @@ static void finish_block(void *context, int64_t row, int64_t rows, int64_t colum
 }
 
 static ct_status product_eval(const ct_eval *e) {
-  const product *f = e->attr;
+  const ct__product_attr *f = e->attr;
   return ct__gemm_in(e->work, f->alpha, e->in[0], e->in[1], 0, e->out[0], false,
-                     f->tile ? finish_block : NULL, (void *)(uintptr_t)e);
+                     f->tile ? ct__product_finish : NULL, (void *)(uintptr_t)e);
 }
 
 /* Packing takes place in the arena: a product must not fail between two updates. */
@@ -79,17 +68,17 @@ static size_t product_work(const ct_call *c) {
   return ct__gemm_work(a, b, &y);
 }
 
-static const ct_op product_op = {CT_OP,
-                                 .name = "product",
-                                 .doc = "y = a b, and a chain of elementwise operations on it",
-                                 .n_in = CT_VARIADIC,
-                                 .n_out = CT_VARIADIC,
-                                 .attr_size = sizeof(product),
-                                 .infer = product_infer,
-                                 .work = product_work,
-                                 .eval = product_eval};
+const ct_op ct__product_op = {CT_OP,
+                              .name = "product",
+                              .doc = "y = a b, and a chain of elementwise operations on it",
+                              .n_in = CT_VARIADIC,
+                              .n_out = CT_VARIADIC,
+                              .attr_size = sizeof(ct__product_attr),
+                              .infer = product_infer,
+                              .work = product_work,
+                              .eval = product_eval};
 
-/* ---- product_add: a, b, c, and s if there is one ----------------------------------------------- */
+/* ---- product_add ------------------------------------------------------------------------------ */
 
 static ct_status add_infer(const ct_call *c, ct_spec *out) {
   const ct_view *a = ct__in(c, 0), *b = ct__in(c, 1), *y = ct__in(c, 2);
@@ -113,7 +102,7 @@ static size_t add_work(const ct_call *c) {
   return there > here ? there : here;
 }
 
-static const ct_op product_add_op = {
+const ct_op ct__product_add_op = {
     CT_OP,           .name = "product_add",       .doc = "y = c + alpha s a b", .n_in = CT_VARIADIC,
     .inplace = 4,    .attr_size = sizeof(double), .infer = add_infer,           .work = add_work,
     .eval = add_eval};
@@ -213,7 +202,7 @@ static ct_status fold_update(finder *f, int k) {
     if (in[0] < 0 || in[1] < 0) return CT_ENOMEM;
   }
   alpha = minus ? -alpha : alpha;
-  if (!ct__instr_new(p, &product_add_op, &alpha, s < 0 ? 3 : 4, in, 1, &out)) return CT_ENOMEM;
+  if (!ct__instr_new(p, &ct__product_add_op, &alpha, s < 0 ? 3 : 4, in, 1, &out)) return CT_ENOMEM;
   p->instr[k] = p->instr[--p->n_instrs]; /* in the place of the old one */
   return CT_OK;
 }
@@ -264,18 +253,19 @@ static ct_status absorb(finder *f, int k, const ct__call_room *room) {
   ct_program *p = f->p;
   ct__instr *instr = &p->instr[k];
   int hole = product_input(f, instr);
-  if (hole < 0 || instr->n_in > MOST_IN || instr->n_out > MOST_OUT) return CT_OK;
-  product attr = {.n_out = instr->n_out, .hole = hole, .alpha = 1};
+  if (hole < 0 || instr->n_in > CT__CHAIN_IN || instr->n_out > CT__CHAIN_OUT) return CT_OK;
+  ct__product_attr attr = {.n_out = instr->n_out, .hole = hole, .alpha = 1};
   attr.tile =
       instr->op == &ct__fused_op ? ((const ct__fused *)instr->attr)->tile : tile_of(p, instr, room);
   int x = instr->arg[hole];
   if (!attr.tile || p->value[ct__outs(instr)[0]].v.dtype != p->value[x].v.dtype) return CT_OK;
   ct__instr *m = &p->instr[f->maker[x]];
-  int in[MOST_IN + 1] = {m->arg[0], m->arg[1]}, n = 2;
+  int in[CT__CHAIN_IN + 1] = {m->arg[0], m->arg[1]}, n = 2;
   for (int i = 0; i < instr->n_in; i++)
     if (i != hole) in[n++] = instr->arg[i];
   m->op = NULL;
-  if (!ct__instr_new(p, &product_op, &attr, n, in, instr->n_out, ct__outs(instr))) return CT_ENOMEM;
+  if (!ct__instr_new(p, &ct__product_op, &attr, n, in, instr->n_out, ct__outs(instr)))
+    return CT_ENOMEM;
   p->instr[k] = p->instr[--p->n_instrs];
   return CT_OK;
 }
@@ -285,8 +275,8 @@ static ct_status plain_product(ct_program *p, int k) {
   const ct__instr *m = &p->instr[k];
   if (strcmp(m->op->name, "matmul") != 0 || !is_matrix(p, m->arg[0]) || !is_matrix(p, m->arg[1]))
     return CT_OK;
-  product attr = {.n_out = 1, .alpha = 1};
-  if (!ct__instr_new(p, &product_op, &attr, 2, m->arg, 1, ct__outs(m))) return CT_ENOMEM;
+  ct__product_attr attr = {.n_out = 1, .alpha = 1};
+  if (!ct__instr_new(p, &ct__product_op, &attr, 2, m->arg, 1, ct__outs(m))) return CT_ENOMEM;
   p->instr[k] = p->instr[--p->n_instrs];
   return CT_OK;
 }

@@ -156,6 +156,7 @@ ct__pass ct__pass_keys, /* keys.c: random keys move on */
     ct__pass_fuse,      /* fuse.c: elementwise chains */
     ct__pass_products,  /* product.c: chains behind products */
     ct__pass_schedule,  /* schedule.c: updates as early as allowed; copies of results */
+    ct__pass_sweeps,    /* sweep.c: a product and an update of its matrix in one pass over it */
     ct__pass_plan;      /* plan.c: live intervals, reuse in place, one arena */
 /* CT_ECHECK if something is wrong; planned: with memory and updates. */
 ct_status ct__verify(ct_program *p, const char *after, bool planned);

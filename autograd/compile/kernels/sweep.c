@@ -1,0 +1,28 @@
+/* sweep.c - the kernels of sweep.h. Compiled once for each instruction set; CT__ISA is its name.
+ * The compiler may contract a product and a sum here: there is one way to do it.
+ */
+#include "../sweep.h"
+
+#if defined(__AVX512F__)
+enum { BYTES = 64 };
+#elif defined(__AVX2__)
+enum { BYTES = 32 };
+#else
+enum { BYTES = 16 };
+#endif
+
+enum { SUMS = 4 }; /* that do not wait for each other */
+#define UNROLL _Pragma("GCC unroll 4")
+#define INLINE static inline __attribute__((always_inline))
+
+#define T           float
+#define NAMED(name) name##_f32
+#include "sweep_of_type.h"
+#undef T
+#undef NAMED
+
+#define T           double
+#define NAMED(name) name##_f64
+#include "sweep_of_type.h"
+
+const ct__sweep_set CT__ISA_NAME(ct__sweep, CT__ISA) = {{sweep_f32, sweep_f64}};

@@ -1,0 +1,26 @@
+/* product.h - matrix products as instructions: what product.c and sweep.c share. */
+#ifndef COTANGENT_PRODUCT_H
+#define COTANGENT_PRODUCT_H
+
+#include "tile.h"
+
+/* y = chain(alpha a b, more inputs). Inputs: a, b, then those of the chain but the product. */
+typedef struct ct__product_attr {
+  int n_out; /* first: see n_out of ct_op */
+  int hole;  /* which input of the chain the product is */
+  double alpha;
+  const ct__tile *tile; /* NULL: none */
+} ct__product_attr;
+
+enum { CT__CHAIN_IN = 16, CT__CHAIN_OUT = 8 }; /* of a chain behind a product, at most */
+
+extern const ct_op ct__product_op;
+/* y = c + alpha s a b, in c's memory where c is not needed any more. Inputs: a, b, c, and s if
+ * there is one; the attribute is alpha. */
+extern const ct_op ct__product_add_op;
+
+/* The chain on a block of the product, which lies in the first output's memory, where the chain
+ * then writes its result. context: the const ct_eval. */
+void ct__product_finish(void *context, int64_t row, int64_t rows, int64_t column, int64_t columns);
+
+#endif

@@ -1,0 +1,26 @@
+/* sweep.h - the kernels of sweep.c. */
+#ifndef COTANGENT_SWEEP_H
+#define COTANGENT_SWEEP_H
+
+#include "../autograd_internal.h"
+
+/* y_i = alpha sum_j w_ij a_j with the old w, and w_ij += scale u_i a_j. */
+typedef struct ct__sweep {
+  int64_t rows, columns;
+  char *w;
+  const char *a; /* contiguous, as the rows of w */
+  const char *u;
+  char *y;
+  int64_t row, u_step, y_step; /* in elements */
+  double alpha, scale;
+} ct__sweep;
+typedef void ct__sweep_kernel(const ct__sweep *s);
+
+/* f32, f64 of each instruction set (kernels/sweep.c) */
+typedef struct ct__sweep_set {
+  ct__sweep_kernel *of[2];
+} ct__sweep_set;
+#define CT__SWEEP_OF(isa) extern const ct__sweep_set ct__sweep_##isa;
+CT__ISA_LIST(CT__SWEEP_OF)
+
+#endif
