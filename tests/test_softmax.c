@@ -81,6 +81,110 @@ static void softmax_values(void **state) {
   assert_int_equal(ct_size(ct_log_softmax(ct_zeros(CT_F32, CT_SHAPE(0, 2)), 1)), 0);
 }
 
+/* ---- lines of any length, wherever they lie -------------------------------------------------- */
+
+/* Lengths and numbers of lines around those where kernels change their ways. */
+static const int64_t lengths[] = {1,  2,  3,  4,  5,   10,  15,  16, 17,
+                                  33, 63, 64, 65, 255, 256, 257, 600};
+static const int64_t counts[] = {1, 2, 3, 4, 15, 16, 17, 37};
+enum { MOST = 37 * 600 };
+
+typedef ct_tensor *line_fn(ct_tensor *x, ct_tensor *labels);
+
+static ct_tensor *softmax_lines(ct_tensor *x, ct_tensor *labels) {
+  (void)labels;
+  return ct_softmax(x, 1);
+}
+static ct_tensor *log_softmax_lines(ct_tensor *x, ct_tensor *labels) {
+  (void)labels;
+  return ct_log_softmax(x, 1);
+}
+static ct_tensor *logsumexp_lines(ct_tensor *x, ct_tensor *labels) {
+  (void)labels;
+  return ct_logsumexp(x, CT_AXES(1), false);
+}
+static ct_tensor *loss_lines(ct_tensor *x, ct_tensor *labels) {
+  return ct_cross_entropy_with(x, labels, (ct_cross_entropy_opts){.reduction = CT_EACH});
+}
+static ct_tensor *smooth_loss_lines(ct_tensor *x, ct_tensor *labels) {
+  return ct_cross_entropy_with(x, labels, (ct_cross_entropy_opts){0.1, CT_EACH});
+}
+static ct_tensor *mean_loss(ct_tensor *x, ct_tensor *labels) { return ct_cross_entropy(x, labels); }
+static ct_tensor *gradient_of(line_fn *fn, ct_tensor *x, ct_tensor *labels) {
+  ct_tensor *v = ct_variable(x), *gx = gradient(fn(v, labels), v);
+  ct_release(&v);
+  return gx;
+}
+static ct_tensor *loss_gradient(ct_tensor *x, ct_tensor *labels) {
+  return gradient_of(loss_lines, x, labels);
+}
+static ct_tensor *smooth_gradient(ct_tensor *x, ct_tensor *labels) {
+  return gradient_of(smooth_loss_lines, x, labels);
+}
+static ct_tensor *mean_gradient(ct_tensor *x, ct_tensor *labels) {
+  return gradient_of(mean_loss, x, labels);
+}
+static ct_tensor *probability_gradient(ct_tensor *x, ct_tensor *labels) {
+  (void)labels;
+  return gradient_of(mean_loss, x, ct_softmax(ct_scale(ct_flip(x, CT_AXES(1)), 0.5), 1));
+}
+static line_fn *const line_fns[] = {
+    softmax_lines, log_softmax_lines, logsumexp_lines, loss_lines,    smooth_loss_lines,
+    mean_loss,     loss_gradient,     smooth_gradient, mean_gradient, probability_gradient};
+
+static void assert_same_bits(ct_tensor *a, ct_tensor *b) {
+  size_t bytes = (size_t)ct_size(a) * ct_dtype_size(ct_dtype_of(a));
+  assert_int_equal(ct_size(a), ct_size(b));
+  a = ct_contiguous(a);
+  b = ct_contiguous(b);
+  assert_memory_equal(ct_data(a), ct_data(b), bytes);
+}
+
+/* The same numbers along the other axis, backwards, and with gaps. */
+static ct_tensor *laid_out(ct_tensor *x, int way) {
+  if (way == 0) return ct_contiguous(ct_transpose(x, 0, 1));
+  if (way == 1) return ct_contiguous(ct_flip(x, CT_AXES(0, 1)));
+  return ct_contiguous(ct_stack(CT_LIST(x, x), 2));
+}
+static ct_tensor *as_it_was(ct_tensor *x, int way) {
+  if (way == 0) return ct_transpose(x, 0, 1);
+  if (way == 1) return ct_flip(x, CT_AXES(0, 1));
+  return ct_reshape(ct_slice(x, 2, 1, 2, 1), CT_SHAPE(ct_dim(x, 0), ct_dim(x, 1)));
+}
+
+static void check_lines(line_fn *fn, ct_tensor *x, ct_tensor *labels) {
+  static double want[MOST];
+  ct_tensor *exact = fn(ct_cast(x, CT_F64), labels), *y = fn(x, labels);
+  bool was = ct__use_reference(true);
+  ct_tensor *plain = fn(x, labels);
+  ct__use_reference(was);
+  assert_true(ct_size(exact) <= MOST);
+  tensor_values(exact, want, ct_size(exact));
+  assert_values_near(y, ct_size(y), want, tolerance(ct_dtype_of(x)) * 10);
+  assert_values_near(plain, ct_size(y), want, tolerance(ct_dtype_of(x)) * 10);
+  for (int way = 0; way < 3; way++)
+    assert_same_bits(fn(as_it_was(laid_out(x, way), way), labels), y);
+}
+
+static void lines_of_any_length_and_layout(void **state) {
+  (void)state;
+  ct_tensor *key = ct_key(5);
+  int best = ct__isa();
+  for (int isa = 0; isa <= best; isa++) {
+    assert_true(ct__use_isa(isa));
+    for (int i = 0; i < CT__COUNT(lengths) * CT__COUNT(counts); i++) {
+      ct_scope inner = ct_scope_begin();
+      int64_t n = lengths[i / CT__COUNT(counts)], lines = counts[i % CT__COUNT(counts)];
+      int32_t label[37];
+      for (int64_t k = 0; k < lines; k++) label[k] = (int32_t)((k * 7919) % n);
+      ct_tensor *x = ct_scale(ct_randn(key, i & 1 ? CT_F32 : CT_F64, CT_SHAPE(lines, n)), 3);
+      for (int f = 0; f < CT__COUNT(line_fns); f++)
+        check_lines(line_fns[f], x, ct_from(CT_I32, CT_SHAPE(lines), label));
+      assert_ok(ct_scope_end(inner));
+    }
+  }
+}
+
 static void softmax_of_huge_numbers(void **state) {
   (void)state;
   for (int i = 0; i < 2; i++) {
@@ -94,6 +198,23 @@ static void softmax_of_huge_numbers(void **state) {
   ct_tensor *x = F64(CT_SHAPE(4, 2), 0, -INFINITY, -INFINITY, -INFINITY, INFINITY, 0, NAN, 0);
   ASSERT_VALUES(ct_softmax(x, 1), 0, 1, 0, NAN, NAN, NAN, NAN, NAN, NAN);
   ASSERT_VALUES(ct_log_softmax(ct_slice(x, 0, 0, 1, 1), 1), 0, 0, -INFINITY);
+}
+
+/* Short and long: what is added changes nothing. */
+static void lines_with_special_numbers(void **state) {
+  (void)state;
+  ct_tensor *x = F64(CT_SHAPE(5, 2), 0, -INFINITY, -INFINITY, -INFINITY, INFINITY, 0, NAN, 0, 0, 0);
+  ct_tensor *labels = I32(CT_SHAPE(5), 0, 0, 0, 0, 1);
+  for (int i = 0; i < 4; i++) {
+    ct_tensor *more = ct_full(CT_F64, CT_SHAPE(5, i & 1 ? 150 : 1), -INFINITY);
+    ct_tensor *y = ct_cast(ct_concat(CT_LIST(x, more), 1), i & 2 ? CT_F32 : CT_F64);
+    ASSERT_VALUES(ct_slice(ct_softmax(y, 1), 1, 0, 2, 1), 0, 1, 0, NAN, NAN, NAN, NAN, NAN, NAN,
+                  0.5, 0.5);
+    ASSERT_VALUES(ct_logsumexp(y, CT_AXES(1), false), 1e-7, 0, -INFINITY, INFINITY, NAN, log(2));
+    ASSERT_VALUES(loss_lines(y, labels), 1e-7, 0, NAN, NAN, NAN, log(2));
+    ASSERT_VALUES(ct_slice(loss_gradient(y, labels), 1, 0, 2, 1), 0, 0, 0, NAN, NAN, NAN, NAN, NAN,
+                  NAN, 0.5, -0.5);
+  }
 }
 
 static void softmax_errors(void **state) {
@@ -335,7 +456,9 @@ static void fused_and_composed_agree_to_third_order(void **state) {
 int main(void) {
   const struct CMUnitTest tests[] = {
       WITH_SCOPE(softmax_values),
+      WITH_SCOPE(lines_of_any_length_and_layout),
       WITH_SCOPE(softmax_of_huge_numbers),
+      WITH_SCOPE(lines_with_special_numbers),
       WITH_SCOPE(softmax_errors),
       WITH_SCOPE(softmax_derivatives),
       WITH_SCOPE(a_row_without_cotangent_has_no_gradient),

@@ -10,162 +10,93 @@ typedef struct loss_attr {
 
 /* ---- rows ------------------------------------------------------------------------------------ */
 
-/* The targets of a row: t_j = keep * (the label is j, or the given probability of j) + floor. */
-typedef struct row_target {
-  double keep, floor;
-  int64_t label; /* -1 for probabilities */
-  const char *probability;
-  int64_t step;
-} row_target;
+enum { FEW = 2 }; /* rows that do not pay for lanes */
 
-enum { LANES = 8 };
-
-/* The loss of a row, its derivative, and both with one exponential for each logit; gx is
- * contiguous. Where softmax is near 1 the derivative is found from the others: (softmax sum of
- * other t - t sum of other softmax) gy. */
-typedef double loss_row(int64_t n, const char *logits, int64_t step, const row_target *t);
-typedef void grad_row(int64_t n, const char *logits, int64_t step, const row_target *t, double gy,
-                      char *gx);
-typedef double both_row(int64_t n, const char *logits, int64_t step, const row_target *t, double gy,
-                        char *gx);
-
-#define ROWS(T)                                                                                    \
-  static inline double weight_##T(const row_target *t, int64_t j) {                                \
-    const T *probability = (const T *)(const void *)t->probability;                                \
-    return t->keep * (double)probability[j * t->step] + t->floor;                                  \
-  }                                                                                                \
-  static double loss_from_##T(int64_t n, const T *x, int64_t step, const row_target *t, T max,     \
-                              ct__exp_sum sum) {                                                   \
-    double loss = 0, log_sum = log_of_sum(sum);                                                    \
-    if (t->label >= 0) loss = t->keep * (log_sum - ((double)x[t->label * step] - (double)max));    \
-    if (t->label >= 0 && t->floor == 0) return loss;                                               \
-    for (int64_t j = 0; j < n; j++) {                                                              \
-      double weight = t->label >= 0 ? t->floor : weight_##T(t, j);                                 \
-      if (weight != 0) loss += weight * (log_sum - ((double)x[j * step] - (double)max));           \
-    }                                                                                              \
-    return loss;                                                                                   \
-  }                                                                                                \
-  static double loss_##T(int64_t n, const char *logits, int64_t step, const row_target *t) {       \
-    const T *x = (const T *)(const void *)logits;                                                  \
-    T max = max_##T(n, x, step);                                                                   \
-    return loss_from_##T(n, x, step, t, max, sum_exp_##T(n, x, step, max));                        \
-  }                                                                                                \
-  /* The sum of all but one, which is lost. */                                                     \
-  static double others_##T(int64_t n, T *e, int64_t but, double sum) {                             \
-    double lane[LANES] = {0}, others = 0;                                                          \
-    int64_t at = 0;                                                                                \
-    if ((double)e[but] <= sum / 2) return sum - (double)e[but];                                    \
-    e[but] = 0;                                                                                    \
-    for (; at + LANES <= n; at += LANES)                                                           \
-      for (int j = 0; j < LANES; j++) lane[j] += (double)e[at + j];                                \
-    for (; at < n; at++) others += (double)e[at];                                                  \
-    for (int j = 0; j < LANES; j++) others += lane[j];                                             \
-    return others;                                                                                 \
-  }                                                                                                \
-  static void grad_label_##T(int64_t n, const row_target *t, double sum, double gy, T *gx) {       \
-    double own = (double)gx[t->label], scale = gy / sum;                                           \
-    double own_gx = own * t->floor * (double)(n - 1) -                                             \
-                    (t->keep + t->floor) * others_##T(n, gx, t->label, sum);                       \
-    for (int64_t j = 0; j < n; j++) gx[j] = (T)((double)gx[j] * scale - t->floor * gy);            \
-    gx[t->label] = (T)(own_gx * scale);                                                            \
-  }                                                                                                \
-  /* From the exponentials in gx. */                                                               \
-  static void grad_from_##T(int64_t n, const row_target *t, double sum, double gy, T *gx) {        \
-    double scale = gy / sum, total = 0;                                                            \
-    if (t->label >= 0) {                                                                           \
-      grad_label_##T(n, t, sum, gy, gx);                                                           \
-      return;                                                                                      \
-    }                                                                                              \
-    int64_t m = 0;                                                                                 \
-    for (int64_t j = 0; j < n; j++)                                                                \
-      if (gx[j] > gx[m]) m = j;                                                                    \
-    for (int64_t j = 0; j < n; j++) total += j == m ? 0 : weight_##T(t, j);                        \
-    double own = (double)gx[m], own_weight = weight_##T(t, m);                                     \
-    double own_gx = own * total - own_weight * others_##T(n, gx, m, sum);                          \
-    total += own_weight;                                                                           \
-    for (int64_t j = 0; j < n; j++)                                                                \
-      gx[j] = (T)((double)gx[j] * scale * total - weight_##T(t, j) * gy);                          \
-    gx[m] = (T)(own_gx * scale);                                                                   \
-  }                                                                                                \
-  static void grad_##T(int64_t n, const char *logits, int64_t step, const row_target *t,           \
-                       double gy, char *to) {                                                      \
-    const T *x = (const T *)(const void *)logits;                                                  \
-    T *gx = (T *)(void *)to, max = max_##T(n, x, step);                                            \
-    grad_from_##T(n, t, whole_sum(store_exp_##T(n, x, step, max, gx, 1)), gy, gx);                 \
-  }                                                                                                \
-  static double both_##T(int64_t n, const char *logits, int64_t step, const row_target *t,         \
-                         double gy, char *to) {                                                    \
-    const T *x = (const T *)(const void *)logits;                                                  \
-    T *gx = (T *)(void *)to, max = max_##T(n, x, step);                                            \
-    ct__exp_sum sum = store_exp_##T(n, x, step, max, gx, 1);                                       \
-    grad_from_##T(n, t, whole_sum(sum), gy, gx);                                                   \
-    return loss_from_##T(n, x, step, t, max, sum);                                                 \
+/* Those of a call: losses go to y and derivatives to gx where they are wanted. */
+static ct__loss_rows rows_of(const ct_eval *e, const ct_view *y, const ct_view *gx) {
+  const ct_view *x = e->in[0], *t = e->in[1];
+  const loss_attr *attr = e->attr;
+  ct__loss_rows o = {.classes = x->dim[1],
+                     .x = x->data,
+                     .x_row = x->stride[0],
+                     .x_step = x->stride[1],
+                     .keep = 1 - attr->smoothing,
+                     .floor = attr->smoothing / (double)x->dim[1],
+                     .divisor = attr->reduction == CT_MEAN ? (double)x->dim[0] : 1,
+                     .loss = y && attr->reduction == CT_EACH ? y->data : NULL,
+                     .wanted = y,
+                     .alone = ct__reference() || x->dim[0] <= FEW};
+  if (t->dtype == CT_I32) {
+    o.label = (const int32_t *)(const void *)t->data;
+    o.label_step = t->stride[0];
+    o.plain = attr->smoothing == 0;
+  } else {
+    o.p = t->data;
+    o.p_row = t->stride[0];
+    o.p_step = t->stride[1];
   }
-ROWS(float)
-ROWS(double)
-
-/* The targets of row i; false for a label out of range. */
-static bool find_target(const ct_eval *e, int64_t i, row_target *t) {
-  const ct_view *targets = e->in[1];
-  int64_t classes = e->in[0]->dim[1];
-  double smoothing = ((const loss_attr *)e->attr)->smoothing;
-  const char *row = targets->data + i * targets->stride[0] * (int64_t)ct_dtype_size(targets->dtype);
-  *t = (row_target){1 - smoothing, smoothing / (double)classes, -1, row, targets->stride[1]};
-  if (targets->dtype != CT_I32) return true;
-  t->label = *(const int32_t *)(const void *)row;
-  return t->label >= 0 && t->label < classes;
+  if (gx) {
+    o.gx = gx->data;
+    o.gy = e->in[2]->data;
+    o.gy_step = e->in[2]->ndim ? e->in[2]->stride[0] : 0;
+  }
+  return o;
 }
-
-static const char *logits_row(const ct_eval *e, int64_t i) {
-  const ct_view *x = e->in[0];
-  return x->data + i * x->stride[0] * (int64_t)ct_dtype_size(x->dtype);
-}
-
-/* What is done with row i; the results are added up. */
-typedef double use_row(const ct_eval *e, int64_t i, const row_target *t);
 
 typedef struct row_job {
-  const ct_eval *e;
-  use_row *use;
-  int64_t pieces;
+  const ct__loss_rows *rows;
+  int64_t n, pieces;
+  double (*sum_of)(const ct__loss_rows *o, int64_t from, int64_t to);
   double sum[CT__MAX_PIECES];
-  int64_t bad[CT__MAX_PIECES]; /* a row whose label is out of range, or -1 */
+  int64_t bad[CT__MAX_PIECES]; /* the first row whose label is out of range, or -1 */
 } row_job;
 
-static void use_rows(void *context, int64_t piece) {
-  row_job *job = context;
-  int64_t n = job->e->in[0]->dim[0], end = ct__piece_start(n, 1, job->pieces, piece + 1);
-  double sum = 0;
-  job->bad[piece] = -1;
-  for (int64_t i = ct__piece_start(n, 1, job->pieces, piece); i < end; i++) {
-    row_target t;
-    if (!find_target(job->e, i, &t)) {
-      job->bad[piece] = i;
-      return;
-    }
-    sum += job->use(job->e, i, &t);
+static int64_t first_bad_label(const ct__loss_rows *o, int64_t from, int64_t to) {
+  for (int64_t i = from; i < to && o->label; i++) {
+    int32_t label = o->label[i * o->label_step];
+    if (label < 0 || label >= o->classes) return i;
   }
-  job->sum[piece] = sum;
+  return -1;
+}
+
+static void sum_rows(void *context, int64_t piece) {
+  enum { GRAIN = 16 }; /* rows that go together */
+  row_job *job = context;
+  int64_t from = ct__piece_start(job->n, GRAIN, job->pieces, piece);
+  int64_t to = ct__piece_start(job->n, GRAIN, job->pieces, piece + 1);
+  job->bad[piece] = first_bad_label(job->rows, from, to);
+  if (job->bad[piece] < 0) job->sum[piece] = job->sum_of(job->rows, from, to);
+}
+
+static void put(ct_view *v, double value) {
+  if (v->dtype == CT_F32)
+    *(float *)(void *)v->data = (float)value;
+  else
+    *(double *)(void *)v->data = value;
 }
 
 /* All rows; CT_EINDEX for a label out of range. */
-static ct_status each_row(const ct_eval *e, use_row *use, double *sum) {
+static ct_status each_row(const ct_eval *e, ct_view *y, ct_view *gx) {
   const ct_view *x = e->in[0];
+  const ct__loss_rows rows = rows_of(e, y, gx);
+  int64_t reduction = ((const loss_attr *)e->attr)->reduction;
+  const ct__kernels *kernels = ct__kernels_now();
   row_job job;
-  job.e = e;
-  job.use = use;
-  job.pieces = ct__pieces(x->dim[0], 8 * ct__line_weight(x, x->dim[1]));
-  ct__parallel(job.pieces, use_rows, &job);
-  *sum = 0;
+  job.rows = &rows;
+  job.n = x->dim[0];
+  job.pieces = ct__pieces(job.n, 6 * ct__line_weight(x, rows.classes));
+  job.sum_of = x->dtype == CT_F32 ? kernels->cross_entropy_float : kernels->cross_entropy_double;
+  ct__parallel(job.pieces, sum_rows, &job);
+  double sum = 0;
   for (int64_t piece = 0; piece < job.pieces; piece++) {
-    row_target t;
     int64_t bad = job.bad[piece];
-    if (bad >= 0 && !find_target(e, bad, &t))
-      return ct_error_set(CT_EINDEX,
-                          "cross_entropy: label %d of row %lld is outside 0 <= label < %lld",
-                          (int)t.label, (long long)bad, (long long)x->dim[1]);
-    *sum += job.sum[piece];
+    if (bad >= 0)
+      return ct_error_set(
+          CT_EINDEX, "cross_entropy: label %d of row %lld is outside 0 <= label < %lld",
+          (int)rows.label[bad * rows.label_step], (long long)bad, (long long)rows.classes);
+    sum += job.sum[piece];
   }
+  if (y && reduction != CT_EACH) put(y, reduction == CT_MEAN ? sum / (double)job.n : sum);
   return CT_OK;
 }
 
@@ -226,33 +157,7 @@ static ct_status grad_infer(const ct_call *c, ct_spec *out) {
   return ct__infer_like(c, out);
 }
 
-/* The cotangent of the loss of row i, and where its derivative goes. */
-static double gy_of_row(const ct_eval *e, int64_t i) {
-  const ct_view *gy = e->in[2];
-  bool mean = ((const loss_attr *)e->attr)->reduction == CT_MEAN;
-  return ct__get(gy, gy->ndim ? i * gy->stride[0] : 0) / (mean ? (double)e->in[0]->dim[0] : 1);
-}
-
-static char *grad_place(const ct_eval *e, const ct_view *gx, int64_t i) {
-  return gx->data + i * e->in[0]->dim[1] * (int64_t)ct_dtype_size(gx->dtype);
-}
-
-static double grad_of_row(const ct_eval *e, int64_t i, const row_target *t) {
-  const ct_view *x = e->in[0];
-  grad_row *row = x->dtype == CT_F32 ? grad_float : grad_double;
-  double gy = gy_of_row(e, i);
-  char *to = grad_place(e, e->out[0], i);
-  if (gy == 0)
-    memset(to, 0, (size_t)x->dim[1] * ct_dtype_size(x->dtype));
-  else
-    row(x->dim[1], logits_row(e, i), x->stride[1], t, gy, to);
-  return 0;
-}
-
-static ct_status grad_eval(const ct_eval *e) {
-  double unused;
-  return each_row(e, grad_of_row, &unused);
-}
+static ct_status grad_eval(const ct_eval *e) { return each_row(e, NULL, e->out[0]); }
 
 static void grad_fallback(const ct_call *c, ct_tensor **y) {
   ct_tensor *p = ct_softmax(c->in[0], 1);
@@ -299,32 +204,7 @@ static ct_status cross_entropy_infer(const ct_call *c, ct_spec *out) {
   return check_operands(c);
 }
 
-static void put(ct_view *v, int64_t i, double value) {
-  if (v->dtype == CT_F32)
-    ((float *)(void *)v->data)[i] = (float)value;
-  else
-    ((double *)(void *)v->data)[i] = value;
-}
-
-static double loss_of_row(const ct_eval *e, int64_t i, const row_target *t) {
-  const ct_view *x = e->in[0];
-  loss_row *row = x->dtype == CT_F32 ? loss_float : loss_double;
-  double loss = row(x->dim[1], logits_row(e, i), x->stride[1], t);
-  if (((const loss_attr *)e->attr)->reduction == CT_EACH) put(e->out[0], i, loss);
-  return loss;
-}
-
-/* use_row over all rows, and the loss as the reduction wants it. */
-static ct_status reduce_rows(const ct_eval *e, use_row *use) {
-  int64_t n = e->in[0]->dim[0], reduction = ((const loss_attr *)e->attr)->reduction;
-  double sum;
-  ct_status status = each_row(e, use, &sum);
-  if (status == CT_OK && reduction != CT_EACH)
-    put(e->out[0], 0, reduction == CT_MEAN ? sum / (double)n : sum);
-  return status;
-}
-
-static ct_status cross_entropy_eval(const ct_eval *e) { return reduce_rows(e, loss_of_row); }
+static ct_status cross_entropy_eval(const ct_eval *e) { return each_row(e, e->out[0], NULL); }
 
 static void cross_entropy_vjp(const ct_call *c, ct_tensor *const *gy, ct_tensor **gx) {
   ct_tensor *logits = c->in[0], *targets = c->in[1];
@@ -379,18 +259,7 @@ static ct_status both_infer(const ct_call *c, ct_spec *out) {
   return status == CT_OK ? grad_infer(c, out + 1) : status;
 }
 
-static double both_of_row(const ct_eval *e, int64_t i, const row_target *t) {
-  const ct_view *x = e->in[0];
-  both_row *row = x->dtype == CT_F32 ? both_float : both_double;
-  double gy = gy_of_row(e, i);
-  char *to = grad_place(e, e->out[1], i);
-  double loss = row(x->dim[1], logits_row(e, i), x->stride[1], t, gy, to);
-  if (gy == 0) memset(to, 0, (size_t)x->dim[1] * ct_dtype_size(x->dtype));
-  if (((const loss_attr *)e->attr)->reduction == CT_EACH) put(e->out[0], i, loss);
-  return loss;
-}
-
-static ct_status both_eval(const ct_eval *e) { return reduce_rows(e, both_of_row); }
+static ct_status both_eval(const ct_eval *e) { return each_row(e, e->out[0], e->out[1]); }
 
 const ct_op ct__cross_entropy_both = {
     CT_OP,

@@ -27,14 +27,43 @@ typedef struct ct__exp_sum {
   double ones, rest;
 } ct__exp_sum;
 
-/* Lines: n elements that lie `step` apart; see lines.h. */
+/* How long lines are and how their elements lie. */
+typedef struct ct__lines {
+  int64_t n, x_step, y_step;
+  bool alone; /* one by one, however short: the plain path */
+} ct__lines;
+
+/* The rows of a cross entropy; steps in elements. The target of an element is keep times (whether
+ * the label is it, or its probability) + floor. */
+typedef struct ct__loss_rows {
+  int64_t classes;
+  const char *x; /* the logits */
+  int64_t x_row, x_step;
+  const int32_t *label; /* in range; NULL for probabilities */
+  int64_t label_step;
+  const char *p; /* the probabilities */
+  int64_t p_row, p_step;
+  double keep, floor;
+  const char *gy; /* of each row, to be divided by */
+  int64_t gy_step;
+  double divisor;
+  char *loss, *gx; /* of each row, contiguous; either may be NULL */
+  bool plain;      /* labels, and no floor */
+  bool wanted;     /* the sum of losses, or losses */
+  bool alone;      /* rows one by one, however short: the plain path */
+} ct__loss_rows;
+
+/* Lines of n elements that lie `step` apart; see lines.h and kernels/. cross_entropy: the sum of
+ * the losses of rows from <= i < to. */
 #define CT__LINE_KERNELS(T)                                                                        \
   T (*max_##T)(int64_t n, const T *x, int64_t step);                                               \
   ct__exp_sum (*sum_exp_##T)(int64_t n, const T *x, int64_t step, T shift);                        \
   ct__exp_sum (*store_exp_##T)(int64_t n, const T *x, int64_t step, T shift, T *y,                 \
                                int64_t y_step);                                                    \
+  ct_loop *softmax_##T, *log_softmax_##T, *logsumexp_##T;                                          \
   void (*deviation_##T)(int64_t n, const T *p, const T *t, T *y, const int64_t *step);             \
-  void (*balance_##T)(int64_t n, const T *a, const T *b, T *y, const int64_t *step);
+  void (*balance_##T)(int64_t n, const T *a, const T *b, T *y, const int64_t *step);               \
+  double (*cross_entropy_##T)(const ct__loss_rows *o, int64_t from, int64_t to);
 
 typedef struct ct__kernels {
 #define ONE(name)             ct_loop *name;

@@ -372,44 +372,72 @@ ct_tensor *ct_all(ct_tensor *x, ct_axes axes, bool keepdims) {
 
 /* y = ln sum e^x, -inf for no elements.   gx = gy softmax(x). The largest element is taken out
  * first, so that nothing overflows; an infinite one stays in, as inf - inf is NaN. */
+static void logsumexp_float(CT__LOOP_ARGUMENTS) {
+  ct__kernels_now()->logsumexp_float(n, p, s, attr);
+}
+static void logsumexp_double(CT__LOOP_ARGUMENTS) {
+  ct__kernels_now()->logsumexp_double(n, p, s, attr);
+}
+
+/* Elements that do not lie on one line for each result. */
 typedef struct exp_part {
   double shift;
   ct__exp_sum *sum;
 } exp_part;
 
 #define LOGSUMEXP(T)                                                                               \
-  static void add_exp_##T(int64_t n, char *const *p, const int64_t *s, const void *attr) {         \
+  static void add_exp_##T(CT__LOOP_ARGUMENTS) {                                                    \
     const exp_part *to = attr;                                                                     \
-    ct__exp_sum part = sum_exp_##T(n, (const T *)(const void *)p[0], s[0], (T)to->shift);          \
+    ct__exp_sum part =                                                                             \
+        ct__kernels_now()->sum_exp_##T(n, (const T *)(const void *)p[0], s[0], (T)to->shift);      \
     to->sum->ones += part.ones;                                                                    \
     to->sum->rest += part.rest;                                                                    \
   }                                                                                                \
   /* n results: y holds the largest element, attr is the reduced part of x as a view. */           \
-  static void logsumexp_##T(int64_t n, char *const *p, const int64_t *s, const void *attr) {       \
+  static void scattered_logsumexp_##T(CT__LOOP_ARGUMENTS) {                                        \
     const T *x = (const T *)(const void *)p[0];                                                    \
     T *y = (T *)(void *)p[1];                                                                      \
     ct_view part = *(const ct_view *)attr;                                                         \
     for (int64_t i = 0; i < n; i++, x += s[0], y += s[1]) {                                        \
-      double shift = isfinite(*y) ? (double)*y : 0;                                                \
+      if (!isfinite(*y)) continue; /* the result, as NaN is the largest of all */                  \
       ct__exp_sum sum = {0};                                                                       \
       part.data = (char *)(uintptr_t)x;                                                            \
-      ct__map(0, NULL, &part, add_exp_##T, &(exp_part){shift, &sum}, 0);                           \
-      *y = (T)(shift + log_of_sum(sum));                                                           \
+      ct__map(0, NULL, &part, add_exp_##T, &(exp_part){(double)*y, &sum}, 0);                      \
+      *y = (T)((double)*y + log1p(sum.ones - 1 + sum.rest));                                       \
     }                                                                                              \
   }
 LOGSUMEXP(float)
 LOGSUMEXP(double)
 
+/* Whether the elements of v lie on a line. */
+static bool is_line(const ct_view *v, ct__lines *line) {
+  *line = (ct__lines){.n = v->size, .x_step = 1, .alone = ct__reference()};
+  int long_axes = 0;
+  for (int d = 0; d < v->ndim && !v->contiguous; d++) {
+    if (v->dim[d] == 1) continue;
+    line->x_step = v->stride[d];
+    long_axes++;
+  }
+  return v->size > 0 && long_axes <= 1;
+}
+
 static ct_status logsumexp_eval(const ct_eval *e) {
   const ct_view *x = e->in[0];
   const reduce_attr *attr = e->attr;
-  ct__reduce(x, attr->axes, e->out[0], &max_reducers[x->dtype]);
+  bool is_f32 = x->dtype == CT_F32;
   ct_view starts = line_starts(x, attr->axes), part = line_starts(x, ~attr->axes), y = {0};
   ct__view_set(&y, x->dtype, x->ndim, starts.dim);
   y.data = e->out[0]->data;
+  int64_t weight = 4 * ct__line_weight(x, part.size);
+  ct__lines line;
+  if (is_line(&part, &line)) {
+    ct__map(1, (const ct_view *[]){&starts}, &y, is_f32 ? logsumexp_float : logsumexp_double, &line,
+            weight);
+    return CT_OK;
+  }
+  ct__reduce(x, attr->axes, e->out[0], &max_reducers[x->dtype]);
   ct__map(1, (const ct_view *[]){&starts}, &y,
-          x->dtype == CT_F32 ? logsumexp_float : logsumexp_double, &part,
-          4 * ct__line_weight(x, part.size));
+          is_f32 ? scattered_logsumexp_float : scattered_logsumexp_double, &part, weight);
   return CT_OK;
 }
 

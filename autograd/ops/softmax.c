@@ -18,43 +18,17 @@ typedef struct softmax_attr {
   int axis;
 } softmax_attr;
 
-/* How a line lies in the operands, the last one for y. */
-typedef struct line_pair {
-  int64_t n, x_step, y_step;
-} line_pair;
-
+/* How a line lies in two operands and y. */
 typedef struct line_triple {
   int64_t n, step[3];
 } line_triple;
 
-#define LINES(name, T, WRITE)                                                                      \
-  static inline void name##_line_##T(int64_t n, const T *x, int64_t x_step, T *y,                  \
-                                     int64_t y_step) {                                             \
-    T max = max_##T(n, x, x_step);                                                                 \
-    WRITE(T)                                                                                       \
-  }                                                                                                \
-  static void name##_##T(int64_t lines, char *const *p, const int64_t *s, const void *attr) {      \
-    const line_pair *line = attr;                                                                  \
-    const T *x = (const T *)(const void *)p[0];                                                    \
-    T *y = (T *)(void *)p[1];                                                                      \
-    for (int64_t i = 0; i < lines; i++, x += s[0], y += s[1]) {                                    \
-      if (line->x_step == 1 && line->y_step == 1)                                                  \
-        name##_line_##T(line->n, x, 1, y, 1);                                                      \
-      else                                                                                         \
-        name##_line_##T(line->n, x, line->x_step, y, line->y_step);                                \
-    }                                                                                              \
-  }
-#define WRITE_SOFTMAX(T)                                                                           \
-  T scale = (T)(1 / whole_sum(store_exp_##T(n, x, x_step, max, y, y_step)));                       \
-  for (int64_t j = 0; j < n; j++) y[j * y_step] *= scale;
-#define WRITE_LOG_SOFTMAX(T)                                                                       \
-  double log_sum = log_of_sum(sum_exp_##T(n, x, x_step, max));                                     \
-  for (int64_t j = 0; j < n; j++)                                                                  \
-    y[j * y_step] = (T)((double)x[j * x_step] - (double)max - log_sum);
-LINES(softmax, float, WRITE_SOFTMAX)
-LINES(softmax, double, WRITE_SOFTMAX)
-LINES(log_softmax, float, WRITE_LOG_SOFTMAX)
-LINES(log_softmax, double, WRITE_LOG_SOFTMAX)
+#define LINES(name)                                                                                \
+  static void name(CT__LOOP_ARGUMENTS) { ct__kernels_now()->name(n, p, s, attr); }
+LINES(softmax_float)
+LINES(softmax_double)
+LINES(log_softmax_float)
+LINES(log_softmax_double)
 
 static ct_status infer(const ct_call *c, ct_spec *out) {
   if (!ct_dtype_is_float(ct__in(c, 0)->dtype))
@@ -68,8 +42,8 @@ static ct_status eval(const ct_eval *e, ct_loop *loop_f32, ct_loop *loop_f64) {
   if (y->size == 0) return CT_OK;
   ct_view x_starts = line_starts(x, 1u << axis), y_starts = line_starts(y, 1u << axis);
   ct__map(1, (const ct_view *[]){&x_starts}, &y_starts, x->dtype == CT_F32 ? loop_f32 : loop_f64,
-          &(line_pair){x->dim[axis], x->stride[axis], y->stride[axis]},
-          8 * ct__line_weight(x, x->dim[axis]));
+          &(ct__lines){x->dim[axis], x->stride[axis], y->stride[axis], ct__reference()},
+          4 * ct__line_weight(x, x->dim[axis]));
   return CT_OK;
 }
 

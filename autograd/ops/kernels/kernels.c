@@ -177,145 +177,42 @@ LOOP(not, 1, T, NOTHING, LOAD_X, !x)
 
 /* ---- lines ------------------------------------------------------------------------------------- */
 
-enum { BLOCK = 64, LANES = 16 };
+/* A loop over the lanes of a group: unrolled, it would not become vectors again. */
+#ifdef __clang__
+#define EACH_LANE(i, lanes) _Pragma("clang loop unroll(disable)") for (int i = 0; i < (lanes); i++)
+#else
+#define EACH_LANE(i, lanes) _Pragma("GCC unroll 1") for (int i = 0; i < (lanes); i++)
+#endif
 
-/* Blocks are filled up with what changes nothing, to whole groups of lanes. */
-#define LINES(T, S)                                                                                \
-  static T max_##T(int64_t n, const T *x, int64_t step) {                                          \
-    T lane[LANES], max = x[0];                                                                     \
-    int64_t at = 0;                                                                                \
-    for (int j = 0; j < LANES; j++) lane[j] = max;                                                 \
-    for (; at + LANES <= n; at += LANES)                                                           \
-      for (int j = 0; j < LANES; j++) {                                                            \
-        T one = x[(at + j) * step];                                                                \
-        lane[j] = one > lane[j] ? one : lane[j];                                                   \
-      }                                                                                            \
-    for (; at < n; at++) max = x[at * step] > max ? x[at * step] : max;                            \
-    for (int j = 0; j < LANES; j++) max = lane[j] > max ? lane[j] : max;                           \
-    return max;                                                                                    \
-  }                                                                                                \
-  /* e[j] = e^(x - shift), and what they add to the sum. */                                        \
-  static inline void exp_block_##T(int m, const T *x, int64_t step, T shift, T *e,                 \
-                                   ct__exp_sum *sum) {                                             \
-    int whole = (m + LANES - 1) / LANES * LANES;                                                   \
-    double lane[LANES] = {0};                                                                      \
-    T one[LANES] = {0};                                                                            \
-    for (int j = 0; j < m; j++) e[j] = x[j * step] - shift;                                        \
-    for (int j = m; j < whole; j++) e[j] = -(T)INFINITY;                                           \
-    for (int at = 0; at < whole; at += LANES)                                                      \
-      for (int j = 0; j < LANES; j++) {                                                            \
-        e[at + j] = vexp##S(e[at + j]);                                                            \
-        one[j] += (T)(e[at + j] == 1);                                                             \
-        lane[j] += e[at + j] == 1 ? 0 : (double)e[at + j];                                         \
-      }                                                                                            \
-    for (int j = 0; j < LANES; j++) {                                                              \
-      sum->ones += (double)one[j];                                                                 \
-      sum->rest += lane[j];                                                                        \
-    }                                                                                              \
-  }                                                                                                \
-  static ct__exp_sum sum_exp_##T(int64_t n, const T *x, int64_t step, T shift) {                   \
-    T e[BLOCK];                                                                                    \
-    ct__exp_sum sum = {0};                                                                         \
-    for (int64_t at = 0; at < n; at += BLOCK)                                                      \
-      exp_block_##T((int)(n - at < BLOCK ? n - at : BLOCK), x + at * step, step, shift, e, &sum);  \
-    return sum;                                                                                    \
-  }                                                                                                \
-  static ct__exp_sum store_exp_##T(int64_t n, const T *x, int64_t step, T shift, T *y,             \
-                                   int64_t y_step) {                                               \
-    T e[BLOCK];                                                                                    \
-    ct__exp_sum sum = {0};                                                                         \
-    for (int64_t at = 0; at < n; at += BLOCK) {                                                    \
-      int m = (int)(n - at < BLOCK ? n - at : BLOCK);                                              \
-      exp_block_##T(m, x + at * step, step, shift, e, &sum);                                       \
-      for (int j = 0; j < m; j++) y[(at + j) * y_step] = e[j];                                     \
-    }                                                                                              \
-    return sum;                                                                                    \
-  }
-LINES(float, f)
-LINES(double, )
+enum {
+  LANES = 16,
+  SHORT = 64, /* elements of the longest line that goes in one lane */
+  BLOCK = 64,
+  PART = 256 /* elements of a longer one at a time */
+};
 
-/* deviation and balance of softmax.c: all but the largest p or a are added up. Zero times anything
- * is zero, as these are parts of derivatives. */
-#define FORMS(T, S, Bits, BITS_MAX)                                                                \
-  static inline T times##S(T a, T b) {                                                             \
-    T product = a * b;                                                                             \
-    return ((a == 0) | (b == 0)) ? 0 : product;                                                    \
-  }                                                                                                \
-  /* |x| as an integer, of the same order; compilers find the largest of these faster. */          \
-  static inline Bits size_##T(T x) {                                                               \
-    union {                                                                                        \
-      T x;                                                                                         \
-      Bits bits;                                                                                   \
-    } u = {x};                                                                                     \
-    return u.bits & BITS_MAX;                                                                      \
-  }                                                                                                \
-  static inline int64_t largest_##T(int64_t n, const T *x, int64_t step) {                         \
-    Bits max = 0;                                                                                  \
-    int64_t at = 0;                                                                                \
-    for (int64_t j = 0; j < n; j++)                                                                \
-      max = size_##T(x[j * step]) > max ? size_##T(x[j * step]) : max;                             \
-    for (int there = 0; at + BLOCK <= n; at += BLOCK) {                                            \
-      for (int j = 0; j < BLOCK; j++) there += size_##T(x[(at + j) * step]) == max;                \
-      if (there) break;                                                                            \
-    }                                                                                              \
-    while (at < n - 1 && size_##T(x[at * step]) != max) at++;                                      \
-    return at;                                                                                     \
-  }                                                                                                \
-  static inline void deviation_line_##T(int64_t n, const T *p, int64_t p_step, const T *t,         \
-                                        int64_t t_step, T *restrict y, int64_t y_step) {           \
-    T middle = t[largest_##T(n, p, p_step) * t_step];                                              \
-    double sums[LANES] = {0}, owns[LANES] = {0}, sum = 0, own = 0;                                 \
-    int64_t at = 0;                                                                                \
-    for (; at + LANES <= n; at += LANES)                                                           \
-      for (int j = 0; j < LANES; j++) {                                                            \
-        T weight = p[(at + j) * p_step];                                                           \
-        sums[j] += (double)weight;                                                                 \
-        owns[j] += (double)times##S(weight, middle - t[(at + j) * t_step]);                        \
-      }                                                                                            \
-    for (; at < n; at++) {                                                                         \
-      sum += (double)p[at * p_step];                                                               \
-      own += (double)times##S(p[at * p_step], middle - t[at * t_step]);                            \
-    }                                                                                              \
-    for (int j = 0; j < LANES; j++) {                                                              \
-      sum += sums[j];                                                                              \
-      own += owns[j];                                                                              \
-    }                                                                                              \
-    for (int64_t j = 0; j < n; j++)                                                                \
-      y[j * y_step] = times##S((T)sum, t[j * t_step] - middle) + (T)own;                           \
-  }                                                                                                \
-  static inline double sum_##T(int64_t n, const T *x, int64_t step) {                              \
-    double lane[LANES] = {0}, sum = 0;                                                             \
-    int64_t at = 0;                                                                                \
-    for (; at + LANES <= n; at += LANES)                                                           \
-      for (int j = 0; j < LANES; j++) lane[j] += (double)x[(at + j) * step];                       \
-    for (; at < n; at++) sum += (double)x[at * step];                                              \
-    for (int j = 0; j < LANES; j++) sum += lane[j];                                                \
-    return sum;                                                                                    \
-  }                                                                                                \
-  static inline void balance_line_##T(int64_t n, const T *a, int64_t a_step, const T *b,           \
-                                      int64_t b_step, T *restrict y, int64_t y_step) {             \
-    int64_t m = largest_##T(n, a, a_step), next = m + 1;                                           \
-    T am = a[m * a_step], bm = b[m * b_step];                                                      \
-    double as = sum_##T(m, a, a_step) + sum_##T(n - next, a + next * a_step, a_step);              \
-    double bs = sum_##T(m, b, b_step) + sum_##T(n - next, b + next * b_step, b_step);              \
-    T all_a = (T)(as + (double)am), all_b = (T)(bs + (double)bm);                                  \
-    for (int64_t j = 0; j < n; j++)                                                                \
-      y[j * y_step] = times##S(b[j * b_step], all_a) - times##S(a[j * a_step], all_b);             \
-    y[m * y_step] = times##S(bm, (T)as) - times##S(am, (T)bs);                                     \
-  }
-#define FORM(name, T)                                                                              \
-  static void name##_##T(int64_t n, const T *a, const T *b, T *y, const int64_t *step) {           \
-    if (step[0] == 1 && step[1] == 1 && step[2] == 1)                                              \
-      name##_line_##T(n, a, 1, b, 1, y, 1);                                                        \
-    else                                                                                           \
-      name##_line_##T(n, a, step[0], b, step[1], y, step[2]);                                      \
-  }
-FORMS(float, f, int32_t, INT32_MAX)
-FORMS(double, , int64_t, INT64_MAX)
-FORM(deviation, float)
-FORM(deviation, double)
-FORM(balance, float)
-FORM(balance, double)
+/* Sums of exponentials in lanes: how many are 1, and the sum of the others. */
+typedef struct exp_sums {
+  double ones[LANES], rest[LANES];
+} exp_sums;
+
+#define T        float
+#define BITS     uint32_t
+#define NAMED(x) x##_float
+#include "lines_of_type.h"
+#include "loss_of_type.h"
+#undef T
+#undef BITS
+#undef NAMED
+
+#define T        double
+#define BITS     uint64_t
+#define NAMED(x) x##_double
+#include "lines_of_type.h"
+#include "loss_of_type.h"
+#undef T
+#undef BITS
+#undef NAMED
 
 /* ---- the set ----------------------------------------------------------------------------------- */
 
@@ -332,6 +229,7 @@ const ct__kernels CT__ISA_NAME(ct__kernels, CT__ISA) = {
 #define COMPARE(name, sign) ONE(name##_f32) ONE(name##_f64) ONE(name##_i32) ONE(name##_u8)
 #define LOGICAL(name, sign) ONE(name##_u8)
 #include "../binary.def"
-        CT__BINARY_EXTRAS(ONE) ONE(max_float) ONE(sum_exp_float) ONE(store_exp_float)
-            ONE(deviation_float) ONE(balance_float) ONE(max_double) ONE(sum_exp_double)
-                ONE(store_exp_double) ONE(deviation_double) ONE(balance_double)};
+        CT__BINARY_EXTRAS(ONE)
+#define LINES(name) ONE(name##_float) ONE(name##_double)
+            LINES(max) LINES(sum_exp) LINES(store_exp) LINES(softmax) LINES(log_softmax)
+                LINES(logsumexp) LINES(deviation) LINES(balance) LINES(cross_entropy)};

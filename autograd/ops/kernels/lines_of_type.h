@@ -1,0 +1,355 @@
+/* lines_of_type.h - softmax and its kin along lines, for one float type T: part of kernels.c,
+ * included for each.
+ *
+ * Short lines go LANES at a time, one in each lane, so that what is done to an element of one is
+ * done to all of them at once. Long ones go one by one with neighbouring elements in the lanes.
+ * Which it is follows from the length alone, and no lane minds the others: a line gives the same
+ * bits wherever it lies.
+ */
+
+#define max_lanes        NAMED(max_lanes)
+#define exp_lanes        NAMED(exp_lanes)
+#define take             NAMED(take)
+#define fill_up          NAMED(fill_up)
+#define exp_line         NAMED(exp_line)
+#define ROWS             NAMED(rows)
+#define QUAD             NAMED(quad)
+#define transpose        NAMED(transpose)
+#define gather           NAMED(gather)
+#define scatter          NAMED(scatter)
+#define exp_rows         NAMED(exp_rows)
+#define in_lanes         NAMED(in_lanes)
+#define softmax_rows     NAMED(softmax_rows)
+#define log_softmax_rows NAMED(log_softmax_rows)
+#define logsumexp_rows   NAMED(logsumexp_rows)
+#define logsumexp_of     NAMED(logsumexp_of)
+#define times            NAMED(times)
+#define size_of          NAMED(size_of)
+#define find_largest     NAMED(find_largest)
+#define line_sum         NAMED(line_sum)
+#define line_max         NAMED(max)
+
+/* ---- groups of LANES numbers ------------------------------------------------------------------- */
+
+/* max: of each lane; NaN is passed over. */
+static inline void max_lanes(int64_t groups, const T *x, T *max) {
+  T most[LANES];
+  memcpy(most, max, sizeof most);
+  for (int64_t j = 0; j < groups; j++) {
+    EACH_LANE(i, LANES) {
+      T one = x[j * LANES + i];
+      most[i] = one > most[i] ? one : most[i];
+    }
+  }
+  memcpy(max, most, sizeof most);
+}
+
+/* e = e^(x - shift) for x <= shift, and what they add to the sums of each lane. */
+static inline void exp_lanes(int64_t groups, const T *x, const T *shift, T *e, exp_sums *sums) {
+  T ones[LANES] = {0};
+  double rest[LANES];
+  memcpy(rest, sums->rest, sizeof rest);
+  for (int64_t j = 0; j < groups; j++) {
+    EACH_LANE(i, LANES) {
+      T one = SCALAR(exp_down, x[j * LANES + i] - shift[i]);
+      e[j * LANES + i] = one;
+      ones[i] += one == 1 ? 1 : 0;
+      rest[i] += one == 1 ? 0 : (double)one;
+    }
+  }
+  EACH_LANE(i, LANES) sums->ones[i] += (double)ones[i];
+  memcpy(sums->rest, rest, sizeof rest);
+}
+
+/* ---- long lines, in chunks --------------------------------------------------------------------- */
+
+static inline void take(int64_t n, const T *x, int64_t step, T *to) {
+  for (int64_t j = 0; j < n; j++) to[j] = x[j * step];
+}
+
+/* n elements, filled up to whole groups with what changes nothing: their own first one for the
+ * largest, -inf for a sum of exponentials. */
+static inline int64_t fill_up(int64_t n, T *room, T filler) {
+  int64_t groups = (n + LANES - 1) / LANES;
+  for (int64_t j = n; j < groups * LANES; j++) room[j] = filler;
+  return groups;
+}
+
+static T line_max(int64_t n, const T *x, int64_t step) {
+  T room[PART], max[LANES];
+  for (int i = 0; i < LANES; i++) max[i] = x[0];
+  int64_t at = step == 1 ? n / LANES * LANES : 0;
+  max_lanes(at / LANES, x, max);
+  for (; at < n; at += PART) {
+    int64_t m = n - at < PART ? n - at : PART;
+    take(m, x + at * step, step, room);
+    max_lanes(fill_up(m, room, room[0]), room, max);
+  }
+  for (int i = 1; i < LANES; i++) max[0] = max[i] > max[0] ? max[i] : max[0];
+  return max[0];
+}
+
+/* y = e^(x - shift) if there is a y. */
+static inline ct__exp_sum exp_line(int64_t n, const T *x, int64_t step, T shift, T *y,
+                                   int64_t y_step) {
+  exp_sums sums = {0};
+  T room[PART], e[PART], shifts[LANES];
+  for (int i = 0; i < LANES; i++) shifts[i] = shift;
+  for (int64_t at = 0; at < n; at += PART) {
+    int64_t m = n - at < PART ? n - at : PART, groups = m / LANES;
+    bool whole = step == 1 && m % LANES == 0;
+    if (!whole) {
+      take(m, x + at * step, step, room);
+      groups = fill_up(m, room, -(T)INFINITY);
+    }
+    bool direct = y && y_step == 1 && m % LANES == 0;
+    T *to = direct ? y + at : e;
+    exp_lanes(groups, whole ? x + at : room, shifts, to, &sums);
+    if (y && !direct)
+      for (int64_t j = 0; j < m; j++) y[(at + j) * y_step] = e[j];
+  }
+  ct__exp_sum sum = {0};
+  for (int i = 0; i < LANES; i++) {
+    sum.ones += sums.ones[i];
+    sum.rest += sums.rest[i];
+  }
+  return sum;
+}
+
+static ct__exp_sum NAMED(sum_exp)(int64_t n, const T *x, int64_t step, T shift) {
+  return exp_line(n, x, step, shift, NULL, 0);
+}
+
+static ct__exp_sum NAMED(store_exp)(int64_t n, const T *x, int64_t step, T shift, T *y,
+                                    int64_t y_step) {
+  return exp_line(n, x, step, shift, y, y_step);
+}
+
+/* ---- short lines, LANES of them: element j of line i is number j * LANES + i -------------------- */
+
+typedef struct ROWS {
+  _Alignas(64) T x[SHORT * LANES], e[SHORT * LANES]; /* e^(x - max) */
+  T max[LANES];
+  exp_sums sums;
+} ROWS;
+
+/* Four neighbours anywhere in memory. */
+typedef T QUAD __attribute__((vector_size(4 * sizeof(T)), aligned(sizeof(T)), may_alias));
+
+/* Four rows of four become columns. */
+static inline void transpose(const T *x, int64_t x_step, T *y, int64_t y_step) {
+  const QUAD a = *(const QUAD *)x, b = *(const QUAD *)(x + x_step),
+             c = *(const QUAD *)(x + 2 * x_step), d = *(const QUAD *)(x + 3 * x_step);
+  const QUAD ab = __builtin_shufflevector(a, b, 0, 4, 1, 5),
+             cd = __builtin_shufflevector(c, d, 0, 4, 1, 5),
+             ba = __builtin_shufflevector(a, b, 2, 6, 3, 7),
+             dc = __builtin_shufflevector(c, d, 2, 6, 3, 7);
+  *(QUAD *)y = __builtin_shufflevector(ab, cd, 0, 1, 4, 5);
+  *(QUAD *)(y + y_step) = __builtin_shufflevector(ab, cd, 2, 3, 6, 7);
+  *(QUAD *)(y + 2 * y_step) = __builtin_shufflevector(ba, dc, 0, 1, 4, 5);
+  *(QUAD *)(y + 3 * y_step) = __builtin_shufflevector(ba, dc, 2, 3, 6, 7);
+}
+
+/* Lines into lanes. Where there are fewer, the other lanes repeat the last one. */
+static void gather(int64_t lines, const T *x, int64_t line_step, int64_t n, int64_t step, T *to) {
+  int64_t i = 0;
+  for (; i + 4 <= lines && step == 1 && n >= 4; i += 4)
+    for (int64_t j = 0; j < n; j += 4) {
+      int64_t at = j < n - 4 ? j : n - 4; /* the last four overlap */
+      transpose(x + i * line_step + at, line_step, to + at * LANES + i, LANES);
+    }
+  for (; i < LANES; i++) {
+    const T *line = x + (i < lines ? i : lines - 1) * line_step;
+    for (int64_t j = 0; j < n; j++) to[j * LANES + i] = line[j * step];
+  }
+}
+
+static void scatter(int64_t lines, T *y, int64_t line_step, int64_t n, int64_t step,
+                    const T *from) {
+  int64_t i = 0;
+  for (; i + 4 <= lines && step == 1 && n >= 4; i += 4)
+    for (int64_t j = 0; j < n; j += 4) {
+      int64_t at = j < n - 4 ? j : n - 4;
+      transpose(from + at * LANES + i, LANES, y + i * line_step + at, line_step);
+    }
+  for (; i < lines; i++)
+    for (int64_t j = 0; j < n; j++) y[i * line_step + j * step] = from[j * LANES + i];
+}
+
+static inline void exp_rows(int64_t lines, const T *x, int64_t line_step, int64_t n, int64_t step,
+                            ROWS *b) {
+  gather(lines, x, line_step, n, step, b->x);
+  memcpy(b->max, b->x, sizeof b->max);
+  max_lanes(n, b->x, b->max);
+  memset(&b->sums, 0, sizeof b->sums);
+  exp_lanes(n, b->x, b->max, b->e, &b->sums);
+}
+
+/* ---- softmax, log_softmax and logsumexp -------------------------------------------------------- */
+
+static inline bool in_lanes(const ct__lines *l) { return l->n <= SHORT && !l->alone; }
+
+/* What is made of a block, or of one long line. */
+#define LINES(name)                                                                                \
+  static void NAMED(name)(CT__LOOP_ARGUMENTS) {                                                    \
+    const ct__lines *l = attr;                                                                     \
+    const T *x = (const T *)(const void *)p[0];                                                    \
+    T *y = (T *)(void *)p[1];                                                                      \
+    ROWS b;                                                                                        \
+    for (int64_t at = 0; at < n && in_lanes(l); at += LANES) {                                     \
+      int64_t lines = n - at < LANES ? n - at : LANES;                                             \
+      exp_rows(lines, x + at * s[0], s[0], l->n, l->x_step, &b);                                   \
+      NAMED(name##_rows)(lines, l, &b, y + at * s[1], s[1]);                                       \
+    }                                                                                              \
+    for (int64_t i = 0; i < n && !in_lanes(l); i++)                                                \
+      NAMED(name##_line)(l, x + i * s[0], y + i * s[1]);                                           \
+  }
+
+static inline void softmax_rows(int64_t lines, const ct__lines *l, ROWS *b, T *y,
+                                int64_t line_step) {
+  T scale[LANES];
+  EACH_LANE(i, LANES) scale[i] = (T)(1 / (b->sums.ones[i] + b->sums.rest[i]));
+  for (int64_t j = 0; j < l->n; j++) {
+    EACH_LANE(i, LANES) b->e[j * LANES + i] *= scale[i];
+  }
+  scatter(lines, y, line_step, l->n, l->y_step, b->e);
+}
+
+static inline void NAMED(softmax_line)(const ct__lines *l, const T *x, T *y) {
+  T max = line_max(l->n, x, l->x_step);
+  ct__exp_sum sum = NAMED(store_exp)(l->n, x, l->x_step, max, y, l->y_step);
+  T scale = (T)(1 / (sum.ones + sum.rest));
+  if (l->y_step == 1)
+    for (int64_t j = 0; j < l->n; j++) y[j] *= scale;
+  else
+    for (int64_t j = 0; j < l->n; j++) y[j * l->y_step] *= scale;
+}
+LINES(softmax)
+
+/* ln of a sum of exponentials, of which one is 1 */
+#define LOG_SUM(ones, rest) vlog1p((ones)-1 + (rest))
+
+static inline void log_softmax_rows(int64_t lines, const ct__lines *l, ROWS *b, T *y,
+                                    int64_t line_step) {
+  double log_sum[LANES];
+  EACH_LANE(i, LANES) log_sum[i] = LOG_SUM(b->sums.ones[i], b->sums.rest[i]);
+  for (int64_t j = 0; j < l->n; j++) {
+    EACH_LANE(i, LANES)
+    b->e[j * LANES + i] = (T)((double)b->x[j * LANES + i] - (double)b->max[i] - log_sum[i]);
+  }
+  scatter(lines, y, line_step, l->n, l->y_step, b->e);
+}
+
+static inline void NAMED(log_softmax_line)(const ct__lines *l, const T *x, T *y) {
+  double max = (double)line_max(l->n, x, l->x_step);
+  ct__exp_sum sum = NAMED(sum_exp)(l->n, x, l->x_step, (T)max);
+  double log_sum = LOG_SUM(sum.ones, sum.rest);
+  if (l->x_step == 1 && l->y_step == 1)
+    for (int64_t j = 0; j < l->n; j++) y[j] = (T)((double)x[j] - max - log_sum);
+  else
+    for (int64_t j = 0; j < l->n; j++)
+      y[j * l->y_step] = (T)((double)x[j * l->x_step] - max - log_sum);
+}
+LINES(log_softmax)
+
+/* An infinite largest element is the result, if there is no NaN. */
+static inline T logsumexp_of(int64_t n, const T *x, int64_t step, T max, double log_sum) {
+  if (isfinite(max)) return (T)((double)max + log_sum);
+  for (int64_t j = 0; j < n; j++)
+    if (x[j * step] != x[j * step]) return x[j * step];
+  return max;
+}
+
+static inline void logsumexp_rows(int64_t lines, const ct__lines *l, ROWS *b, T *y,
+                                  int64_t line_step) {
+  double log_sum[LANES];
+  EACH_LANE(i, LANES) log_sum[i] = LOG_SUM(b->sums.ones[i], b->sums.rest[i]);
+  for (int64_t i = 0; i < lines; i++)
+    y[i * line_step] = logsumexp_of(l->n, b->x + i, LANES, b->max[i], log_sum[i]);
+}
+
+static inline void NAMED(logsumexp_line)(const ct__lines *l, const T *x, T *y) {
+  T max = line_max(l->n, x, l->x_step);
+  ct__exp_sum sum = NAMED(sum_exp)(l->n, x, l->x_step, max);
+  *y = logsumexp_of(l->n, x, l->x_step, max, LOG_SUM(sum.ones, sum.rest));
+}
+LINES(logsumexp)
+
+/* ---- deviation and balance --------------------------------------------------------------------- */
+
+/* deviation and balance of softmax.c: all but the largest p or a are added up. Zero times anything
+ * is zero, as these are parts of derivatives. */
+static inline T times(T a, T b) {
+  T product = a * b;
+  return ((a == 0) | (b == 0)) ? 0 : product;
+}
+/* |x| as an integer, of the same order; compilers find the largest of these faster. */
+static inline BITS size_of(T x) {
+  BITS bits;
+  memcpy(&bits, &x, sizeof bits);
+  return bits & (BITS) ~((BITS)1 << (8 * sizeof(T) - 1));
+}
+static inline int64_t find_largest(int64_t n, const T *x, int64_t step) {
+  BITS max = 0;
+  int64_t at = 0;
+  for (int64_t j = 0; j < n; j++) max = size_of(x[j * step]) > max ? size_of(x[j * step]) : max;
+  for (int there = 0; at + BLOCK <= n; at += BLOCK) {
+    for (int j = 0; j < BLOCK; j++) there += size_of(x[(at + j) * step]) == max;
+    if (there) break;
+  }
+  while (at < n - 1 && size_of(x[at * step]) != max) at++;
+  return at;
+}
+static inline void NAMED(deviation_line)(int64_t n, const T *p, int64_t p_step, const T *t,
+                                         int64_t t_step, T *restrict y, int64_t y_step) {
+  T middle = t[find_largest(n, p, p_step) * t_step];
+  double sums[LANES] = {0}, owns[LANES] = {0}, sum = 0, own = 0;
+  int64_t at = 0;
+  for (; at + LANES <= n; at += LANES)
+    for (int j = 0; j < LANES; j++) {
+      T weight = p[(at + j) * p_step];
+      sums[j] += (double)weight;
+      owns[j] += (double)times(weight, middle - t[(at + j) * t_step]);
+    }
+  for (; at < n; at++) {
+    sum += (double)p[at * p_step];
+    own += (double)times(p[at * p_step], middle - t[at * t_step]);
+  }
+  for (int j = 0; j < LANES; j++) {
+    sum += sums[j];
+    own += owns[j];
+  }
+  for (int64_t j = 0; j < n; j++) y[j * y_step] = times((T)sum, t[j * t_step] - middle) + (T)own;
+}
+static inline double line_sum(int64_t n, const T *x, int64_t step) {
+  double lane[LANES] = {0}, sum = 0;
+  int64_t at = 0;
+  for (; at + LANES <= n; at += LANES)
+    for (int j = 0; j < LANES; j++) lane[j] += (double)x[(at + j) * step];
+  for (; at < n; at++) sum += (double)x[at * step];
+  for (int j = 0; j < LANES; j++) sum += lane[j];
+  return sum;
+}
+static inline void NAMED(balance_line)(int64_t n, const T *a, int64_t a_step, const T *b,
+                                       int64_t b_step, T *restrict y, int64_t y_step) {
+  int64_t m = find_largest(n, a, a_step), next = m + 1;
+  T am = a[m * a_step], bm = b[m * b_step];
+  double as = line_sum(m, a, a_step) + line_sum(n - next, a + next * a_step, a_step);
+  double bs = line_sum(m, b, b_step) + line_sum(n - next, b + next * b_step, b_step);
+  T all_a = (T)(as + (double)am), all_b = (T)(bs + (double)bm);
+  for (int64_t j = 0; j < n; j++)
+    y[j * y_step] = times(b[j * b_step], all_a) - times(a[j * a_step], all_b);
+  y[m * y_step] = times(bm, (T)as) - times(am, (T)bs);
+}
+
+#define FORM(name)                                                                                 \
+  static void NAMED(name)(int64_t n, const T *a, const T *b, T *y, const int64_t *step) {          \
+    if (step[0] == 1 && step[1] == 1 && step[2] == 1)                                              \
+      NAMED(name##_line)(n, a, 1, b, 1, y, 1);                                                     \
+    else                                                                                           \
+      NAMED(name##_line)(n, a, step[0], b, step[1], y, step[2]);                                   \
+  }
+FORM(deviation)
+FORM(balance)
+#undef LINES
+#undef FORM
