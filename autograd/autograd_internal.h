@@ -169,7 +169,7 @@ typedef const ct_op *const ct__family[];
 extern ct__family ct__unary_ops, ct__binary_ops, ct__misc_ops, ct__reduce_ops, ct__sort_ops,
     ct__shape_ops, ct__window_ops, ct__index_ops, ct__position_ops, ct__cumulative_ops,
     ct__matmul_ops, ct__conv_ops, ct__pool_ops, ct__softmax_ops, ct__cross_entropy_ops,
-    ct__random_ops, ct__function_ops, ct__custom_ops, ct__hook_ops;
+    ct__random_ops, ct__products_ops, ct__function_ops, ct__custom_ops, ct__hook_ops;
 
 /* cross_entropy and cross_entropy_grad with the same logits, targets and attributes, at once:
  * inputs of the latter, results of both. */

@@ -16,6 +16,8 @@
  */
 #include "taylor.h"
 
+#include "ops/products.h"
+
 /* ---- memory ---------------------------------------------------------------------------------- */
 
 /* A table of twice the room; the old one is freed. NULL on failure. */
@@ -82,10 +84,9 @@ static ct__series *series_of(const ct__taylor *t, const ct_tensor *x) {
 }
 
 ct__series *ct__series_new(ct__taylor *t) {
-  ct__series *s = ct__taylor_scratch(t, sizeof *s);
-  if (s) s->at = ct__taylor_scratch(t, (size_t)(t->order + 1) * sizeof *s->at);
-  if (s) s->scaled = ct__taylor_scratch(t, (size_t)(t->order + 1) * sizeof *s->scaled);
-  return s && s->at && s->scaled ? s : NULL;
+  ct__series *s = ct__taylor_scratch(t, sizeof *s + (size_t)(t->order + 1) * sizeof *s->at);
+  if (s) s->at = (ct_tensor **)(void *)(s + 1);
+  return s;
 }
 
 ct__series *ct__series_derivative(ct__taylor *t, ct__series *s) {
@@ -272,10 +273,17 @@ static ct_status classify_rule(ct__taylor *t, ct__term *k) {
   return status;
 }
 
-/* An elementwise operation whose derivatives are the other inputs is a product. */
-static bool is_product(const ct_call *c) {
-  return c->n_in == 2 && c->op->partial && c->op->partial(c, 0) == c->in[1] &&
-         c->op->partial(c, 1) == c->in[0];
+/* What a b is multiplied by in an elementwise operation on two inputs; 0 if that is not what it
+ * does. Linear in each they are: then the factor is the value at (1, 1). */
+static double factor_of_product(const ct_call *c, bool linear) {
+  if (c->n_in != 2 || !(c->op->flags & CT_ELEMENTWISE)) return 0;
+  if (c->op->partial)
+    return c->op->partial(c, 0) == c->in[1] && c->op->partial(c, 1) == c->in[0] ? 1 : 0;
+  if (!linear || !c->op->kernel || !c->op->kernel->loop[CT_F64]) return 0;
+  double one = 1, y = 0;
+  char *const p[] = {(char *)&one, (char *)&one, (char *)&y};
+  c->op->kernel->loop[CT_F64](1, p, (const int64_t[]){1, 1, 1}, c->attr);
+  return y;
 }
 
 ct_status ct__taylor_classify(ct__taylor *t, ct__term *k) {
@@ -286,10 +294,13 @@ ct_status ct__taylor_classify(ct__taylor *t, ct__term *k) {
     changing += k->in[i] != NULL;
     linear &= !k->in[i] || (c->op->linear >> i & 1);
   }
-  if (c->op->jvp == ct__jvp_joint || (linear && changing == 1))
+  if (changing == 2) k->factor = factor_of_product(c, linear);
+  if (k->factor != 0 || c->op == &ct__products_op)
+    k->kind = CT__PRODUCTS;
+  else if (c->op->jvp == ct__jvp_joint || (linear && changing == 1))
     k->kind = CT__AFFINE;
-  else if (changing == 2 && (linear || is_product(c)))
-    k->kind = CT__PRODUCT;
+  else if (linear && changing == 2)
+    k->kind = CT__BILINEAR;
   return k->kind == CT__UNKNOWN ? classify_rule(t, k) : CT_OK;
 }
 

@@ -6,12 +6,6 @@
 
 typedef struct ct__term ct__term;
 
-/* Coefficients from..to along a new first axis (one alone without it), divided by a number. */
-typedef struct ct__series_part {
-  ct_tensor *t;
-  int from, to;
-} ct__series_part;
-
 /* Coefficients of one tensor, found in order. Made by a term, or the derivative of another series;
  * one with neither is known from the start. A NULL pointer to a series means constant. */
 typedef struct ct__series {
@@ -21,15 +15,17 @@ typedef struct ct__series {
   ct__term *by;
   struct ct__series *primitive;  /* whose derivative this is */
   struct ct__series *derivative; /* which is this one's */
-  struct {
-    ct_tensor *t;
-    int n, held;
-  } stack[2]; /* the first n coefficients along a new first axis, as they are and backwards */
-  ct__series_part *scaled;   /* by what they are divided by */
-  struct ct__series *powers; /* (x - x_0)^m / m! for all m along a new first axis */
+  ct_tensor **power; /* coefficient j of (x - x_0)^m / m! is power[j * (order + 1) + m] */
+  int powers;        /* j up to which they are known */
 } ct__series;
 
-typedef enum ct__recurrence { CT__UNKNOWN, CT__AFFINE, CT__PRODUCT, CT__DERIVED } ct__recurrence;
+typedef enum ct__recurrence {
+  CT__UNKNOWN,
+  CT__AFFINE,
+  CT__PRODUCTS, /* sums of elementwise products */
+  CT__BILINEAR, /* any other product */
+  CT__DERIVED
+} ct__recurrence;
 
 /* One operation on series. */
 struct ct__term {
@@ -37,10 +33,12 @@ struct ct__term {
   ct__recurrence kind;
   bool moving;
   ct__series **in, **out;
-  ct__series **tangent; /* DERIVED: J x' for each output */
-  ct_tensor *levels;    /* DERIVED, of an open chain: its derivatives, along a new first axis */
-  bool closed;          /* no such chain */
-  ct__term *next;       /* of equal hash */
+  ct__series **tangent;  /* DERIVED: J x' for each output */
+  double factor;         /* PRODUCTS: of a b; 0 if the call says it for each term */
+  ct_tensor **levels;    /* DERIVED, of an open chain: its derivatives up to the order */
+  bool closed;           /* no such chain */
+  const ct__term *chain; /* the last one begun that came here */
+  ct__term *next;        /* of equal hash */
 };
 
 typedef struct ct__taylor_entry {

@@ -1,15 +1,15 @@
 /* taylor_coefficients.c - the coefficients of the series of taylor.c, in order.
  *
- * Small tensors cost calls: there a sum over i + j = k is one product of stacks, a_0 a_1 ... and
- * ... b_1 b_0 along a new axis, and one sum, so that the number of operations grows with the order,
- * not with its square. Large ones cost arithmetic and memory: there it goes term by term.
+ * A sum over i + j = k is one operation (ops/products.c), so the number of operations grows with
+ * the order, not with its square.
  *
- * Some rules never close: a^b leads to a^(b-1), polygamma n to n + 1. For these, if small, the
- * derivatives at x_0 are found first, and the sum over m of y^(m) (x - x_0)^m / m! has the
- * coefficients of y. All powers are one series along a new axis, E' = x' S E where S moves m to
- * m + 1.
+ * Some rules never close: a^b leads to a^(b-1), polygamma n to n + 1. For these the derivatives at
+ * x_0 are found first, and the sum over m of y^(m) P_m, with P_m = (x - x_0)^m / m!, has the
+ * coefficients of y. P_m' = x' P_{m-1}: coefficient j of all m is one operation too.
  */
 #include "taylor.h"
+
+#include "ops/products.h"
 
 /* ---- coefficients ---------------------------------------------------------------------------- */
 
@@ -51,156 +51,78 @@ static ct_status affine(ct__taylor *t, const ct__term *k, int j, ct_tensor **y) 
   return status;
 }
 
-/* ---- products of stacks ---------------------------------------------------------------------- */
+/* ---- products -------------------------------------------------------------------------------- */
 
-/* Holds what takes the place of an older one, that held[*at - 1] is. */
-static ct_status hold_instead(ct__taylor *t, ct_tensor *x, int *at) {
-  if (*at == 0) {
-    ct_status status = ct__taylor_hold(t, x);
-    *at = t->n_held;
-    return status;
-  }
-  if (ct__is_nil(x)) return ct__pending("ct_taylor");
-  ct_keep(x);
-  ct_release(&t->held[*at - 1]);
-  t->held[*at - 1] = x;
-  return CT_OK;
-}
-
-/* The first n coefficients along a new first axis, in order or backwards; zeros where there is
- * none. It grows by what is new. */
-static ct_status grow_stack(ct__taylor *t, ct__series *s, bool backwards, int n) {
-  int old = s->stack[backwards].n, more = n - old;
-  if (more <= 0) return CT_OK;
-  const ct_tensor *like = NULL;
-  for (int i = 0; i < n; i++)
-    if (s->at[i]) like = s->at[i];
-  size_t bytes = (size_t)(more + 1) * sizeof(ct_tensor *);
-  ct_tensor **pieces = ct__alloc(bytes);
-  if (!pieces) return CT_ENOMEM;
-  int count = 0;
-  if (old > 0 && !backwards) pieces[count++] = s->stack[0].t;
-  for (int i = 0; i < more; i++) {
-    ct_tensor *one = s->at[backwards ? n - 1 - i : old + i];
-    pieces[count++] = ct_expand_dims(one ? one : ct__zeros_like(like), 0);
-  }
-  if (old > 0 && backwards) pieces[count++] = s->stack[1].t;
-  ct_tensor *stack = count > 1 ? ct_concat((ct_list){count, pieces}, 0) : pieces[0];
-  ct__free(pieces, bytes);
-  s->stack[backwards].t = stack;
-  s->stack[backwards].n = n;
-  return hold_instead(t, stack, &s->stack[backwards].held);
-}
-
-/* Coefficients from..to: one alone, or a stack of them. */
-static ct_status find_part(ct__taylor *t, ct__series *s, bool backwards, int from, int to,
-                           ct_tensor **out) {
-  *out = s->at[from];
-  if (from == to) return CT_OK;
-  ct_status status = grow_stack(t, s, backwards, to + 1);
-  if (status != CT_OK) return status;
-  int n = s->stack[backwards].n, start = backwards ? n - 1 - to : from;
-  *out = s->stack[backwards].t;
-  if (to - from + 1 < n) *out = ct_slice(*out, 0, start, start + to - from + 1, 1);
-  return CT_OK;
-}
-
-/* The same over c, kept for others that want it. */
-static ct_status find_scaled(ct__taylor *t, ct__series *s, int from, int to, int c,
-                             ct_tensor **out) {
-  ct__series_part *p = &s->scaled[c];
-  if (p->t && p->from == from && p->to == to) {
-    *out = p->t;
-    return CT_OK;
-  }
-  ct_status status = find_part(t, s, false, from, to, out);
-  if (status != CT_OK || c == 1) return status;
-  *p = (ct__series_part){ct_scale(*out, 1.0 / c), from, to};
-  *out = p->t;
-  return ct__taylor_hold(t, p->t);
-}
-
-/* A stack for an elementwise operation: extents of 1 behind the first axis up to the rank. */
-static ct_tensor *aligned(ct_tensor *stack, int rank) {
-  const ct_view *v = &stack->v;
-  int gap = rank + 1 - v->ndim;
-  if (gap <= 0 || ct__is_nil(stack)) return stack;
-  ct_shape shape = {.n = rank + 1, .dim = {v->dim[0]}};
-  for (int d = 1; d < shape.n && d < CT_MAX_DIMS; d++)
-    shape.dim[d] = d <= gap ? 1 : v->dim[d - gap];
-  return ct_reshape(stack, shape);
-}
-
-static ct_tensor *multiply(const ct_call *c, ct_tensor **in, int a, int b) {
-  return c->op->partial ? ct_mul(in[a], in[b]) : ct__apply1(c->op, c->attr, c->n_in, in);
-}
-
-/* The sum over a stack of products. in: the inputs, those at a and b stacks. */
-static ct_tensor *sum_of_products(const ct_call *c, ct_tensor **in, int a, int b) {
-  ct_tensor *y = NULL;
-  if (c->op->flags & CT_ELEMENTWISE) {
-    int rank = ct_out(c, 0)->v.ndim;
-    in[a] = aligned(in[a], rank);
-    in[b] = aligned(in[b], rank);
-    y = multiply(c, in, a, b);
-  } else {
-    bool batched[CT__MAX_OPERANDS] = {0};
-    batched[a] = batched[b] = true;
-    c->op->batch(c, in, batched, &y);
-  }
-  return ct_sum(y, CT_AXES(0), false);
-}
-
-/* The most elements of a tensor for which a stack is not slower than its terms one by one. */
-enum { STACKED = 64 };
-
-static bool takes_stacks(const ct_call *c) {
-  const ct_view *y = &ct_out(c, 0)->v;
-  return y->size <= STACKED && y->ndim < CT_MAX_DIMS && c->n_in <= CT__MAX_OPERANDS &&
-         (c->op->flags & CT_ELEMENTWISE || c->op->batch);
-}
-
-/* The terms a_i b_{m-i} that are there, from the first to the last i; from > to if none is. */
-static ct_status find_terms(ct__taylor *t, ct__series *a, ct__series *b, int m, int *from,
-                            int *to) {
+/* Finds the coefficients of s up to m. */
+static ct_status find_up_to(ct__taylor *t, ct__series *s, int m) {
   ct_tensor *found;
-  ct_status status = ct__taylor_coefficient(t, a, m, &found);
-  if (status == CT_OK) status = ct__taylor_coefficient(t, b, m, &found);
-  *from = 0;
-  *to = status == CT_OK ? m : -1;
-  while (*from <= *to && !(a->at[*from] && b->at[m - *from])) ++*from;
-  while (*to >= *from && !(a->at[*to] && b->at[m - *to])) --*to;
-  return status;
+  for (; s && s->primitive; s = s->primitive) m++;
+  return s ? ct__taylor_coefficient(t, s, m, &found) : CT_OK;
 }
 
-/* y = 1/divisor times the sum of op(a_i, b_{m-i}) */
+/* Coefficient i of input `at`, if found; a constant has but the first. That of a derivative is one
+ * of the primitive, and the factor that this lacks goes to *weight. */
+static ct_tensor *factor_of(const ct__term *k, int at, int i, double *weight) {
+  const ct__series *s = k->in[at];
+  if (!s) return i == 0 ? k->n->call.in[at] : NULL;
+  for (; s->primitive; s = s->primitive) *weight *= ++i;
+  return s->at[i];
+}
+
+/* The terms of a call: those of the record, or one. */
+static const ct__sum_term *terms_of(const ct_call *c, int *n) {
+  static const ct__sum_term one = {1, 0};
+  *n = 1;
+  return c->op == &ct__products_op ? ct__products_of(c, n) : &one;
+}
+
+/* y = 1/divisor times coefficient m of a sum of products */
 static ct_status convolve(ct__taylor *t, const ct__term *k, int m, int divisor, ct_tensor **y) {
+  int n;
   const ct_call *c = &k->n->call;
-  int a = 0, b = c->n_in - 1, from, to;
+  const ct__sum_term *term = terms_of(c, &n);
+  double scale = (k->factor != 0 ? k->factor : 1) / divisor;
+  ct__sums s;
+  ct_status status = CT_OK;
+  for (int i = 0; i < c->n_in && status == CT_OK; i++) status = find_up_to(t, k->in[i], m);
+  if (status == CT_OK) status = ct__sums_begin(&s, c->n_out, (int64_t)n * (m + 1));
+  if (status != CT_OK) return status;
+  for (int p = 0; p < n; p++)
+    for (int i = 0; i <= m; i++) {
+      double weight = term[p].weight * scale;
+      ct_tensor *a = factor_of(k, 2 * p, i, &weight), *b = factor_of(k, 2 * p + 1, m - i, &weight);
+      if (a && b) ct__sums_add(&s, (int)term[p].sum, weight, a, b);
+    }
+  return ct__sums_end(&s, status, y);
+}
+
+/* The same of any bilinear operation: its results are summed as products with 1. */
+static ct_status bilinear(ct__taylor *t, const ct__term *k, int m, ct_tensor **y) {
+  const ct_call *c = &k->n->call;
+  int a = 0, b = c->n_in - 1;
   while (!k->in[a]) a++;
   while (!k->in[b]) b--;
-  ct__series *sa = k->in[a], *sb = k->in[b];
-  ct_status status = find_terms(t, sa, sb, m, &from, &to);
-  if (status != CT_OK || from > to) return status;
   size_t bytes = (size_t)c->n_in * sizeof(ct_tensor *);
-  ct_tensor **in = ct__alloc(bytes);
-  if (!in) return CT_ENOMEM;
-  memcpy(in, c->in, bytes);
-  if (from == to || takes_stacks(c)) {
-    status = find_scaled(t, sa, from, to, divisor, &in[a]);
-    if (status == CT_OK) status = find_part(t, sb, true, m - to, m - from, &in[b]);
-    if (status == CT_OK) *y = from < to ? sum_of_products(c, in, a, b) : multiply(c, in, a, b);
-  } else {
-    for (int i = from; i <= to; i++) {
-      in[a] = sa->at[i];
-      in[b] = sb->at[m - i];
-      if (!in[a] || !in[b]) continue;
-      ct_tensor *one = multiply(c, in, a, b);
-      *y = *y ? ct_add(*y, one) : one;
-    }
-    if (divisor > 1) *y = ct_scale(*y, 1.0 / divisor);
+  ct_tensor **in = ct__alloc(bytes), *one = ct_scalar(ct_out(c, 0)->v.dtype, 1), *last = NULL;
+  ct__sums s = {0};
+  ct_status status = in ? find_up_to(t, k->in[a], m) : CT_ENOMEM;
+  if (status == CT_OK) status = find_up_to(t, k->in[b], m);
+  if (status == CT_OK) status = ct__sums_begin(&s, 1, m + 1);
+  double weight = 1;
+  for (int i = 0; i <= m && status == CT_OK; i++) {
+    double w = 1;
+    memcpy(in, c->in, bytes);
+    in[a] = factor_of(k, a, i, &w);
+    in[b] = factor_of(k, b, m - i, &w);
+    if (!in[a] || !in[b]) continue;
+    last = ct__apply1(c->op, c->attr, c->n_in, in);
+    ct__sums_add(&s, 0, weight = w, last, one);
   }
-  ct__free(in, bytes);
+  bool alone = s.n == 1 && weight == 1;
+  if (alone) s.n = 0;
+  status = ct__sums_end(&s, status, y);
+  if (alone) *y = last;
+  if (in) ct__free(in, bytes);
   return status;
 }
 
@@ -231,105 +153,99 @@ static ct_status classified(ct__taylor *t, ct__term *k) {
   return k->kind == CT__UNKNOWN ? ct__taylor_classify(t, k) : CT_OK;
 }
 
-/* From f to a term of the same operation on the same x that f' is a constant times of: *k moves
- * there, *factor is multiplied by the constant. *k becomes NULL if f' is nothing like it. */
+/* A function of one series, element by element. */
+static bool is_function(const ct__term *k) {
+  return k->n->call.n_out == 1 && k->n->call.op->flags & CT_ELEMENTWISE &&
+         k->n->call.n_in <= CT__MAX_OPERANDS && only_input(k) >= 0;
+}
+
+/* From f(x) to the g(x) that f' is a constant times of: *k moves there, *factor is multiplied by
+ * the constant. *k becomes NULL if f' is nothing like it, or g is on the way to f. */
 static ct_status next_level(ct__taylor *t, ct__term **k, ct_tensor **factor) {
-  const ct__term *f = *k;
-  const ct_op *op = f->n->call.op;
-  int at = only_input(f);
+  ct__term *f = *k;
   *k = NULL;
-  if (at < 0 || !f->tangent[0] || !f->tangent[0]->by) return CT_OK;
+  ct_status status = classified(t, f);
+  if (status != CT_OK || !f->tangent[0] || !f->tangent[0]->by) return status;
+  ct__series *x = f->in[only_input(f)];
   ct__term *by = f->tangent[0]->by;
-  ct_status status = classified(t, by);
-  if (status != CT_OK || by->kind != CT__PRODUCT || by->n->call.n_in != 2) return status;
-  int d = by->in[0]->primitive == f->in[at] ? 0 : 1;
-  ct__term *next = by->in[1 - d]->by;
-  if (by->in[d]->primitive != f->in[at] || !next) return CT_OK;
-  if (next->n->call.op != op) {
-    status = classified(t, next);
-    int inner = only_input(next);
-    bool constant = next->kind == CT__AFFINE && next->n->call.op->flags & CT_ELEMENTWISE &&
-                    next->n->call.n_in <= CT__MAX_OPERANDS && inner >= 0;
-    if (status != CT_OK || !constant) return status;
-    *factor = factor_through(next, *factor);
-    next = *factor ? next->in[inner]->by : NULL;
+  status = classified(t, by);
+  if (status != CT_OK || by->factor != 1) return status;
+  int d = by->in[0]->primitive == x ? 0 : 1;
+  ct__term *g = by->in[1 - d]->by;
+  if (by->in[d]->primitive != x || !g || !is_function(g)) return CT_OK;
+  if (g->in[only_input(g)] != x) {
+    status = classified(t, g);
+    if (status != CT_OK || g->kind != CT__AFFINE) return status;
+    *factor = factor_through(g, *factor);
+    g = *factor ? g->in[only_input(g)]->by : NULL;
   }
-  bool same = next && next != f && next->n->call.op == op && next->in[at] == f->in[at];
-  if (same) status = classified(t, next);
-  if (same && status == CT_OK && next->kind == CT__DERIVED) *k = next;
-  return status;
+  if (!g || !is_function(g) || g->in[only_input(g)] != x || g->chain == f->chain) return CT_OK;
+  g->chain = f->chain;
+  *k = g;
+  return CT_OK;
 }
 
 /* y^(m)(x_0) for all m up to the order. */
 static ct_status find_levels(ct__taylor *t, ct__term *k) {
-  const ct_view *like = &ct_out(&k->n->call, 0)->v;
-  size_t bytes = (size_t)(t->order + 1) * sizeof(ct_tensor *);
-  ct_tensor **level = ct__alloc(bytes), *factor = NULL, *value;
+  ct_tensor **level = ct__taylor_scratch(t, (size_t)(t->order + 1) * sizeof *level), *factor = NULL;
   if (!level) return CT_ENOMEM;
   ct_status status = CT_OK;
   ct__term *at = k;
+  k->chain = k;
   for (int m = 0; m <= t->order && at && status == CT_OK; m++) {
-    status = ct__taylor_coefficient(t, at->out[0], 0, &value);
-    if (status != CT_OK) break;
-    if (factor) value = ct_mul0(factor, value);
-    level[m] = ct_expand_dims(ct_broadcast_to(value, ct__shape_of_view(like)), 0);
-    if (m < t->order) status = next_level(t, &at, &factor);
+    status = ct__taylor_coefficient(t, at->out[0], 0, &level[m]);
+    if (status == CT_OK && factor) {
+      level[m] = ct_mul0(factor, level[m]);
+      status = ct__taylor_hold(t, level[m]);
+    }
+    if (m < t->order && status == CT_OK) status = next_level(t, &at, &factor);
   }
   k->closed = !at;
-  if (status == CT_OK && at) {
-    k->levels = ct_concat((ct_list){t->order + 1, level}, 0);
-    status = ct__taylor_hold(t, k->levels);
-  }
-  ct__free(level, bytes);
+  k->levels = at ? level : NULL;
   return status;
 }
 
-/* like: the tensor that x is the series of. */
-static ct_status powers_new(ct__taylor *t, ct__series *x, const ct_view *like) {
-  ct__series *e = x->powers = ct__series_new(t);
-  if (!e) return CT_ENOMEM;
-  ct_shape one = {.n = like->ndim + 1, .dim = {1}}, others = {.n = one.n, .dim = {t->order}};
-  for (int d = 0; d < like->ndim && d + 1 < CT_MAX_DIMS; d++)
-    one.dim[d + 1] = others.dim[d + 1] = like->dim[d];
-  e->at[0] = ct_concat(CT_LIST(ct_ones(like->dtype, one), ct_zeros(like->dtype, others)), 0);
-  e->known = 1;
-  return ct__taylor_hold(t, e->at[0]);
-}
-
-/* E_j = 1/j S sum of x'_i E_{j-1-i} */
+/* Coefficient j of P_m for all m: P_1 is x, and m > 1 has 1/j times the sum of i x_i and
+ * coefficient j - i of P_{m-1}. */
 static ct_status next_power(ct__taylor *t, ct__series *x) {
-  ct__series *e = x->powers, *dx = ct__series_derivative(t, x);
-  int j = e->known, from, to;
-  if (!dx) return CT_ENOMEM;
-  ct_tensor *a, *b;
-  ct_status status = find_terms(t, dx, e, j - 1, &from, &to);
-  if (status == CT_OK) e->known = j + 1;
-  if (status != CT_OK || from > to) return status;
-  status = find_scaled(t, dx, from, to, j, &a);
-  if (status == CT_OK) status = find_part(t, e, true, j - 1 - to, j - 1 - from, &b);
+  int j = x->powers + 1;
+  int64_t width = t->order + 1;
+  if (!x->power) x->power = ct__taylor_scratch(t, (size_t)(width * width) * sizeof *x->power);
+  if (!x->power) return CT_ENOMEM;
+  ct_tensor **now = x->power + j * width, *first;
+  ct__sums s;
+  ct_status status = ct__taylor_coefficient(t, x, j, &first);
+  if (status == CT_OK) status = ct__sums_begin(&s, j + 1, (int64_t)j * (j - 1) / 2);
   if (status != CT_OK) return status;
-  ct_tensor *y = ct_mul0(from < to ? ct_expand_dims(a, 1) : a, b);
-  if (from < to) y = ct_sum(y, CT_AXES(0), false);
-  e->at[j] = ct_pad(ct_slice(y, 0, 0, t->order, 1), 0, 1, 0);
-  return ct__taylor_hold(t, e->at[j]);
+  for (int m = 2; m <= j; m++)
+    for (int i = 1; i <= j - m + 1; i++) {
+      ct_tensor *a = x->at[i], *b = x->power[(j - i) * width + m - 1];
+      if (a && b) ct__sums_add(&s, m, (double)i / j, a, b);
+    }
+  status = ct__sums_end(&s, status, now);
+  for (int m = 2; m <= j && status == CT_OK; m++)
+    if (now[m]) status = ct__taylor_hold(t, now[m]);
+  now[1] = first;
+  x->powers = j;
+  return status;
 }
 
-/* y_j = sum over m of y^(m) E_j[m]; *found is false if the chain closes. */
+/* y_j = sum over m of y^(m) P_m; *found is false if the chain closes. */
 static ct_status chained(ct__taylor *t, ct__term *k, int j, ct_tensor **y, bool *found) {
-  const ct_call *c = &k->n->call;
-  int at = only_input(k), rank = ct_out(c, 0)->v.ndim;
-  bool fits = c->n_out == 1 && c->op->flags & CT_ELEMENTWISE && at >= 0 && takes_stacks(c) &&
-              rank + 2 <= CT_MAX_DIMS;
   ct_status status = CT_OK;
-  if (fits && !k->closed && !k->levels) status = find_levels(t, k);
-  *found = fits && !k->closed;
+  bool open = is_function(k) && !k->closed;
+  if (open && !k->levels) status = find_levels(t, k);
+  *found = open && !k->closed;
   if (status != CT_OK || !*found) return status;
-  ct__series *x = k->in[at];
-  if (!x->powers) status = powers_new(t, x, &c->in[at]->v);
-  while (status == CT_OK && x->powers->known <= j) status = next_power(t, x);
-  if (status == CT_OK && x->powers->at[j])
-    *y = ct_sum(ct_mul0(aligned(x->powers->at[j], rank), k->levels), CT_AXES(0), false);
-  return status;
+  ct__series *x = k->in[only_input(k)];
+  while (status == CT_OK && x->powers < j) status = next_power(t, x);
+  ct__sums s;
+  if (status == CT_OK) status = ct__sums_begin(&s, 1, j);
+  if (status != CT_OK) return status;
+  ct_tensor **power = x->power + j * (int64_t)(t->order + 1);
+  for (int m = 1; m <= j; m++)
+    if (power[m]) ct__sums_add(&s, 0, 1, power[m], k->levels[m]);
+  return ct__sums_end(&s, status, y);
 }
 
 /* y_j = 1/j (J x')_{j-1} */
@@ -340,8 +256,8 @@ static ct_status derived(ct__taylor *t, ct__term *k, int j, ct_tensor **y) {
   for (int o = 0; o < k->n->call.n_out && status == CT_OK; o++) {
     ct__series *dy = k->tangent[o];
     if (!dy) continue;
-    if (j > 1 && dy->by) status = classified(t, dy->by);
-    if (status == CT_OK && j > 1 && dy->by && dy->by->kind == CT__PRODUCT) {
+    if (dy->by) status = classified(t, dy->by);
+    if (status == CT_OK && dy->by && dy->by->kind == CT__PRODUCTS && dy->by->n->call.n_out == 1) {
       status = convolve(t, dy->by, j - 1, j, &y[o]);
       continue;
     }
@@ -358,7 +274,8 @@ static ct_status find_next(ct__taylor *t, ct__term *k, int j, ct_tensor **y) {
   if (status != CT_OK) return status;
   switch (k->kind) {
   case CT__AFFINE: return affine(t, k, j, y);
-  case CT__PRODUCT: return convolve(t, k, j, 1, y);
+  case CT__PRODUCTS: return convolve(t, k, j, 1, y);
+  case CT__BILINEAR: return bilinear(t, k, j, y);
   case CT__DERIVED: return derived(t, k, j, y);
   case CT__UNKNOWN: break;
   }

@@ -24,6 +24,7 @@ static const convention conventions[] = {
     {"logsumexp", "derivative 0 where all are -infinity"},
     {"pow", "dy/db is 0 at a = 0"},
     {"mul0", "0 times NaN or infinity is 0"},
+    {"products", "0 times NaN or infinity is 0"},
     {"maximum", "NaN wins; ties share evenly"},
     {"minimum", "NaN wins; ties share evenly"},
     {"clamp", "NaN stays; derivative 1 at both ends"},
@@ -77,6 +78,10 @@ static ct_tensor *log_softmax_tangent(ct_tensor *x, ct_tensor *dx) {
 static ct_tensor *loss_gradient(ct_tensor *x, ct_tensor *gy) {
   ct_cross_entropy_opts each = {.reduction = CT_EACH};
   return ct_vjp(ct_cross_entropy_with(x, AT, each), x, gy);
+}
+static ct_tensor *coefficient(ct_tensor *x) {
+  ct_tensor *c[3];
+  return ct_taylor(ct_exp(x), x, x, 2, c) == CT_OK ? c[2] : ct_nil();
 }
 
 static void wave(ct_list in, ct_tensor **out, void *payload) {
@@ -140,6 +145,7 @@ static FILE *nowhere; /* for what prints when asked */
   PROBE(balance, log_softmax_gradient(X, X))                                                       \
   PROBE(cross_entropy_grad, loss_gradient(X, LINE))                                                \
   PROBE(avgpool_transpose, pool_gradient(IMAGE, operand(d, CT_SHAPE(1, 1, 2, 2))))                 \
+  PROBE(products, coefficient(X))                                                                  \
   PROBE(elu, ct_elu(X, 0.5))                                                                       \
   PROBE(leaky_relu, ct_leaky_relu(X, 0.5))                                                         \
   PROBE(polygamma, ct_polygamma(1, X))                                                             \

@@ -12,6 +12,7 @@
 
 #include "autograd/autograd_internal.h"
 #include "autograd/compile/compile.h"
+#include "autograd/ops/products.h"
 
 enum { MAX_NODES = 72, MAX_IN = 4, MAX_ATTR = 12, MAX_DEPTH = 12, MAX_ROWS = 400, MAX_SIZE = 96 };
 

@@ -375,6 +375,18 @@ static inline ct_tensor *softmax_pushed(ct_tensor *x, ct_tensor *dx) {
   return ct_jvp(ct_log_softmax(x, 1), x, dx);
 }
 
+/* a b / 2 - 2 b c */
+static inline ct_tensor *weighted(ct_tensor *a, ct_tensor *b, ct_tensor *c) {
+  ct__sums s;
+  ct_tensor *y;
+  ct_status status = ct__sums_begin(&s, 1, 2);
+  if (status != CT_OK) return ct_nil();
+  ct__sums_add(&s, 0, 0.5, a, b);
+  ct__sums_add(&s, 0, -2, b, c);
+  ct__sums_end(&s, status, &y);
+  return y;
+}
+
 static inline ct_tensor *pool_gradient(ct_tensor *x, ct_tensor *gy) {
   x = recorded(x);
   return ct_vjp(ct_avgpool(x, (ct_pool_opts){.kernel = {2, 2}}), x, gy);

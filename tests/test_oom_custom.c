@@ -62,7 +62,8 @@ static ct_status hooked(void) {
 
 static ct_status expanded(void) {
   ct_tensor *x = ct_variable(ct_linspace(CT_F64, 1, 2, 2)), *c[4];
-  ct_tensor *y = ct_mul(ct_tanh(x), ct_softmax(ct_div(x, ct_exp(x)), 0));
+  ct_tensor *y =
+      ct_mul(ct_pow(ct_tanh(x), ct_scalar(CT_F64, 2.5)), ct_softmax(ct_div(x, ct_exp(x)), 0));
   ct_status status = ct_taylor(y, x, ct_ones(CT_F64, CT_SHAPE(2)), 3, c);
   for (int k = 0; k < 4 && status == CT_OK; k++) status = seen(c[k]);
   ct_release(&x);

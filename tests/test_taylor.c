@@ -165,7 +165,7 @@ static void compositions(void **state) {
   ct_tensor *v = ct_randn(ct_key(2), CT_F64, CT_SHAPE(3, 3)), *g, *c[7];
   assert_directional(composite(x), x, v, 6, "composite");
   ct_tensor *large = ct_variable(ct_randn(ct_key(4), CT_F64, CT_SHAPE(9, 9)));
-  ct_tensor *w = ct_randn(ct_key(5), CT_F64, CT_SHAPE(9, 9)); /* not stacked */
+  ct_tensor *w = ct_randn(ct_key(5), CT_F64, CT_SHAPE(9, 9));
   assert_directional(composite(large), large, w, 4, "large composite");
   assert_directional(ct_lgamma(ct_shift(ct_square(large), 1)), large, w, 4, "large chain");
   ct_release(&large);
@@ -182,7 +182,7 @@ static void compositions(void **state) {
   assert_ok(ct_scope_end(s));
 }
 
-/* ---- a product that cannot take stacks ------------------------------------------------------- */
+/* ---- products of one's own --------------------------------------------------------------------- */
 
 static ct_status plain_eval(const ct_eval *e) {
   const double *a = (const double *)(const void *)e->in[0]->data;
@@ -191,10 +191,25 @@ static ct_status plain_eval(const ct_eval *e) {
   return CT_OK;
 }
 
+static void thrice_loop(int64_t n, char *const *p, const int64_t *s, const void *attr) {
+  const double *a = (const double *)(const void *)p[0], *b = (const double *)(const void *)p[1];
+  (void)attr;
+  for (int64_t i = 0; i < n; i++)
+    ((double *)(void *)p[2])[i * s[2]] = 3 * a[i * s[0]] * b[i * s[1]];
+}
+
+static const ct_kernel thrice_kernel = {.loop = {[CT_F64] = thrice_loop}};
 static const ct_op plain_product = {CT_OP,       .name = "plain",        .n_in = 2,
                                     .linear = 3, .infer = ct_infer_same, .eval = plain_eval};
+static const ct_op thrice_product = {CT_OP,
+                                     .name = "thrice",
+                                     .n_in = 2,
+                                     .linear = 3,
+                                     .flags = CT_ELEMENTWISE,
+                                     .infer = ct_infer_same,
+                                     .kernel = &thrice_kernel};
 
-static void products_without_batch_rule(void **state) {
+static void products_of_ones_own(void **state) {
   (void)state;
   ct_scope s = ct_scope_begin();
   ct_tensor *x = number(0.3), *one = ct_ones(CT_F64, CT_SCALAR), *c[ORDER + 1];
@@ -203,6 +218,65 @@ static void products_without_batch_rule(void **state) {
   assert_ok(ct_taylor(ct_mul(a, b), x, one, ORDER, c));
   for (int k = 0; k <= ORDER; k++) assert_ok(ct_item(c[k], &want[k]));
   assert_coefficients(ct_apply(&plain_product, CT_LIST(a, b)), x, want);
+  for (int k = 0; k <= ORDER; k++) want[k] *= 3;
+  assert_coefficients(ct_apply(&thrice_product, CT_LIST(a, b)), x, want);
+  ct_release(&x);
+  assert_ok(ct_scope_end(s));
+}
+
+static ct_status sum_of(ct_tensor *a, ct_tensor *b) {
+  ct__sums s;
+  ct_tensor *y[2];
+  assert_ok(ct__sums_begin(&s, 2, 1));
+  ct__sums_add(&s, 1, 2, a, b);
+  ct_status status = ct__sums_end(&s, CT_OK, y);
+  assert_true(status == CT_OK ? !y[0] : ct_is_nil(y[0]) && ct_is_nil(y[1]));
+  return status;
+}
+
+static void sums_of_products_are_checked(void **state) {
+  (void)state;
+  ct_scope s = ct_scope_begin();
+  ct_tensor *a = ct_ones(CT_F64, CT_SHAPE(2, 3)), *b = ct_ones(CT_F64, CT_SHAPE(2));
+  assert_ok(sum_of(a, a));
+  assert_fails(sum_of(a, b), CT_ESHAPE, "products: want shapes that broadcast, got (2,3) and (2)");
+  assert_fails(sum_of(a, ct_cast(a, CT_F32)), CT_EDTYPE, "products");
+  assert_fails(sum_of(ct_cast(a, CT_I32), ct_cast(a, CT_I32)), CT_EDTYPE, "products");
+  assert_ok(ct_scope_end(s));
+}
+
+/* ---- coefficients of coefficients -------------------------------------------------------------- */
+
+static ct_tensor *smooth(ct_tensor *x) {
+  return ct_mul(ct_pow(ct_shift(ct_sin(x), 2), ct_scalar(CT_F64, 2.5)), ct_softmax(x, 1));
+}
+
+/* Coefficient 3 of smooth. */
+static ct_tensor *third(ct_tensor *x, ct_tensor *v) {
+  ct_tensor *c[4];
+  assert_ok(ct_taylor(smooth(x), x, v, 3, c));
+  return c[3];
+}
+
+static void coefficients_are_tensors(void **state) {
+  (void)state;
+  ct_scope s = ct_scope_begin();
+  ct_tensor *x = ct_variable(ct_randn(ct_key(1), CT_F64, CT_SHAPE(2, 3)));
+  ct_tensor *v = ct_randn(ct_key(2), CT_F64, CT_SHAPE(2, 3)), *y = third(x, v), *g, *h;
+  assert_directional(y, x, v, 4, "a coefficient");
+  assert_ok(ct_grad(ct_sum(y, CT_ALL, false), CT_LIST(x), &g));
+  assert_ok(ct_grad(ct_sum(ct_directional(smooth(x), x, v, 3), CT_ALL, false), CT_LIST(x), &h));
+  double got[6], want[6];
+  tensor_values(g, got, 6);
+  tensor_values(h, want, 6);
+  for (int i = 0; i < 6; i++) assert_near(6 * got[i], want[i], 1e-9 * fmax(1, fabs(want[i])));
+  ct_tensor *batch = ct_randn(ct_key(3), CT_F64, CT_SHAPE(5, 2, 3)), *mapped;
+  assert_ok(ct_vmap(CT_LIST(y), CT_LIST(x), CT_LIST(batch), (ct_vmap_opts){0}, &mapped));
+  ct_tensor *one = ct_variable(ct_squeeze(ct_slice(batch, 0, 4, 5, 1), CT_AXES(0)));
+  tensor_values(ct_slice(mapped, 0, 4, 5, 1), got, 6);
+  tensor_values(third(one, v), want, 6);
+  for (int i = 0; i < 6; i++) assert_near(got[i], want[i], 1e-12 * fmax(1, fabs(want[i])));
+  ct_release(&one);
   ct_release(&x);
   assert_ok(ct_scope_end(s));
 }
@@ -305,7 +379,7 @@ static double operations(ct_tensor *y, ct_tensor *x, int order) {
 
 #define COST(name, expression)                                                                     \
   static ct_tensor *name(ct_tensor *x) { return expression; }
-COST(weights, ct_randn(ct_key((uint64_t)ct_size(x)), CT_F64, CT_SHAPE(32, 32)))
+COST(weights, ct_randn(ct_key((uint64_t)ct_size(x)), CT_F64, CT_SHAPE(ct_dim(x, 0), ct_dim(x, 0))))
 COST(layer, ct_tanh(ct_matmul(weights(x), x)))
 COST(network, ct_sum(layer(layer(layer(x))), CT_ALL, false))
 COST(exponential, ct_exp(ct_sin(x)))
@@ -313,34 +387,48 @@ COST(rational, ct_div(x, ct_shift(ct_square(x), 1)))
 COST(roots, ct_sqrt(ct_shift(ct_square(x), 1)))
 COST(entropy, ct_mul(ct_softmax(x, 0), ct_log_softmax(x, 0)))
 COST(product, ct_mul(ct_exp(x), ct_tanh(x)))
+COST(matrices, ct_matmul(ct_exp(x), ct_transpose(ct_sin(x), 0, 1)))
 COST(attention, ct_matmul(ct_softmax(ct_matmul(x, ct_transpose(x, 0, 1)), 1), x))
 COST(powers, ct_pow(ct_shift(ct_sin(x), 2), ct_scalar(CT_F64, 2.5)))
 COST(power_alone, ct_pow(x, ct_scalar(CT_F64, 2.5)))
 COST(gammas, ct_lgamma(ct_shift(ct_sin(x), 2)))
+COST(gammas_of_gammas, ct_lgamma(ct_exp(ct_lgamma(ct_exp(x)))))
 
-/* Order 10 calls at most 3 times as many primitives as order 5. */
+/* Order 10 calls at most 3 times as many primitives as order 5, whatever the size. */
 static void cost_is_bounded(void **state) {
   (void)state;
   static const struct {
     const char *name;
     ct_tensor *(*f)(ct_tensor *);
   } at[] = {
-      {"network", network},     {"exponential", exponential}, {"rational", rational},
-      {"roots", roots},         {"entropy", entropy},         {"product", product},
-      {"attention", attention}, {"powers", powers},           {"power alone", power_alone},
-      {"gammas", gammas},       {"gamma alone", ct_lgamma},   {"tanh", ct_tanh},
+      {"network", network},
+      {"exponential", exponential},
+      {"rational", rational},
+      {"roots", roots},
+      {"entropy", entropy},
+      {"product", product},
+      {"matrices", matrices},
+      {"attention", attention},
+      {"powers", powers},
+      {"gammas", gammas},
+      {"power alone", power_alone},
+      {"gamma alone", ct_lgamma},
+      {"tanh", ct_tanh},
       {"chain", chain},
+      {"gammas of gammas", gammas_of_gammas},
   };
-  for (size_t i = 0; i < sizeof at / sizeof at[0]; i++) {
-    ct_scope s = ct_scope_begin();
-    ct_tensor *x = ct_variable(ct_uniform(ct_key(6), CT_F64, CT_SHAPE(32, 1), 0.2, 1));
-    ct_tensor *y = at[i].f(x);
-    double five = operations(y, x, 5), ten = operations(y, x, 10);
-    if (!(ten <= 3 * five)) print_error("%s: %g calls and %g\n", at[i].name, five, ten);
-    assert_true(ten <= 3 * five);
-    ct_release(&x);
-    assert_ok(ct_scope_end(s));
-  }
+  const ct_shape shape[] = {CT_SHAPE(1, 1), CT_SHAPE(32, 2), CT_SHAPE(32, 16), CT_SHAPE(50, 100)};
+  for (size_t i = 0; i < sizeof at / sizeof at[0]; i++)
+    for (size_t k = 0; k < sizeof shape / sizeof shape[0]; k++) {
+      ct_scope s = ct_scope_begin();
+      ct_tensor *x = ct_variable(ct_uniform(ct_key(6), CT_F64, shape[k], 0.2, 1)), *y = at[i].f(x);
+      double five = operations(y, x, 5), ten = operations(y, x, 10);
+      if (!(ten <= 3 * five))
+        print_error("%s of %d numbers: %g calls and %g\n", at[i].name, (int)ct_size(x), five, ten);
+      assert_true(ten <= 3 * five);
+      ct_release(&x);
+      assert_ok(ct_scope_end(s));
+    }
 }
 
 static void errors(void **state) {
@@ -372,7 +460,9 @@ int main(void) {
       cmocka_unit_test(closed_forms),
       cmocka_unit_test(every_primitive),
       cmocka_unit_test(compositions),
-      cmocka_unit_test(products_without_batch_rule),
+      cmocka_unit_test(products_of_ones_own),
+      cmocka_unit_test(sums_of_products_are_checked),
+      cmocka_unit_test(coefficients_are_tensors),
       cmocka_unit_test(symbolic_and_unrecorded),
       cmocka_unit_test(smooth_primitives_agree_with_high_precision),
       cmocka_unit_test(cost_is_bounded),

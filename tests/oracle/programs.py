@@ -256,6 +256,7 @@ ROWS = {
     "loss_gradient": lambda a, x, t, gy: pulled(lambda x, t: cross_entropy(x, t, 0, 2))(a, x, gy, t),
     "vjp": pulled(lambda x: jnp.sin(x) * jnp.tanh(x)),
     "jvp": pulled(lambda x: jnp.cos(x) * nn.sigmoid(x)),
+    "products": lambda a, x, y, z: x * y / 2 - 2 * y * z,
     "call": lambda a, x, y: jnp.sin(x) * (x + y),
     "squash": lambda a, x: a[1] / 1000 * jnp.sin(a[0] / 1000 * x) + a[2] / 1000,
     "custom_vjp": lambda a, x: x * jnp.sin(x),
