@@ -9,7 +9,8 @@ source=$(cd "$(dirname "$0")/.." && pwd)
 packages='libopenblas0-pthread libopenblas-pthread-dev libgfortran5 libgcc-s1 libcmocka0 libcmocka-dev
   libcjson1 libcjson-dev libdeflate0 libdeflate-dev libstb-dev'
 # test_gemm limits the address space, which qemu needs for itself
-tests='test_vmath test_matmul test_elementwise test_compile test_transforms test_nn'
+tests='test_vmath test_matmul test_elementwise test_compile test_transforms test_taylor test_nn
+  test_registry'
 
 skip() {
   echo "skipped: $*"
