@@ -289,6 +289,52 @@ static void gradient_steps_are_products(void **state) {
   }
 }
 
+static int64_t read_by(const ct_program *p, const char *name) {
+  for (int k = 0; k < p->n_instrs; k++)
+    if (strcmp(p->instr[k].op->name, name) == 0) return p->value[p->instr[k].arg[0]].v.size;
+  return 0;
+}
+
+/* What only repeats along a reduced axis is read once. */
+static void repeats_are_read_once(void **state) {
+  (void)state;
+  const struct {
+    const char *name;
+    ct_tensor *(*reduce)(ct_tensor *x, ct_axes axes, bool keepdims);
+    bool exact_too;
+  } cases[] = {{"sum", ct_sum, false},
+               {"mean", ct_mean, false},
+               {"max", ct_max, true},
+               {"min", ct_min, true}};
+  for (int i = 0; i < CT__COUNT(cases); i++)
+    for (int e = 0; e < 2; e++)
+      for (int keep = 0; keep < 2; keep++) {
+        ct_tensor *x = ct_placeholder(CT_F64, CT_SHAPE(3, 1, 2)), *want, *got;
+        ct_tensor *value = ct_reshape(NUMBERS(0.1, -2, 3, 4.7, 5, 0.6), CT_SHAPE(3, 1, 2));
+        ct_tensor *wide = ct_broadcast_to(x, CT_SHAPE(7, 3, 5, 2));
+        ct_tensor *y = cases[i].reduce(wide, CT_AXES(0, 1, 2), keep);
+        ct_program *p = ct_compile(CT_LIST(x), CT_LIST(ct_exp(y)), e ? exact : checked);
+        assert_int_equal(read_by(p, cases[i].name), e && !cases[i].exact_too ? 210 : 6);
+        assert_ok(ct_run(p, CT_LIST(value), &got));
+        want = ct_exp(
+            cases[i].reduce(ct_broadcast_to(value, CT_SHAPE(7, 3, 5, 2)), CT_AXES(0, 1, 2), keep));
+        assert_true(ct_shape_equal(ct_shape_of(got), ct_shape_of(want)));
+        double at[2];
+        tensor_values(want, at, 2);
+        for (int j = 0; j < 2; j++)
+          assert_true(fabs(tensor_value_at(ct_data(got), CT_F64, j) - at[j]) <= 1e-12 * at[j]);
+        ct_program_release(&p);
+      }
+  ct_tensor *x = ct_placeholder(CT_F64, CT_SHAPE(3)), *got; /* the axis that stays repeats too */
+  ct_program *p = compiled(
+      CT_LIST(x),
+      CT_LIST(ct_sum(ct_broadcast_to(ct_expand_dims(x, 1), CT_SHAPE(3, 2)), CT_AXES(0), 0)));
+  assert_int_equal(read_by(p, "sum"), 6);
+  assert_ok(ct_run(p, CT_LIST(NUMBERS(1, 2, 4)), &got));
+  ASSERT_VALUES(got, 0, 7, 7);
+  ct_program_release(&p);
+}
+
 static ct_tensor *waves(ct_dtype dtype, int64_t rows, int64_t columns) {
   ct_tensor *t = ct_sin(ct_scale(ct_arange(dtype, 0, (double)(rows * columns), 1), 0.7));
   return ct_reshape(t, CT_SHAPE(rows, columns));
@@ -504,6 +550,7 @@ int main(void) {
       TEST(a_failing_run_changes_nothing),
       TEST(builds_collect_assignments),
       TEST(gradient_steps_are_products),
+      TEST(repeats_are_read_once),
       TEST(far_matrices_are_passed_over_once),
       TEST(memory_is_used_again),
       TEST(long_recipes_compile),

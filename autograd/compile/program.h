@@ -151,6 +151,7 @@ ct__pass ct__pass_keys, /* keys.c: random keys move on */
     ct__pass_common,    /* common.c: equal calls on equal values */
     ct__pass_algebra,   /* algebra.c: x * 1, sums of repeats, ... */
     ct__pass_layout,    /* layout.c: views become aliases */
+    ct__pass_repeats,   /* repeats.c: reductions of what only repeats */
     ct__pass_pairs,     /* pairs.c: a value and its derivative at once */
     ct__pass_updates,   /* product.c: variable - s product becomes one product */
     ct__pass_fuse,      /* fuse.c: elementwise chains */

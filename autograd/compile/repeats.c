@@ -1,0 +1,82 @@
+/* repeats.c - a reduction over an axis along which a value only repeats reads it once. */
+#include "program.h"
+
+typedef struct row {
+  const char *op;
+  bool counts; /* n equal numbers reduce to n times one of them */
+  bool fast;   /* not the same bits */
+} row;
+static const row rows[] = {{"sum", true, true},   {"mean", false, true}, {"max", false, false},
+                           {"min", false, false}, {"any", false, false}, {"all", false, false}};
+
+static const row *row_of(const ct_program *p, const ct_op *op) {
+  for (int r = 0; r < CT__COUNT(rows); r++)
+    if (strcmp(op->name, rows[r].op) == 0 && !(p->exact && rows[r].fast)) return &rows[r];
+  return NULL;
+}
+
+/* With one element along axis d of the operand the result has the same shape: d is reduced. */
+static bool is_reduced(const ct_program *p, const ct__instr *k, const ct__call_room *room, int d) {
+  ct_call c = ct__instr_call(p, k, room);
+  const ct_view *y = &p->value[ct__outs(k)[0]].v;
+  ct_spec spec;
+  room->tensor[0].v.dim[d] = 1;
+  ct__view_refresh(&room->tensor[0].v);
+  return c.op->infer(&c, &spec) == CT_OK && spec.shape.n == y->ndim &&
+         ct__same_dims(y->ndim, spec.shape.dim, y->dim);
+}
+
+/* The operand without the axes along which it repeats, and how often it did; 1 for no change. */
+static int64_t shrink(const ct_program *p, const ct__instr *k, const ct__call_room *room,
+                      ct_view *x) {
+  int64_t times = 1;
+  *x = p->value[k->arg[0]].v;
+  for (int d = 0; d < x->ndim && x->size > 0; d++) {
+    if (x->stride[d] != 0 || x->dim[d] == 1 || !is_reduced(p, k, room, d)) continue;
+    times *= x->dim[d];
+    x->dim[d] = 1;
+  }
+  ct__view_refresh(x);
+  return times;
+}
+
+static const ct_op *scale_op(void) {
+  int i = 0;
+  while (strcmp(ct_op_at(i)->name, "scale") != 0) i++;
+  return ct_op_at(i);
+}
+
+/* y = times of what the operation now gives. */
+static ct_status count_in(ct_program *p, int k, int64_t times) {
+  int *out = p->instr[k].arg + p->instr[k].n_in, y = *out;
+  ct_view v = p->value[y].v;
+  int once = ct__value_new(p, v.dtype, v.ndim, v.dim);
+  if (once < 0) return CT_ENOMEM;
+  *out = once;
+  ct__instr reduced = p->instr[k];
+  if (!ct__instr_new(p, scale_op(), &(double){(double)times}, 1, &once, 1, &y)) return CT_ENOMEM;
+  /* The scale takes the reduction's place, which moves right before it. */
+  ct__instr scale = p->instr[--p->n_instrs];
+  memmove(p->instr + k + 2, p->instr + k + 1, (size_t)(p->n_instrs - k - 1) * sizeof scale);
+  p->instr[k] = reduced;
+  p->instr[k + 1] = scale;
+  p->n_instrs++;
+  return CT_OK;
+}
+
+ct_status ct__pass_repeats(ct_program *p) {
+  ct__call_room room;
+  if (!ct__call_room_new(p, &room)) return CT_ENOMEM;
+  for (int k = 0; k < p->n_instrs; k++) {
+    const row *w = row_of(p, p->instr[k].op);
+    ct_view x;
+    int64_t times = w ? shrink(p, &p->instr[k], &room, &x) : 1;
+    if (times == 1 || (w->counts && !ct_dtype_is_float(x.dtype))) continue;
+    int once = ct__value_alias(p, p->instr[k].arg[0], 0, &x);
+    if (once < 0) return CT_ENOMEM;
+    p->instr[k].arg[0] = once;
+    ct_status status = w->counts ? count_in(p, k, times) : CT_OK;
+    if (status != CT_OK) return status;
+  }
+  return CT_OK;
+}
