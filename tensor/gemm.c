@@ -77,7 +77,7 @@ static const blas_rule
                       {true, 512, 512, 16},
                       {true, 512, 256, 128},
                       {true, 128, 128, 1024}},
-    blas_v4[RULES] = {{false, 512, 512, 512}, {true, 512, 256, 1024}};
+    blas_v4[RULES] = {{0}}; /* nowhere */
 #else
     blas_base[RULES] = {{false, 256, 256, 256}};
 #endif
@@ -171,7 +171,8 @@ enum {
   MOST_PIECES = 32,
   CACHED = 256 << 10, /* bytes of C: a block is still in the cache when it is done */
   FEW_ROWS = 32,      /* of a block, if B fits into the cache, */
-  MANY_ROWS = 64,     /* otherwise, so that the cost of reading B is shared */
+  MANY_ROWS = 128,    /* otherwise, so that the cost of reading B is shared */
+  PANELS = 5,         /* of a block of that many rows */
   BLAS_ROWS = 192,
   BLAS_COLUMNS = 256,
   BLAS_GRAIN = 24
@@ -195,7 +196,8 @@ static void cut(plan *w) {
   w->pieces[0] = w->pieces[1] = 1;
   if (wanted == 1 && cached <= 1) return;
   w->pieces[0] = within(wanted > cached ? wanted : cached, 1, p->m / least);
-  int64_t least_columns = !blas ? w->grain[1] : w->pieces[0] > 1 ? p->n : BLAS_COLUMNS;
+  int64_t panels = p->m >= FEW_ROWS ? PANELS : 1;
+  int64_t least_columns = !blas ? panels * w->grain[1] : w->pieces[0] > 1 ? p->n : BLAS_COLUMNS;
   w->pieces[1] = within(wanted / w->pieces[0], 1, p->n / least_columns);
   if (wanted > 1 && w->pieces[0] > 1) w->pieces[0] += w->pieces[0] % 2;
 }
@@ -230,8 +232,10 @@ static bool gathers(const plan *w) { return w->kernel == w->set->dots && w->p.a.
 
 /* Bytes to pack into, -1 if they cannot be counted. */
 static int64_t packed_bytes(const plan *w) {
-  int64_t columns = w->kernel == w->set->tiles ? w->set->packed_columns(&w->p) : gathers(w), bytes;
-  bool fits = ct__mul_size(w->p.k, columns * (int64_t)ct__item_size(w->p.dtype), &bytes);
+  bool tiles = w->kernel == w->set->tiles;
+  int64_t columns = tiles ? w->set->packed_columns(&w->p) : gathers(w), bytes;
+  int64_t rows = tiles && w->p.k < w->set->least_depth ? w->set->least_depth : w->p.k;
+  bool fits = ct__mul_size(rows, columns * (int64_t)ct__item_size(w->p.dtype), &bytes);
   return fits ? bytes : -1;
 }
 

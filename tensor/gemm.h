@@ -63,7 +63,8 @@ typedef void ct__gemm_kernel(const ct__product *p, ct__part block, const void *p
 /* Those of one dtype. The numbers that each gives do not depend on how C is cut into blocks. */
 typedef struct ct__gemm_set {
   int lane_bits;                   /* the binary logarithm of the elements of a vector */
-  int64_t rows, panel, wide_panel; /* of a tile; the last one if m is 1 */
+  int64_t rows, panel, wide_panel; /* of two tiles; of one, the last if m is 1 */
+  int64_t least_depth;             /* rows of B as they are packed */
   ct__gemm_kernel *tiles;          /* any strides; some panels of B may have to be packed */
   ct__gemm_kernel *dots;           /* a.column and b.row are 1: sums along contiguous memory */
   ct__gemm_kernel *outer;          /* k, b.column and c.column are 1 */

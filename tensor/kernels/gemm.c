@@ -5,21 +5,23 @@
  */
 #include "../tensor_internal.h"
 
-/* A tile is ROWS x VECTORS vectors of accumulators, which leaves registers for a row of B. */
+/* A tile is ROWS x VECTORS vectors of accumulators, which leaves registers for a row of B; TAIL
+ * rows of B are kept for its end. Tiles of STRIP_ROWS rows of A meet a panel of B in turn: where
+ * the panel fits into the first cache these are many. */
 #if defined(__AVX512F__)
-enum { VECTOR_BYTES = 64, ROWS = 8, VECTORS = 3 };
+enum { VECTOR_BYTES = 64, ROWS = 8, VECTORS = 3, TAIL = 3, STRIP_ROWS = 16 };
 #define F32_LANES 16
 #define F64_LANES 8
 #elif defined(__AVX2__)
-enum { VECTOR_BYTES = 32, ROWS = 6, VECTORS = 2 };
+enum { VECTOR_BYTES = 32, ROWS = 6, VECTORS = 2, TAIL = 1, STRIP_ROWS = 48 };
 #define F32_LANES 8
 #define F64_LANES 4
 #elif defined(__aarch64__)
-enum { VECTOR_BYTES = 16, ROWS = 8, VECTORS = 3 };
+enum { VECTOR_BYTES = 16, ROWS = 8, VECTORS = 3, TAIL = 2, STRIP_ROWS = 64 };
 #define F32_LANES 4
 #define F64_LANES 2
 #else
-enum { VECTOR_BYTES = 16, ROWS = 4, VECTORS = 2 };
+enum { VECTOR_BYTES = 16, ROWS = 4, VECTORS = 2, TAIL = 1, STRIP_ROWS = 32 };
 #define F32_LANES 4
 #define F64_LANES 2
 #endif
@@ -30,8 +32,12 @@ enum { WIDE = 8 };
 enum { FEW_BYTES = 16 };
 /* Rows of B to one piece of a sum: a panel of so many stays in the second cache. */
 enum { DEPTH = 400 };
-/* Of B that is passed over again for each strip of rows. */
-enum { NEAR_BYTES = 128 << 10 };
+/* Of B that is passed over again for each strip: half of the second cache. */
+enum { NEAR_BYTES = 448 << 10 };
+/* Rows of B up to which a tile's end is much of its work. */
+enum { SHALLOW = 48 };
+/* B is packed if so many rows of A use it and its own lie so far apart. */
+enum { MANY_ROWS = 256, FAR_BYTES = 1024 };
 
 /* r rows x v vectors for each r up to ROWS and v up to VECTORS, the wide ones. */
 #define EACH_OF_4(X, v) X(1, v) X(2, v) X(3, v) X(4, v)
@@ -78,13 +84,17 @@ static int64_t at_most(int64_t n, int64_t limit) { return n < limit ? n : limit;
 #define FEW            OF_TYPE(few)
 #define FEW_IN_MEMORY  OF_TYPE(few_in_memory)
 #define TILE           OF_TYPE(tile)
+#define WORK           OF_TYPE(work)
 #define store_few      OF_TYPE(store_few)
 #define store_any      OF_TYPE(store_any)
 #define add_row        OF_TYPE(add_row)
+#define finish         OF_TYPE(finish)
 #define tile_of        OF_TYPE(tile_of)
 #define tile_table     OF_TYPE(tile_table)
 #define whole_vectors  OF_TYPE(whole_vectors)
 #define panel_of       OF_TYPE(panel_of)
+#define packed_rows    OF_TYPE(packed_rows)
+#define packs_all      OF_TYPE(packs_all)
 #define runs_on        OF_TYPE(runs_on)
 #define lies_ready     OF_TYPE(lies_ready)
 #define count_packed   OF_TYPE(count_packed)
@@ -93,7 +103,16 @@ static int64_t at_most(int64_t n, int64_t limit) { return n < limit ? n : limit;
 #define pack_rows      OF_TYPE(pack_rows)
 #define pack_panels    OF_TYPE(pack_panels)
 #define count_copied   OF_TYPE(count_copied)
-#define panel_tiles    OF_TYPE(panel_tiles)
+#define a_at           OF_TYPE(a_at)
+#define c_at           OF_TYPE(c_at)
+#define packs_strips   OF_TYPE(packs_strips)
+#define pack_strip     OF_TYPE(pack_strip)
+#define share          OF_TYPE(share)
+#define panel_at       OF_TYPE(panel_at)
+#define whole_tiles    OF_TYPE(whole_tiles)
+#define part_tiles     OF_TYPE(part_tiles)
+#define next_rows      OF_TYPE(next_rows)
+#define near_tiles     OF_TYPE(near_tiles)
 #define by_tiles       OF_TYPE(by_tiles)
 #define fold           OF_TYPE(fold)
 #define totals         OF_TYPE(totals)
@@ -105,8 +124,10 @@ static int64_t at_most(int64_t n, int64_t limit) { return n < limit ? n : limit;
 #define by_dots        OF_TYPE(by_dots)
 #define by_outer       OF_TYPE(by_outer)
 #define QUARTER        ((int)(FEW_BYTES / sizeof(T)))
-#define AT(memory)     (*(IN_MEMORY *)(memory))
-#define READ(from)     (*(const IN_MEMORY *)(from))
+/* Rows of a last panel that are copied: see count_copied. */
+#define MOST_COPIED (2 * TAIL * WIDE > LANES + TAIL ? 2 * TAIL * WIDE : LANES + TAIL)
+#define AT(memory)  (*(IN_MEMORY *)(memory))
+#define READ(from)  (*(const IN_MEMORY *)(from))
 
 #define T     float
 #define TYPE  f32
@@ -123,9 +144,9 @@ static int64_t at_most(int64_t n, int64_t limit) { return n < limit ? n : limit;
 
 #define GEMM_SET(type, n)                                                                          \
   {                                                                                                \
-    .lane_bits = __builtin_ctz(n), .rows = ROWS, .panel = VECTORS * n, .wide_panel = WIDE * n,     \
-    .tiles = by_tiles_##type, .dots = by_dots_##type, .outer = by_outer_##type,                    \
-    .packed_columns = count_packed_##type, .pack = pack_panels_##type                              \
+    .lane_bits = __builtin_ctz(n), .rows = 2 * ROWS, .least_depth = TAIL, .panel = VECTORS * n,    \
+    .wide_panel = WIDE * n, .tiles = by_tiles_##type, .dots = by_dots_##type,                      \
+    .outer = by_outer_##type, .packed_columns = count_packed_##type, .pack = pack_panels_##type    \
   }
 const ct__gemm_set CT__ISA_NAME(ct__gemm, CT__ISA)[2] = {GEMM_SET(f32, F32_LANES),
                                                          GEMM_SET(f64, F64_LANES)};

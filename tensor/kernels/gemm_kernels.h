@@ -11,12 +11,13 @@ typedef T FEW_IN_MEMORY __attribute__((vector_size(FEW_BYTES), aligned(sizeof(T)
 
 /* ---- tiles ----------------------------------------------------------------------------------- */
 
-/* C (rows, columns) (+)= alpha A B for a tile of C in registers: two runs of rows of B, the second
- * being a copy of those that cannot be read where they lie. */
+/* C (+)= alpha A B for a tile of C in registers, whole vectors of each row; k is at least TAIL. */
 typedef struct TILE {
-  const T *a, *b[2];
+  const T *a, *b;
   T *c;
-  int64_t a_row, a_column, b_row[2], k[2], c_row, c_column, columns;
+  int64_t k, a_row, a_column, b_row, c_row;
+  const T *ahead; /* what is used next: with every row of B a line of it is fetched */
+  int64_t ahead_step;
   T alpha;
   bool add;
 } TILE;
@@ -32,62 +33,81 @@ INLINE void store_few(int n, T alpha, bool add, const T *sum, T *c) {
   for (; j < n; j++) c[j] = (add ? c[j] : 0) + alpha * sum[j];
 }
 
-/* Sums that are no whole vectors of a row of C. */
-static void store_any(const TILE *t, int rows, int step, const T *sum) {
-  if (t->c_column == 1) {
-    for (int r = 0; r < rows; r++)
-      store_few((int)t->columns, t->alpha, t->add, sum + r * step, t->c + r * t->c_row);
+/* Sums that are no whole vectors of a row of C to its block at (row, column). */
+static void store_any(const ct__product *p, bool add, int64_t row, int64_t column, int rows,
+                      int columns, int step, T alpha, const T *sum) {
+  T *c = (T *)(void *)p->c.data + row * p->c.row + column * p->c.column;
+  if (p->c.column == 1) {
+    for (int r = 0; r < rows; r++) store_few(columns, alpha, add, sum + r * step, c + r * p->c.row);
     return;
   }
-  for (int64_t j = 0; j < t->columns; j++)
+  for (int j = 0; j < columns; j++)
     for (int r = 0; r < rows; r++) {
-      T *c = t->c + r * t->c_row + j * t->c_column;
-      *c = (t->add ? *c : 0) + t->alpha * sum[r * step + j];
+      T *to = c + r * p->c.row + j * p->c.column;
+      *to = (add ? *to : 0) + alpha * sum[r * step + j];
     }
 }
 
-/* One row of B to the sums of a tile. */
+/* One row of B to the sums of a tile. The second pointer into A saves registers. */
 INLINE void add_row(VECTOR *sum, int rows, int vectors, const T *a, int64_t a_row, const T *b) {
   VECTOR line[WIDE];
+  const T *below = rows > ROWS / 2 ? a + ROWS / 2 * a_row : a;
+  __asm__("" : "+r"(below));
   UNROLL for (int v = 0; v < vectors; v++) line[v] = READ(b + v * LANES);
   UNROLL for (int r = 0; r < rows; r++) {
-    T factor = a[r * a_row];
+    T factor = r < ROWS / 2 ? a[r * a_row] : below[(r - ROWS / 2) * a_row];
     UNROLL for (int v = 0; v < vectors; v++) sum[r * vectors + v] += line[v] * factor;
+  }
+}
+
+/* The last rows of B, then each row of C is stored as soon as it is complete: stores that come all
+ * at once hold up the next tile. */
+INLINE void finish(const TILE *t, VECTOR *sum, int rows, int vectors, int tail, const T *a,
+                   const VECTOR *line, bool add) {
+  T *c = t->c;
+  int64_t c_row = t->c_row, a_row = t->a_row, a_column = t->a_column;
+  UNROLL for (int r = 0; r < rows; r++, a += a_row, c += c_row) {
+    VECTOR *row = sum + r * vectors;
+    UNROLL for (int e = 0; e < tail; e++) {
+      T factor = a[e * a_column];
+      UNROLL for (int v = 0; v < vectors; v++) row[v] += line[e * vectors + v] * factor;
+    }
+    UNROLL for (int v = 0; v < vectors; v++) {
+      if (add) row[v] += READ(c + v * LANES);
+      AT(c + v * LANES) = row[v];
+    }
   }
 }
 
 /* Few sums would wait for each other: then several of each, for every second or fourth row of B. */
 INLINE void tile_of(const TILE *t, int rows, int vectors) {
-  int n = rows * vectors, each = n <= 2 ? 4 : n <= 4 ? 2 : 1;
-  VECTOR sum[SUMS];
+  int n = rows * vectors, each = n <= 2 ? 4 : n <= 4 ? 2 : 1, tail = rows > 1 ? TAIL : 0;
+  VECTOR sum[SUMS], line[TAIL * WIDE];
   UNROLL for (int i = 0; i < n * each; i++) sum[i] = (VECTOR){0};
-  const T *a = t->a;
-  int64_t a_row = t->a_row, a_column = t->a_column;
-  T *c = t->c, alpha = t->alpha;
-  int64_t c_row = t->c_row;
-  NOUNROLL for (int run = 0; run < 2; run++) {
-    const T *b = t->b[run];
-    int64_t b_row = t->b_row[run], k = t->k[run];
-    if (each > 1)
-      NOUNROLL for (; k >= each; k -= each)
-          UNROLL for (int e = 0; e < each; e++, a += a_column, b += b_row)
-              add_row(sum + e * n, rows, vectors, a, a_row, b);
-    NOUNROLL for (; k > 0; k--, a += a_column, b += b_row) add_row(sum, rows, vectors, a, a_row, b);
+  const T *a = t->a, *b = t->b, *ahead = t->ahead;
+  int64_t a_row = t->a_row, a_column = t->a_column, b_row = t->b_row, ahead_step = t->ahead_step;
+  int64_t k = t->k - tail;
+  if (each > 1)
+    NOUNROLL for (; k >= each; k -= each)
+        UNROLL for (int e = 0; e < each; e++, a += a_column, b += b_row)
+            add_row(sum + e * n, rows, vectors, a, a_row, b);
+  NOUNROLL for (; k > 0; k--, a += a_column, b += b_row, ahead += ahead_step) {
+    __builtin_prefetch(ahead);
+    add_row(sum, rows, vectors, a, a_row, b);
   }
   if (each > 2) UNROLL for (int i = 0; i < 2 * n; i++) sum[i] += sum[2 * n + i];
   if (each > 1) UNROLL for (int i = 0; i < n; i++) sum[i] += sum[n + i];
-  if (t->c_column != 1 || t->columns != vectors * LANES) {
-    T out[SUMS * LANES];
-    UNROLL for (int i = 0; i < n; i++) AT(out + i * LANES) = sum[i];
-    store_any(t, rows, vectors * LANES, out);
-    return;
+  UNROLL for (int e = 0; e < tail; e++, b += b_row) UNROLL for (int v = 0; v < vectors; v++)
+      line[e * vectors + v] = READ(b + v * LANES);
+  T alpha = t->alpha;
+  if (alpha != 1) {
+    UNROLL for (int i = 0; i < n; i++) sum[i] *= alpha;
+    UNROLL for (int i = 0; i < tail * vectors; i++) line[i] *= alpha;
   }
-  bool add = t->add;
-  UNROLL for (int r = 0; r < rows; r++) UNROLL for (int v = 0; v < vectors; v++) {
-    VECTOR was = {0};
-    if (add) was = READ(c + r * c_row + v * LANES);
-    AT(c + r * c_row + v * LANES) = was + sum[r * vectors + v] * alpha;
-  }
+  if (t->add)
+    finish(t, sum, rows, vectors, tail, a, line, true);
+  else
+    finish(t, sum, rows, vectors, tail, a, line, false);
 }
 
 #define ONE_TILE(r, v)                                                                             \
@@ -104,16 +124,26 @@ static void (*const tile_table[WIDE + 1][ROWS + 1])(const TILE *) = {EACH_TILE(O
 static int64_t whole_vectors(int64_t n) { return (n + LANES - 1) / LANES * LANES; }
 static int64_t panel_of(const ct__product *p) { return LANES * (p->m == 1 ? WIDE : VECTORS); }
 
+/* Rows of B as they are packed: no fewer than a tile wants; what is too much is 0. */
+static int64_t packed_rows(const ct__product *p) { return p->k < TAIL ? TAIL : p->k; }
+
+/* All of B is packed where it does not lie in rows, and where many rows of A share the cost: those
+ * that lie far apart are slow to read. */
+static bool packs_all(const ct__product *p) {
+  bool far_apart = p->b.row * (int64_t)sizeof(T) >= FAR_BYTES;
+  return p->b.column != 1 || p->k < TAIL || (far_apart && p->m >= MANY_ROWS && p->k > SHALLOW);
+}
+
 /* A last panel of partial vectors can be read where it lies if what follows a row is the next row:
  * all but the last few rows, which are copied. */
 static bool runs_on(const ct__product *p) { return p->b.column == 1 && p->b.row == p->n; }
 
 static bool lies_ready(const ct__product *p, int64_t width) {
-  return p->b.column == 1 && (width % LANES == 0 || runs_on(p));
+  return !packs_all(p) && (width % LANES == 0 || runs_on(p));
 }
 
 static int64_t count_packed(const ct__product *p) {
-  if (p->b.column != 1) return whole_vectors(p->n);
+  if (packs_all(p)) return whole_vectors(p->n);
   int64_t last = p->n % panel_of(p);
   return lies_ready(p, last) ? 0 : whole_vectors(last);
 }
@@ -156,85 +186,219 @@ static void pack_columns(const ct__product *p, int64_t column, int64_t columns, 
     for (int64_t i = 0; i < k; i++) to[i * to_row + x] = b[x * step + i];
 }
 
-/* Any elements, rows from <= i < p->k of a panel. */
-static void pack_rows(const ct__product *p, int64_t from, int64_t column, int64_t columns, T *to,
-                      int64_t to_row) {
+/* Any elements, rows from <= i < end of a panel. */
+static void pack_rows(const ct__product *p, int64_t from, int64_t end, int64_t column,
+                      int64_t columns, T *to, int64_t to_row) {
   const T *b = (const T *)(const void *)p->b.data + column * p->b.column;
-  for (int64_t i = from; i < p->k; i++, to += to_row)
-    for (int64_t j = 0; j < columns; j++) to[j] = b[i * p->b.row + j * p->b.column];
+  int64_t row = p->b.row, step = p->b.column;
+  if (step == 1 && columns == VECTORS * LANES)
+    for (int64_t i = from; i < end; i++, to += to_row)
+      UNROLL for (int v = 0; v < VECTORS; v++) AT(to + v * LANES) = READ(b + i * row + v * LANES);
+  else
+    for (int64_t i = from; i < end; i++, to += to_row)
+      for (int64_t j = 0; j < columns; j++) to[j] = b[i * row + j * step];
 }
 
 static void pack_panels(const ct__product *p, int64_t column, int64_t columns, void *packed) {
-  int64_t panel = panel_of(p);
-  for (int64_t j = column; j < column + columns; j += panel) {
-    int64_t width = at_most(p->n - j, panel), whole = whole_vectors(width);
-    if (lies_ready(p, width)) continue;
-    T *to = (T *)packed + (p->b.column == 1 ? 0 : j * p->k);
-    if (width < whole) memset(to, 0, (size_t)(p->k * whole) * sizeof(T));
-    if (p->b.row == 1)
-      pack_columns(p, j, width, to, whole);
-    else
-      pack_rows(p, 0, j, width, to, whole);
+  int64_t panel = panel_of(p), end = column + columns, k = p->k;
+  bool all = packs_all(p);
+  /* So many rows at a time that each is read on from one panel to the next. */
+  int64_t step = p->b.row == 1 ? k : 16;
+  for (int64_t from = 0; from < k; from += step)
+    for (int64_t j = column; j < end; j += panel) {
+      int64_t width = at_most(p->n - j, panel), whole = whole_vectors(width);
+      if (lies_ready(p, width)) continue;
+      T *to = (T *)packed + (all ? j * packed_rows(p) : 0);
+      if (from == 0 && (width < whole || k < TAIL))
+        memset(to, 0, (size_t)(packed_rows(p) * whole) * sizeof(T));
+      if (p->b.row == 1)
+        pack_columns(p, j, width, to, whole);
+      else
+        pack_rows(p, from, at_most(from + step, k), j, width, to + from * whole, whole);
+    }
+}
+
+/* Rows of the last panel that are copied since more is read of them than there is: none, all, or so
+ * many that enough for a tile is left on either side. */
+static int64_t count_copied(const ct__product *p, int64_t width) {
+  int64_t missing = whole_vectors(width) - width;
+  if (missing == 0 || !lies_ready(p, width)) return 0;
+  int64_t rows = (missing + p->n - 1) / p->n;
+  if (rows < TAIL) rows = TAIL;
+  return p->k - rows < TAIL ? p->k : rows;
+}
+
+/* A block of C, and of it rows from <= k < to of B, one strip of rows of A and one panel. */
+typedef struct WORK {
+  const ct__product *p;
+  const T *packed, *copy; /* of B: all or the last panel; the last rows of the last panel */
+  int64_t copied;
+  bool all, add;
+  T alpha;
+  int64_t from, to, row, rows;
+  int tiles;
+  const T *a; /* where it lies, or packed and scaled */
+  int64_t a_row, a_column;
+} WORK;
+
+static const T *a_at(const ct__product *p, int64_t row, int64_t column) {
+  return (const T *)(const void *)p->a.data + row * p->a.row + column * p->a.column;
+}
+
+static T *c_at(const ct__product *p, int64_t row, int64_t column) {
+  return (T *)(void *)p->c.data + row * p->c.row + column * p->c.column;
+}
+
+/* A is packed, and scaled by the way, where tiles are so shallow that this is much of their work.
+ */
+static bool packs_strips(const ct__product *p) {
+  return p->k < TAIL || (p->k <= SHALLOW && p->alpha != 1 && p->a.column != 1 &&
+                         p->m >= STRIP_ROWS && p->n > panel_of(p));
+}
+
+static void pack_strip(WORK *w, T *to) {
+  const ct__product *p = w->p;
+  const T *a = a_at(p, w->row, 0);
+  int64_t row = p->a.row, column = p->a.column, i = 0;
+  T alpha = (T)p->alpha;
+  w->a = to;
+  for (; i < p->k; i++, a += column, to += STRIP_ROWS) {
+    int64_t r = 0;
+    if (row == 1)
+      for (; r + LANES <= w->rows; r += LANES) AT(to + r) = alpha * READ(a + r);
+    for (; r < w->rows; r++) to[r] = alpha * a[r * row];
+  }
+  for (; i < TAIL; i++, to += STRIP_ROWS) memset(to, 0, STRIP_ROWS * sizeof(T));
+}
+
+static const T *panel_at(const WORK *w, int64_t column, int64_t width, int64_t *row) {
+  const ct__product *p = w->p;
+  int64_t whole = whole_vectors(width);
+  bool ready = !w->all && (width == whole || runs_on(p));
+  *row = ready ? p->b.row : whole;
+  if (ready) return (const T *)(const void *)p->b.data + w->from * p->b.row + column;
+  return w->packed + (w->all ? column * packed_rows(p) : 0) + w->from * whole;
+}
+
+/* The rows of the next of so many tiles that share these: as equal as can be. */
+static int share(int64_t rows, int tiles) { return ((int)rows + tiles - 1) / tiles; }
+
+/* Tiles of whole vectors of C. */
+static void whole_tiles(const WORK *w, int64_t column, int64_t width, const T *ahead) {
+  const ct__product *p = w->p;
+  int64_t b_row, k = w->to - w->from, left = w->rows;
+  const T *b = panel_at(w, column, width, &b_row);
+  bool shallow = k <= SHALLOW;
+  TILE t = {.a = w->a,
+            .b = b,
+            .c = c_at(p, w->row, column),
+            .k = k < TAIL ? TAIL : k,
+            .a_row = w->a_row,
+            .a_column = w->a_column,
+            .b_row = b_row,
+            .c_row = p->c.row,
+            .alpha = w->alpha,
+            .add = w->add};
+  void (*const *tile)(const TILE *) = tile_table[width / LANES];
+  for (int tiles = w->tiles, rows; tiles > 0; tiles--, left -= rows) {
+    rows = share(left, tiles);
+    t.ahead = ahead ? ahead : shallow ? t.c + width : t.a; /* shallow: C of the next panel */
+    t.ahead_step = ahead ? p->a.column : shallow ? p->c.row : 0;
+    tile[rows](&t);
+    t.a += rows * t.a_row;
+    t.c += rows * t.c_row;
+    ahead = NULL;
   }
 }
 
-/* Rows of the last panel that are copied. */
-static int64_t count_copied(const ct__product *p, int64_t width) {
-  return lies_ready(p, width) ? at_most((whole_vectors(width) - width + p->n - 1) / p->n, p->k) : 0;
+/* Tiles of any part of C: a copy of it. */
+static void part_tiles(const WORK *w, int64_t column, int64_t width) {
+  const ct__product *p = w->p;
+  T out[SUMS * LANES];
+  int64_t b_row, whole = whole_vectors(width), k = w->to - w->from, row = 0;
+  const T *b = panel_at(w, column, width, &b_row), *a = w->a;
+  int64_t copied = w->to == p->k && width < whole ? w->copied : 0;
+  k = (k < TAIL ? TAIL : k) - copied;
+  for (int tiles = w->tiles, rows; tiles > 0; tiles--, row += rows) {
+    rows = share(w->rows - row, tiles);
+    TILE t = {a, b, out, k, w->a_row, w->a_column, b_row, whole, a, 0, 1, false};
+    void (*tile)(const TILE *) = tile_table[whole / LANES][rows];
+    if (k > 0) tile(&t);
+    if (copied > 0) {
+      t.a += k * t.a_column;
+      t.b = w->copy;
+      t.b_row = whole;
+      t.k = copied;
+      t.add = k > 0;
+      tile(&t);
+    }
+    store_any(p, w->add, w->row + row, column, rows, (int)width, (int)whole, w->alpha, out);
+    a += rows * w->a_row;
+  }
 }
 
-/* Rows from <= i < to of B times the columns from j on of a panel. t.b[1] is the copy of the last
- * rows, which are fewer than those of a piece of the sums. */
-static void panel_tiles(const ct__product *p, const void *packed, int64_t from, int64_t to,
-                        int64_t j, TILE t, int64_t rows_left) {
-  int64_t whole = whole_vectors(t.columns);
-  int64_t split = at_most(to, p->k - count_copied(p, t.columns));
-  bool ready = lies_ready(p, t.columns);
-  t.b_row[0] = ready ? p->b.row : whole;
-  t.b[0] = ready ? (const T *)(const void *)p->b.data + j + from * p->b.row
-                 : (const T *)packed + (p->b.column == 1 ? 0 : j * p->k) + from * whole;
-  t.b_row[1] = whole;
-  t.k[0] = split - from;
-  t.k[1] = to - split;
-  int64_t tiles = (rows_left + ROWS - 1) / ROWS, rows = (rows_left + tiles - 1) / tiles;
-  for (; rows_left > 0; rows_left -= rows) {
-    if ((rows - 1) * tiles >= rows_left) rows--; /* as equal as can be */
-    tiles--;
-    tile_table[whole / LANES][rows](&t);
-    t.a += rows * t.a_row;
-    t.c += rows * t.c_row;
+/* Strips of a block are whole; the last two share what is left. */
+static int64_t next_rows(int64_t left) {
+  return left <= STRIP_ROWS ? left : left < STRIP_ROWS + ROWS ? (left + 1) / 2 : STRIP_ROWS;
+}
+
+/* All rows of a block and so few of its columns that what is read of B stays near. */
+static void near_tiles(WORK *w, ct__part block, T *strip) {
+  const ct__product *p = w->p;
+  int64_t bottom = block.row + block.rows, end = block.column + block.columns, panel = panel_of(p);
+  for (w->row = block.row; w->row < bottom; w->row += w->rows) {
+    w->rows = next_rows(bottom - w->row);
+    w->tiles = ((int)w->rows + ROWS - 1) / ROWS;
+    if (strip)
+      pack_strip(w, strip);
+    else
+      w->a = a_at(p, w->row, w->from);
+    /* Rows of A that lie apart are not foreseen by the processor. */
+    bool apart = !strip && p->a.row == 1 && w->row + w->rows < bottom;
+    const T *ahead = apart ? a_at(p, w->row + w->rows, w->from) : NULL;
+    for (int64_t j = block.column; j < end; j += panel, ahead = NULL) {
+      int64_t width = at_most(end - j, panel);
+      if (p->c.column == 1 && width % LANES == 0)
+        whole_tiles(w, j, width, ahead);
+      else
+        part_tiles(w, j, width);
+    }
   }
 }
 
 static void by_tiles(const ct__product *p, ct__part block, const void *packed) {
-  T copy[LANES * (LANES > WIDE ? LANES : WIDE)];
-  int64_t panel = panel_of(p), end = block.column + block.columns, bottom = block.row + block.rows;
-  int64_t last = (block.columns - 1) / panel * panel + block.column;
-  int64_t copied = count_copied(p, end - last);
-  if (copied) {
-    memset(copy, 0, (size_t)(copied * whole_vectors(end - last)) * sizeof(T));
-    pack_rows(p, p->k - copied, last, end - last, copy, whole_vectors(end - last));
+  T copy[LANES * MOST_COPIED], strip[STRIP_ROWS * SHALLOW];
+  int64_t panel = panel_of(p), width = (block.columns - 1) % panel + 1;
+  int64_t last = block.column + block.columns - width, whole = whole_vectors(width);
+  int64_t pieces = (p->k + DEPTH - 1) / DEPTH;
+  int64_t each = pieces == 1 ? p->k : p->k / pieces, more = p->k - each * pieces;
+  bool packs = packs_strips(p);
+  WORK w = {.p = p,
+            .packed = packed,
+            .copy = copy,
+            .copied = count_copied(p, width),
+            .all = packs_all(p),
+            .add = p->add,
+            .alpha = packs ? 1 : (T)p->alpha,
+            .a_row = packs ? 1 : p->a.row,
+            .a_column = packs ? STRIP_ROWS : p->a.column};
+  if (w.copied) {
+    memset(copy, 0, (size_t)(w.copied * whole) * sizeof(T));
+    pack_rows(p, p->k - w.copied, p->k, last, width, copy, whole);
   }
-  int64_t pieces = (p->k + DEPTH - 1) / DEPTH, each = p->k / pieces, more = p->k % pieces;
-  TILE t = {.b = {NULL, copy},
-            .a_row = p->a.row,
-            .a_column = p->a.column,
-            .c_row = p->c.row,
-            .c_column = p->c.column,
-            .alpha = (T)p->alpha,
-            .add = p->add};
-  for (int64_t from = 0, to; from < p->k; from = to, t.add = true) {
-    to = from + each + (more-- > 0);
-    /* All of B that is used stays near: then C is passed over once, row by row. */
-    bool near = (to - from) * block.columns <= NEAR_BYTES / (int64_t)sizeof(T);
-    int64_t strip = near ? 2 * ROWS : block.rows;
-    for (int64_t i = block.row; i < bottom; i += strip)
-      for (int64_t j = block.column; j < end; j += panel) {
-        t.columns = at_most(end - j, panel);
-        t.a = (const T *)(const void *)p->a.data + i * p->a.row + from * p->a.column;
-        t.c = (T *)(void *)p->c.data + i * p->c.row + j * p->c.column;
-        panel_tiles(p, packed, from, to, j, t, at_most(bottom - i, strip));
-      }
+  for (; w.from < p->k; w.from = w.to, w.add = true) {
+    w.to = w.from + each + (more-- > 0);
+    int64_t near = NEAR_BYTES / (int64_t)sizeof(T);
+    ct__part part = block;
+    if (near < (w.to - w.from) * block.columns) {
+      near = near / (w.to - w.from) / panel * panel;
+      part.columns = near > 0 ? near : panel;
+    }
+    for (int64_t left = block.columns; left > 0;
+         left -= part.columns, part.column += part.columns) {
+      part.columns = at_most(left, part.columns);
+      near_tiles(&w, part, packs ? strip : NULL);
+    }
   }
 }
 
@@ -282,13 +446,7 @@ INLINE void dots_of(const ct__product *p, int64_t row, int64_t column, int rows,
     for (int r = 0; r < rows; r++)
       for (int j = 0; j < columns; j++)
         total[r * columns + j] += a[r * a_row + i] * b[j * b_column + i];
-  TILE t = {.c = (T *)(void *)p->c.data + row * p->c.row + column * p->c.column,
-            .c_row = p->c.row,
-            .c_column = p->c.column,
-            .columns = columns,
-            .alpha = (T)p->alpha,
-            .add = p->add};
-  store_any(&t, rows, columns, total);
+  store_any(p, p->add, row, column, rows, columns, columns, (T)p->alpha, total);
 }
 
 #define DOTS(name, rows, columns)                                                                  \
