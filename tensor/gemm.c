@@ -45,17 +45,16 @@ static ct__matrix of_view(const ct_view *v, bool transposed) {
 }
 
 /* C = A B, or C^T = B^T A^T. */
-static ct__product product_of(double alpha, const ct_view *a, const ct_view *b, double beta,
-                              const ct_view *c, bool transposed) {
+static ct__product product_of(const ct_view *a, const ct_view *b, const ct_view *c,
+                              bool transposed) {
   return (ct__product){.dtype = c->dtype,
-                       .add = beta != 0,
                        .m = c->dim[transposed],
                        .n = c->dim[!transposed],
                        .k = a->dim[1],
                        .a = of_view(transposed ? b : a, transposed),
                        .b = of_view(transposed ? a : b, transposed),
                        .c = of_view(c, transposed),
-                       .alpha = alpha};
+                       .alpha = 1};
 }
 
 /* ---- dispatch -------------------------------------------------------------------------------- */
@@ -104,21 +103,9 @@ static bool blas_pays(const ct__product *p, const blas_rule *rules) {
   return pays && ct__blas_takes(p);
 }
 
-typedef struct plan {
-  ct__product p;
-  const ct__gemm_set *set;
-  ct__gemm_kernel *kernel;
-  bool transposed;
-  double cost, beta;
-  int64_t grain[2], pieces[2]; /* of the rows and columns of C: steps of a cut, and blocks */
-  ct__gemm_done *done;
-  void *context, *packed;
-  size_t bytes;
-} plan;
-
 /* Keeps the cheaper one; the unit is the time of one vector operation. */
-static void offer(plan *best, const ct__product *p, bool transposed, ct__gemm_kernel *kernel,
-                  double cost) {
+static void offer(ct__gemm_plan *best, const ct__product *p, bool transposed,
+                  ct__gemm_kernel *kernel, double cost) {
   if (best->kernel && best->cost <= cost) return;
   best->p = *p;
   best->transposed = transposed;
@@ -126,7 +113,7 @@ static void offer(plan *best, const ct__product *p, bool transposed, ct__gemm_ke
   best->cost = cost;
 }
 
-static void offer_ours(plan *best, const ct__product *p, bool transposed) {
+static void offer_ours(ct__gemm_plan *best, const ct__product *p, bool transposed) {
   const ct__gemm_set *set = best->set;
   double m = (double)p->m, n = (double)p->n, k = (double)p->k;
   int64_t lanes = (int64_t)1 << set->lane_bits;
@@ -143,13 +130,14 @@ static void offer_ours(plan *best, const ct__product *p, bool transposed) {
     offer(best, p, transposed, set->outer, m * vectors);
 }
 
-static void choose(plan *w, double alpha, const ct_view *a, const ct_view *b, double beta,
-                   const ct_view *c) {
+static void choose(ct__gemm_plan *w, const ct_view *a, const ct_view *b, const ct_view *c) {
   const struct isa_set *isa = &isa_sets[ct__isa()];
   w->set = &isa->set[c->dtype == CT_F64];
+  w->kernel = NULL;
   for (int transposed = 0; transposed < 2; transposed++) {
-    ct__product p = product_of(alpha, a, b, beta, c, transposed);
+    ct__product p = product_of(a, b, c, transposed);
     if (p.c.column == 1 && blas_pays(&p, isa->rules)) {
+      w->kernel = NULL;
       offer(w, &p, transposed, ct__blas_gemm, 0);
       return;
     }
@@ -158,8 +146,8 @@ static void choose(plan *w, double alpha, const ct_view *a, const ct_view *b, do
 }
 
 const char *ct__gemm_name(const ct_view *a, const ct_view *b, const ct_view *c) {
-  plan w = {0};
-  choose(&w, 1, a, b, 0, c);
+  ct__gemm_plan w;
+  choose(&w, a, b, c);
   if (w.kernel == ct__blas_gemm) return "OpenBLAS";
   return w.kernel == w.set->tiles ? "tiles" : w.kernel == w.set->dots ? "dots" : "outer";
 }
@@ -182,7 +170,7 @@ static int64_t within(int64_t n, int64_t low, int64_t high) {
   return n < low || high < low ? low : n > high ? high : n;
 }
 
-static void cut(plan *w) {
+static void cut(ct__gemm_plan *w) {
   const ct__product *p = &w->p;
   int64_t item = (int64_t)ct__item_size(p->dtype);
   double work = (double)p->m * (double)p->n * (double)p->k / PIECE;
@@ -202,7 +190,7 @@ static void cut(plan *w) {
   if (wanted > 1 && w->pieces[0] > 1) w->pieces[0] += w->pieces[0] % 2;
 }
 
-static ct__part part_of(const plan *w, int64_t piece) {
+static ct__part part_of(const ct__gemm_plan *w, int64_t piece) {
   int64_t i = piece / w->pieces[1], j = piece % w->pieces[1];
   int64_t top = ct__piece_start(w->p.m, w->grain[0], w->pieces[0], i);
   int64_t left = ct__piece_start(w->p.n, w->grain[1], w->pieces[1], j);
@@ -210,10 +198,57 @@ static ct__part part_of(const plan *w, int64_t piece) {
                     ct__piece_start(w->p.n, w->grain[1], w->pieces[1], j + 1) - left};
 }
 
+/* ---- plans ----------------------------------------------------------------------------------- */
+
+static bool gathers(const ct__gemm_plan *w) {
+  return w->kernel == w->set->dots && w->p.a.column != 1;
+}
+
+static int64_t packed_bytes(const ct__gemm_plan *w) {
+  bool tiles = w->kernel == w->set->tiles;
+  int64_t columns = tiles ? w->set->packed_columns(&w->p) : gathers(w), bytes;
+  int64_t rows = tiles && w->p.k < w->set->least_depth ? w->set->least_depth : w->p.k;
+  bool fits = ct__mul_size(rows, columns * (int64_t)ct__item_size(w->p.dtype), &bytes);
+  return fits ? bytes : -1;
+}
+
+enum { KEY = CT__COUNT(((ct__gemm_plan *)0)->key) };
+
+static void key_of(const ct_view *a, const ct_view *b, const ct_view *c, int64_t *key) {
+  const int64_t of[KEY] = {a->dim[0],    a->dim[1],    b->dim[1],    a->stride[0],
+                           a->stride[1], b->stride[0], b->stride[1], c->stride[0],
+                           c->stride[1], c->dtype,     preferred};
+  memcpy(key, of, sizeof of);
+}
+
+void ct__gemm_plan_set(ct__gemm_plan *plan, const ct_view *a, const ct_view *b, const ct_view *c) {
+  key_of(a, b, c, plan->key);
+  choose(plan, a, b, c);
+  cut(plan);
+  plan->bytes = packed_bytes(plan);
+}
+
+static bool plan_fits(const ct__gemm_plan *plan, const ct_view *a, const ct_view *b,
+                      const ct_view *c) {
+  int64_t key[KEY], other = 0;
+  key_of(a, b, c, key);
+  for (int i = 0; i < KEY; i++) other |= key[i] ^ plan->key[i];
+  return other == 0 && plan->set == &isa_sets[ct__isa()].set[c->dtype == CT_F64];
+}
+
+/* A product that is being done. */
+typedef struct job {
+  const ct__gemm_plan *plan;
+  ct__product p;
+  double beta;
+  ct__gemm_done *done;
+  void *context, *packed;
+} job;
+
 /* ---- memory ---------------------------------------------------------------------------------- */
 
 /* A vector of any step for kernels that want it contiguous. */
-static void gather(plan *w) {
+static void gather(job *w) {
   size_t item = ct__item_size(w->p.dtype);
   for (int64_t i = 0; i < w->p.k; i++)
     memcpy((char *)w->packed + (size_t)i * item, w->p.a.data + i * w->p.a.column * (int64_t)item,
@@ -223,36 +258,24 @@ static void gather(plan *w) {
 
 /* So many panels. */
 static void pack_some(void *context, int64_t from, int64_t to) {
-  const plan *w = context;
-  int64_t panel = w->grain[1], end = to * panel < w->p.n ? to * panel : w->p.n;
-  w->set->pack(&w->p, from * panel, end - from * panel, w->packed);
-}
-
-static bool gathers(const plan *w) { return w->kernel == w->set->dots && w->p.a.column != 1; }
-
-/* Bytes to pack into, -1 if they cannot be counted. */
-static int64_t packed_bytes(const plan *w) {
-  bool tiles = w->kernel == w->set->tiles;
-  int64_t columns = tiles ? w->set->packed_columns(&w->p) : gathers(w), bytes;
-  int64_t rows = tiles && w->p.k < w->set->least_depth ? w->set->least_depth : w->p.k;
-  bool fits = ct__mul_size(rows, columns * (int64_t)ct__item_size(w->p.dtype), &bytes);
-  return fits ? bytes : -1;
+  const job *w = context;
+  int64_t panel = w->plan->grain[1], end = to * panel < w->p.n ? to * panel : w->p.n;
+  w->plan->set->pack(&w->p, from * panel, end - from * panel, w->packed);
 }
 
 /* All that can fail, before C is touched. */
-static ct_status prepare(plan *w, void *work) {
-  if (w->kernel == ct__blas_gemm) return ct__blas_begin();
-  int64_t bytes = packed_bytes(w), item = (int64_t)ct__item_size(w->p.dtype);
-  if (bytes == 0) return CT_OK;
-  if (bytes < 0) return ct__fail(CT_ENOMEM, "out of memory (packing a matrix)");
-  if (!work) w->bytes = (size_t)bytes;
-  w->packed = work ? work : ct__alloc(w->bytes);
+static ct_status prepare(job *w, void *work) {
+  const ct__gemm_plan *plan = w->plan;
+  if (plan->kernel == ct__blas_gemm) return ct__blas_begin();
+  if (plan->bytes == 0) return CT_OK;
+  if (plan->bytes < 0) return ct__fail(CT_ENOMEM, "out of memory (packing a matrix)");
+  w->packed = work ? work : ct__alloc((size_t)plan->bytes);
   if (!w->packed) return CT_ENOMEM;
-  if (gathers(w))
+  int64_t panel = plan->grain[1], item = (int64_t)ct__item_size(w->p.dtype);
+  if (gathers(plan))
     gather(w);
   else
-    ct__parallel_range((w->p.n - 1) / w->grain[1] + 1, 2 * item * w->p.k * w->grain[1], 1,
-                       pack_some, w);
+    ct__parallel_range((w->p.n - 1) / panel + 1, 2 * item * w->p.k * panel, 1, pack_some, w);
   return CT_OK;
 }
 
@@ -270,56 +293,71 @@ static void scale(const ct__product *p, ct__part part, double beta) {
     SCALE(double)
 }
 
-static void report(const plan *w, ct__part part) {
-  if (w->transposed)
+static void report(const job *w, ct__part part) {
+  if (w->plan->transposed)
     w->done(w->context, part.column, part.columns, part.row, part.rows);
   else
     w->done(w->context, part.row, part.rows, part.column, part.columns);
 }
 
-static void run_piece(void *context, int64_t piece) {
-  const plan *w = context;
-  bool whole = w->pieces[0] * w->pieces[1] == 1;
-  ct__part part = whole ? (ct__part){0, w->p.m, 0, w->p.n} : part_of(w, piece);
-  if (part.rows == 0 || part.columns == 0) return;
+static void run_part(const job *w, ct__part part) {
   if (w->beta != 0 && w->beta != 1) scale(&w->p, part, w->beta);
-  w->kernel(&w->p, part, w->packed);
+  w->plan->kernel(&w->p, part, w->packed);
   if (w->done) report(w, part);
+}
+
+static void run_piece(void *context, int64_t piece) {
+  const job *w = context;
+  ct__part part = part_of(w->plan, piece);
+  if (part.rows > 0 && part.columns > 0) run_part(w, part);
 }
 
 size_t ct__gemm_work(const ct_view *a, const ct_view *b, const ct_view *c) {
   if (c->size == 0 || a->dim[1] == 0) return 0;
-  plan w = {0};
-  choose(&w, 1, a, b, 0, c);
-  if (w.kernel == ct__blas_gemm) return ct__blas_begin() == CT_OK ? 0 : SIZE_MAX;
-  int64_t bytes = packed_bytes(&w);
-  if (bytes < 0) ct__fail(CT_ESIZE, "too large to pack a matrix");
-  return bytes < 0 ? SIZE_MAX : (size_t)bytes;
+  ct__gemm_plan plan;
+  ct__gemm_plan_set(&plan, a, b, c);
+  if (plan.kernel == ct__blas_gemm) return ct__blas_begin() == CT_OK ? 0 : SIZE_MAX;
+  if (plan.bytes < 0) ct__fail(CT_ESIZE, "too large to pack a matrix");
+  return plan.bytes < 0 ? SIZE_MAX : (size_t)plan.bytes;
 }
 
-ct_status ct__gemm_in(void *work, double alpha, const ct_view *a, const ct_view *b, double beta,
-                      ct_view *c, bool whole_rows, ct__gemm_done *done, void *context) {
+ct_status ct__gemm_run(const ct__gemm_plan *plan, void *work, double alpha, const ct_view *a,
+                       const ct_view *b, double beta, ct_view *c, bool whole_rows,
+                       ct__gemm_done *done, void *context) {
   if (c->size == 0) return CT_OK;
   if (a->dim[1] == 0 || alpha == 0 || ct__reference()) {
     plain(alpha, a, b, beta, c);
     if (done) done(context, 0, c->dim[0], 0, c->dim[1]);
     return CT_OK;
   }
-  plan w = {.beta = beta, .context = context};
-  choose(&w, alpha, a, b, beta, c);
-  cut(&w);
+  ct__gemm_plan own;
+  if (!plan || !plan_fits(plan, a, b, c)) {
+    ct__gemm_plan_set(&own, a, b, c);
+    plan = &own;
+  }
+  job w = {.plan = plan, .p = plan->p, .beta = beta, .context = context};
+  w.p.a.data = plan->transposed ? b->data : a->data;
+  w.p.b.data = plan->transposed ? a->data : b->data;
+  w.p.c.data = c->data;
+  w.p.alpha = alpha;
+  w.p.add = beta != 0;
   ct_status status = prepare(&w, work);
   if (status != CT_OK) return status;
-  bool in_rows = w.pieces[!w.transposed] == 1;
+  bool in_rows = plan->pieces[!plan->transposed] == 1;
   if (in_rows || !whole_rows) w.done = done;
-  int64_t pieces = w.pieces[0] * w.pieces[1];
+  int64_t pieces = plan->pieces[0] * plan->pieces[1];
   if (pieces == 1)
-    run_piece(&w, 0);
+    run_part(&w, (ct__part){0, w.p.m, 0, w.p.n});
   else
     ct__parallel(pieces, run_piece, &w);
   if (done && !w.done) done(context, 0, c->dim[0], 0, c->dim[1]);
-  if (!work) ct__free(w.packed, w.bytes);
+  if (!work && w.packed) ct__free(w.packed, (size_t)plan->bytes);
   return CT_OK;
+}
+
+ct_status ct__gemm_in(void *work, double alpha, const ct_view *a, const ct_view *b, double beta,
+                      ct_view *c, bool whole_rows, ct__gemm_done *done, void *context) {
+  return ct__gemm_run(NULL, work, alpha, a, b, beta, c, whole_rows, done, context);
 }
 
 ct_status ct__gemm_then(double alpha, const ct_view *a, const ct_view *b, double beta, ct_view *c,

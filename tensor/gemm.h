@@ -26,6 +26,15 @@ ct_status ct__gemm_in(void *work, double alpha, const ct_view *a, const ct_view 
  * error. */
 size_t ct__gemm_work(const ct_view *a, const ct_view *b, const ct_view *c);
 
+/* How products of these shapes and strides are done: for who has the same one many times, since
+ * the choice takes longer than a small product. */
+typedef struct ct__gemm_plan ct__gemm_plan;
+void ct__gemm_plan_set(ct__gemm_plan *plan, const ct_view *a, const ct_view *b, const ct_view *c);
+/* ct__gemm_in by that plan; by a new one if it is NULL or for other shapes or strides. */
+ct_status ct__gemm_run(const ct__gemm_plan *plan, void *work, double alpha, const ct_view *a,
+                       const ct_view *b, double beta, ct_view *c, bool whole_rows,
+                       ct__gemm_done *done, void *context);
+
 /* What a product is given to: the choice by shape, or for tests and benchmarks always one side.
  * OpenBLAS takes no layout that it cannot express. */
 typedef enum ct__gemm_by { CT__BY_SHAPE, CT__BY_KERNELS, CT__BY_BLAS } ct__gemm_by;
@@ -60,7 +69,7 @@ typedef struct ct__part {
 /* Computes a block of C; its columns begin at a multiple of the panel. */
 typedef void ct__gemm_kernel(const ct__product *p, ct__part block, const void *packed);
 
-/* Those of one dtype. The numbers that each gives do not depend on how C is cut into blocks. */
+/* Those of one dtype. */
 typedef struct ct__gemm_set {
   int lane_bits;                   /* the binary logarithm of the elements of a vector */
   int64_t rows, panel, wide_panel; /* of two tiles; of one, the last if m is 1 */
@@ -76,6 +85,19 @@ typedef struct ct__gemm_set {
 
 /* f32, f64 of each instruction set */
 #define CT__GEMM_OF(isa) extern const ct__gemm_set ct__gemm_##isa[2];
+
+/* ---- plans ------------------------------------------------------------------------------------ */
+
+struct ct__gemm_plan {
+  ct__product p; /* C = A B or, transposed, C^T = B^T A^T; without memory, alpha and add */
+  bool transposed;
+  const ct__gemm_set *set;
+  ct__gemm_kernel *kernel;
+  double cost;
+  int64_t grain[2], pieces[2]; /* of the rows and columns of C: steps of a cut, and blocks */
+  int64_t bytes;               /* to pack into, -1 if they cannot be counted */
+  int64_t key[11];             /* what it was made for */
+};
 
 /* ---- OpenBLAS (blas.c) ----------------------------------------------------------------------- */
 
