@@ -9,6 +9,14 @@ enum { OF_TYPE(QUARTER) = FEW_BYTES / (int)sizeof(T) };
 typedef T FEW __attribute__((vector_size(FEW_BYTES)));
 typedef T FEW_IN_MEMORY __attribute__((vector_size(FEW_BYTES), aligned(sizeof(T)), may_alias));
 
+static const T *a_at(const ct__product *p, int64_t row, int64_t column) {
+  return (const T *)(const void *)p->a.data + row * p->a.row + column * p->a.column;
+}
+
+static T *c_at(const ct__product *p, int64_t row, int64_t column) {
+  return (T *)(void *)p->c.data + row * p->c.row + column * p->c.column;
+}
+
 /* ---- tiles ----------------------------------------------------------------------------------- */
 
 /* C (+)= alpha A B for a tile of C in registers, whole vectors of each row; k is at least TAIL. */
@@ -36,7 +44,7 @@ INLINE void store_few(int n, T alpha, bool add, const T *sum, T *c) {
 /* Sums that are no whole vectors of a row of C to its block at (row, column). */
 static void store_any(const ct__product *p, bool add, int64_t row, int64_t column, int rows,
                       int columns, int step, T alpha, const T *sum) {
-  T *c = (T *)(void *)p->c.data + row * p->c.row + column * p->c.column;
+  T *c = c_at(p, row, column);
   if (p->c.column == 1) {
     for (int r = 0; r < rows; r++) store_few(columns, alpha, add, sum + r * step, c + r * p->c.row);
     return;
@@ -92,7 +100,7 @@ INLINE void tile_of(const TILE *t, int rows, int vectors) {
         UNROLL for (int e = 0; e < each; e++, a += a_column, b += b_row)
             add_row(sum + e * n, rows, vectors, a, a_row, b);
   NOUNROLL for (; k > 0; k--, a += a_column, b += b_row, ahead += ahead_step) {
-    __builtin_prefetch(ahead);
+    if (rows > 1) __builtin_prefetch(ahead);
     add_row(sum, rows, vectors, a, a_row, b);
   }
   if (each > 2) UNROLL for (int i = 0; i < 2 * n; i++) sum[i] += sum[2 * n + i];
@@ -128,10 +136,10 @@ static int64_t panel_of(const ct__product *p) { return LANES * (p->m == 1 ? WIDE
 static int64_t packed_rows(const ct__product *p) { return p->k < TAIL ? TAIL : p->k; }
 
 /* All of B is packed where it does not lie in rows, and where many rows of A share the cost: those
- * that lie far apart are slow to read. */
+ * that lie far apart are slow to read, and fall on the same few places of a cache. */
 static bool packs_all(const ct__product *p) {
   bool far_apart = p->b.row * (int64_t)sizeof(T) >= FAR_BYTES;
-  return p->b.column != 1 || p->k < TAIL || (far_apart && p->m >= MANY_ROWS && p->k > SHALLOW);
+  return p->b.column != 1 || p->k < TAIL || (far_apart && p->m >= MANY_ROWS);
 }
 
 /* A last panel of partial vectors can be read where it lies if what follows a row is the next row:
@@ -240,14 +248,6 @@ typedef struct WORK {
   const T *a; /* where it lies, or packed and scaled */
   int64_t a_row, a_column;
 } WORK;
-
-static const T *a_at(const ct__product *p, int64_t row, int64_t column) {
-  return (const T *)(const void *)p->a.data + row * p->a.row + column * p->a.column;
-}
-
-static T *c_at(const ct__product *p, int64_t row, int64_t column) {
-  return (T *)(void *)p->c.data + row * p->c.row + column * p->c.column;
-}
 
 /* A is packed, and scaled by the way, where tiles are so shallow that this is much of their work.
  */
@@ -427,17 +427,23 @@ INLINE void totals(VECTOR *x, int n, T *total) {
 }
 
 INLINE void dots_of(const ct__product *p, int64_t row, int64_t column, int rows, int columns) {
-  const T *a = (const T *)(const void *)p->a.data + row * p->a.row;
-  const T *b = (const T *)(const void *)p->b.data + column * p->b.column;
+  const T *a = a_at(p, row, 0), *b = (const T *)(const void *)p->b.data + column * p->b.column;
   int64_t k = p->k, a_row = p->a.row, b_column = p->b.column, i = 0;
-  VECTOR sum[SUMS];
+  VECTOR sum[SUMS], fewer[WIDE]; /* of what there is less of: it stays in registers */
   UNROLL for (int x = 0; x < rows * columns; x++) sum[x] = (VECTOR){0};
   NOUNROLL for (; i + LANES <= k; i += LANES) {
-    VECTOR of_a[DOT_ROWS];
-    UNROLL for (int r = 0; r < rows; r++) of_a[r] = READ(a + r * a_row + i);
-    UNROLL for (int j = 0; j < columns; j++) {
-      VECTOR of_b = READ(b + j * b_column + i);
-      UNROLL for (int r = 0; r < rows; r++) sum[r * columns + j] += of_a[r] * of_b;
+    if (rows <= columns) {
+      UNROLL for (int r = 0; r < rows; r++) fewer[r] = READ(a + r * a_row + i);
+      UNROLL for (int j = 0; j < columns; j++) {
+        VECTOR of_b = READ(b + j * b_column + i);
+        UNROLL for (int r = 0; r < rows; r++) sum[r * columns + j] += fewer[r] * of_b;
+      }
+    } else {
+      UNROLL for (int j = 0; j < columns; j++) fewer[j] = READ(b + j * b_column + i);
+      UNROLL for (int r = 0; r < rows; r++) {
+        VECTOR of_a = READ(a + r * a_row + i);
+        UNROLL for (int j = 0; j < columns; j++) sum[r * columns + j] += of_a * fewer[j];
+      }
     }
   }
   T total[SUMS + LANES];
@@ -453,22 +459,27 @@ INLINE void dots_of(const ct__product *p, int64_t row, int64_t column, int rows,
   static void name(const ct__product *p, int64_t row, int64_t column) {                            \
     dots_of(p, row, column, rows, columns);                                                        \
   }
-DOTS(dots_some_rows, DOT_ROWS, DOT_COLUMNS)
-DOTS(dots_rest, DOT_ROWS, 1)
-DOTS(dots_one_row, 1, WIDE)
-DOTS(dots_one, 1, 1)
+EACH_DOTS(DOTS)
+#undef DOTS
+
+#define DOTS(name, rows, columns) {rows, columns, name},
+static const struct {
+  int rows, columns;
+  void (*run)(const ct__product *p, int64_t row, int64_t column);
+} dots_table[] = {EACH_DOTS(DOTS)};
 #undef DOTS
 
 static void by_dots(const ct__product *p, ct__part block, const void *packed) {
   (void)packed;
-  int64_t bottom = block.row + block.rows, right = block.column + block.columns, i = block.row, j;
-  for (; i + DOT_ROWS <= bottom; i += DOT_ROWS) {
-    for (j = block.column; j + DOT_COLUMNS <= right; j += DOT_COLUMNS) dots_some_rows(p, i, j);
-    for (; j < right; j++) dots_rest(p, i, j);
-  }
-  for (; i < bottom; i++) {
-    for (j = block.column; j + WIDE <= right; j += WIDE) dots_one_row(p, i, j);
-    for (; j < right; j++) dots_one(p, i, j);
+  int64_t bottom = block.row + block.rows, right = block.column + block.columns, i = block.row;
+  for (int rows; i < bottom; i += rows) {
+    rows = bottom - i >= DOT_SUMS ? DOT_SUMS : bottom - i >= DOT_ROWS ? DOT_ROWS : 1;
+    for (int64_t j = block.column; j < right;) {
+      int x = 0; /* the first that fits */
+      while (dots_table[x].rows > rows || dots_table[x].columns > right - j) x++;
+      for (int r = 0; r < rows; r += dots_table[x].rows) dots_table[x].run(p, i + r, j);
+      j += dots_table[x].columns;
+    }
   }
 }
 
