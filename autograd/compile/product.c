@@ -6,8 +6,6 @@
  */
 #include "product.h"
 
-#include "../../tensor/gemm.h"
-
 /* ---- product ----------------------------------------------------------------------------------- */
 
 static ct_status product_infer(const ct_call *c, ct_spec *out) {
@@ -56,8 +54,8 @@ void ct__product_finish(void *context, int64_t row, int64_t rows, int64_t column
 
 static ct_status product_eval(const ct_eval *e) {
   const ct__product_attr *f = e->attr;
-  return ct__gemm_in(e->work, f->alpha, e->in[0], e->in[1], 0, e->out[0], false,
-                     f->tile ? ct__product_finish : NULL, (void *)(uintptr_t)e);
+  return ct__gemm_run(f->plan, e->work, f->alpha, e->in[0], e->in[1], 0, e->out[0], false,
+                      f->tile ? ct__product_finish : NULL, (void *)(uintptr_t)e);
 }
 
 /* Packing takes place in the arena: a product must not fail between two updates. */
@@ -65,6 +63,7 @@ static size_t product_work(const ct_call *c) {
   const ct_view *a = ct__in(c, 0), *b = ct__in(c, 1);
   ct_view y;
   ct__view_set(&y, a->dtype, 2, (const int64_t[]){a->dim[0], b->dim[1]});
+  ct__gemm_plan_set(((const ct__product_attr *)c->attr)->plan, a, b, &y);
   return ct__gemm_work(a, b, &y);
 }
 
@@ -90,22 +89,34 @@ static ct_status add_infer(const ct_call *c, ct_spec *out) {
 }
 
 static ct_status add_eval(const ct_eval *e) {
-  double alpha = *(const double *)e->attr;
-  if (e->n_in > 3) alpha *= ct__get(e->in[3], 0);
+  const ct__product_add_attr *f = e->attr;
+  double alpha = e->n_in > 3 ? f->alpha * ct__get(e->in[3], 0) : f->alpha;
   if (e->out[0]->data != e->in[2]->data) ct__copy(e->in[2], e->out[0]);
-  return ct__gemm_in(e->work, alpha, e->in[0], e->in[1], 1, e->out[0], false, NULL, NULL);
+  return ct__gemm_run(f->plan, e->work, alpha, e->in[0], e->in[1], 1, e->out[0], false, NULL, NULL);
 }
 
 /* In c's memory or, contiguous, in another place. */
 static size_t add_work(const ct_call *c) {
-  size_t there = ct__gemm_work(ct__in(c, 0), ct__in(c, 1), ct__in(c, 2)), here = product_work(c);
+  const ct_view *a = ct__in(c, 0), *b = ct__in(c, 1), *y = ct__in(c, 2);
+  ct_view fresh;
+  ct__view_set(&fresh, y->dtype, 2, y->dim);
+  ct__gemm_plan_set(((const ct__product_add_attr *)c->attr)->plan, a, b, y);
+  size_t there = ct__gemm_work(a, b, y), here = ct__gemm_work(a, b, &fresh);
   return there > here ? there : here;
 }
 
-const ct_op ct__product_add_op = {
-    CT_OP,           .name = "product_add",       .doc = "y = c + alpha s a b", .n_in = CT_VARIADIC,
-    .inplace = 4,    .attr_size = sizeof(double), .infer = add_infer,           .work = add_work,
-    .eval = add_eval};
+const ct_op ct__product_add_op = {CT_OP,
+                                  .name = "product_add",
+                                  .doc = "y = c + alpha s a b",
+                                  .n_in = CT_VARIADIC,
+                                  .inplace = 4,
+                                  .attr_size = sizeof(ct__product_add_attr),
+                                  .infer = add_infer,
+                                  .work = add_work,
+                                  .eval = add_eval};
+
+/* How it is done, found once memory is planned: it depends on shapes and strides only. */
+static ct__gemm_plan *new_plan(ct_program *p) { return ct__zone_alloc(p, sizeof(ct__gemm_plan)); }
 
 /* ---- updates: variable +- s product ------------------------------------------------------------ */
 
@@ -201,8 +212,9 @@ static ct_status fold_update(finder *f, int k) {
     in[1] = transposed(p, m->arg[0]);
     if (in[0] < 0 || in[1] < 0) return CT_ENOMEM;
   }
-  alpha = minus ? -alpha : alpha;
-  if (!ct__instr_new(p, &ct__product_add_op, &alpha, s < 0 ? 3 : 4, in, 1, &out)) return CT_ENOMEM;
+  ct__product_add_attr attr = {minus ? -alpha : alpha, new_plan(p)};
+  if (!attr.plan || !ct__instr_new(p, &ct__product_add_op, &attr, s < 0 ? 3 : 4, in, 1, &out))
+    return CT_ENOMEM;
   p->instr[k] = p->instr[--p->n_instrs]; /* in the place of the old one */
   return CT_OK;
 }
@@ -254,7 +266,8 @@ static ct_status absorb(finder *f, int k, const ct__call_room *room) {
   ct__instr *instr = &p->instr[k];
   int hole = product_input(f, instr);
   if (hole < 0 || instr->n_in > CT__CHAIN_IN || instr->n_out > CT__CHAIN_OUT) return CT_OK;
-  ct__product_attr attr = {.n_out = instr->n_out, .hole = hole, .alpha = 1};
+  ct__product_attr attr = {.n_out = instr->n_out, .hole = hole, .alpha = 1, .plan = new_plan(p)};
+  if (!attr.plan) return CT_ENOMEM;
   attr.tile =
       instr->op == &ct__fused_op ? ((const ct__fused *)instr->attr)->tile : tile_of(p, instr, room);
   int x = instr->arg[hole];
@@ -275,8 +288,9 @@ static ct_status plain_product(ct_program *p, int k) {
   const ct__instr *m = &p->instr[k];
   if (strcmp(m->op->name, "matmul") != 0 || !is_matrix(p, m->arg[0]) || !is_matrix(p, m->arg[1]))
     return CT_OK;
-  ct__product_attr attr = {.n_out = 1, .alpha = 1};
-  if (!ct__instr_new(p, &ct__product_op, &attr, 2, m->arg, 1, ct__outs(m))) return CT_ENOMEM;
+  ct__product_attr attr = {.n_out = 1, .alpha = 1, .plan = new_plan(p)};
+  if (!attr.plan || !ct__instr_new(p, &ct__product_op, &attr, 2, m->arg, 1, ct__outs(m)))
+    return CT_ENOMEM;
   p->instr[k] = p->instr[--p->n_instrs];
   return CT_OK;
 }

@@ -2,6 +2,7 @@
 #ifndef COTANGENT_PRODUCT_H
 #define COTANGENT_PRODUCT_H
 
+#include "../../tensor/gemm.h"
 #include "tile.h"
 
 /* y = chain(alpha a b, more inputs). Inputs: a, b, then those of the chain but the product. */
@@ -10,7 +11,13 @@ typedef struct ct__product_attr {
   int hole;  /* which input of the chain the product is */
   double alpha;
   const ct__tile *tile; /* NULL: none */
+  ct__gemm_plan *plan;
 } ct__product_attr;
+
+typedef struct ct__product_add_attr {
+  double alpha;
+  ct__gemm_plan *plan;
+} ct__product_add_attr;
 
 enum { CT__CHAIN_IN = 16, CT__CHAIN_OUT = 8 }; /* of a chain behind a product, at most */
 

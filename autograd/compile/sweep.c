@@ -25,7 +25,7 @@ typedef struct sweep {
   int n_out; /* first: see n_out of ct_op */
   int n_in;  /* of the product */
   ct__product_attr product;
-  double alpha;   /* of what is added */
+  ct__product_add_attr add;
   bool across;    /* c is b transposed */
   int64_t blocks; /* of the columns of b */
 } sweep;
@@ -37,7 +37,7 @@ static ct_call product_call(const ct_call *c) {
 
 static ct_call add_call(const ct_call *c) {
   const sweep *f = c->attr;
-  return (ct_call){&ct__product_add_op, &f->alpha, c->n_in - f->n_in, 1, c->in + f->n_in};
+  return (ct_call){&ct__product_add_op, &f->add, c->n_in - f->n_in, 1, c->in + f->n_in};
 }
 
 static ct_status sweep_infer(const ct_call *c, ct_spec *out) {
@@ -63,7 +63,7 @@ static void run_columns(const ct_eval *e, int64_t from, int64_t to) {
                  .u_step = step,
                  .y_step = y->stride[1],
                  .alpha = f->product.alpha,
-                 .scale = f->alpha};
+                 .scale = f->add.alpha};
   if (e->n_in - f->n_in > 3) s.scale *= ct__get(in[3], 0);
   sets[ct__isa()]->of[b->dtype == CT_F64](&s);
 }
@@ -175,7 +175,7 @@ ct_status ct__pass_sweeps(ct_program *p) {
     f.product = *(const ct__product_attr *)product->attr;
     f.n_out = f.product.n_out + 1;
     f.n_in = product->n_in;
-    f.alpha = *(const double *)add->attr;
+    f.add = *(const ct__product_add_attr *)add->attr;
     status = join(p, k, j, &f);
   }
   ct__program_compact(p);
