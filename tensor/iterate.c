@@ -109,12 +109,16 @@ static void run_cut(const walk *w, int64_t weight, ct_loop *loop, const void *at
     c.axis = d;
     longest = w->dim[d];
   }
-  /* small neighbours stay together, so that a cache line has one writer */
-  int64_t grain = c.axis == w->ndim - 1 && weight < 64 ? 64 : 1;
-  if (longest == 0 || weight == 0)
+  /* Small neighbours stay together, so that a cache line has one writer; so do lines that lie side
+   * by side. */
+  bool beside = c.axis == w->ndim - 1;
+  for (int k = 0; k < w->n_op && weight >= 64; k++) beside &= w->stride[c.axis][k] == 1;
+  int64_t grain = beside ? 64 : 1, each = longest ? size / longest * weight : 0;
+  if (beside && each > ct__piece_weight / grain) each = ct__piece_weight / grain;
+  if (each == 0)
     run_part(&c, 0, w->dim[c.axis]);
   else
-    ct__parallel_range(longest, size / longest * weight, grain, run_part, &c);
+    ct__parallel_range(longest, each, grain, run_part, &c);
 }
 
 /* What would write or read out of bounds; the rest is the caller's promise. */
@@ -197,14 +201,14 @@ void ct_map(int n_in, const ct_view *const *in, ct_view *out, ct_loop *loop, con
 /* ---- reduce ---------------------------------------------------------------------------------- */
 
 enum {
-  TILE = 256, /* accumulators at a time: 2 KB, in the first cache beside a row of x */
-  FEW = 4,    /* accumulators that are not worth a tile */
-  SHORT = 16, /* elements of a line that are not worth a call */
+  TILE = 256,       /* accumulators at a time: 2 KB, in the first cache beside rows of x */
+  LINE_TILE = 4096, /* elements of the lines that are folded at a time */
+  FEW = 4,          /* accumulators that are not worth a tile */
+  SHORT = 16,       /* elements of a line that are not worth lanes */
 };
 
-typedef union accumulators {
-  double f[TILE];
-  int64_t i[TILE];
+typedef struct accumulators {
+  _Alignas(64) char each[TILE * 8];
 } accumulators;
 
 /* One group of x's dimensions, kept or reduced, collapsed. y strides are used by the kept ones
@@ -214,12 +218,17 @@ typedef struct group {
   int64_t size, dim[CT_MAX_DIMS], x[CT_MAX_DIMS], y[CT_MAX_DIMS];
 } group;
 
+static bool comes_before(int64_t x, int64_t other) {
+  return other != 0 && (x == 0 || magnitude(other) < magnitude(x));
+}
+
 static void group_add(group *g, int64_t dim, int64_t x, int64_t y) {
   g->size *= dim;
   if (dim == 1) return;
   int at = g->ndim++;
-  /* The order of dimensions is free: the one with the smallest step in x comes last. */
-  for (; at > 0 && !reference && magnitude(g->x[at - 1]) < magnitude(x); at--) {
+  /* The order of dimensions is free: the one with the smallest step in x comes last, but
+   * repetitions first. */
+  for (; at > 0 && !reference && comes_before(x, g->x[at - 1]); at--) {
     g->dim[at] = g->dim[at - 1];
     g->x[at] = g->x[at - 1];
     g->y[at] = g->y[at - 1];
@@ -256,47 +265,44 @@ static bool advance(const group *g, int ndim, int64_t *at, int64_t *x, int64_t *
   return false;
 }
 
-/* Folds all reduced positions into n accumulators that lie `step` apart in x. */
-static void fold_tile(const ct__reducer *r, const group *red, const char *x, size_t item, int64_t n,
-                      int64_t step, accumulators *acc) {
-  for (int64_t i = 0; i < n; i++) {
-    if (r->integer)
-      acc->i[i] = r->i_identity;
-    else
-      acc->f[i] = r->identity;
-  }
-  if (red->size == 0) return;
-  int64_t at[CT_MAX_DIMS] = {0}, x_at = 0, unused = 0;
-  /* One accumulator: the innermost reduced dimension in one call. */
-  bool along = n == 1 && red->ndim > 0 && !reference;
-  int outer = along ? red->ndim - 1 : red->ndim;
-  do {
-    const char *row = x + x_at * (int64_t)item;
-    if (along)
-      r->fold(red->dim[outer], acc, 0, row, red->x[outer]);
-    else
-      r->fold(n, acc, 1, row, step);
-  } while (advance(red, outer, at, &x_at, &unused));
-}
-
 /* Columns: neighbours in x go to different accumulators, so whole rows are folded into a tile of
  * them. Also if lines are so short that calls would cost more than steps; not if columns are. */
 static bool by_columns(const group *kept, const group *red) {
-  if (kept->ndim == 0 || red->ndim == 0 || reference) return false;
+  if (red->ndim == 0 || reference) return true;
+  if (kept->ndim == 0) return false;
   int k = kept->ndim - 1, r = red->ndim - 1;
   if (kept->dim[k] < FEW) return false;
   return red->dim[r] < SHORT || magnitude(kept->x[k]) < magnitude(red->x[r]);
 }
 
-/* A reduction as tiles, numbered: the results are rows of `width` columns, or of one. */
+/* A reduction as tiles, numbered: the results are rows of `width`. */
 typedef struct reduction {
   const ct__reducer *r;
   group kept, red;
-  int outer; /* kept dimensions that are not columns */
-  int64_t width, tiles /* in a row */, x_step, y_step;
+  int outer; /* kept dimensions that are not the width */
+  bool columns;
+  int64_t width, tile /* results at a time */, tiles /* in a row */, x_step, y_step;
   char *x, *y;
   size_t x_item, y_item;
 } reduction;
+
+/* Folds all reduced positions into n accumulators. */
+static void fold_tile(const reduction *a, const group *red, const char *x, int64_t n,
+                      accumulators *acc) {
+  a->r->start(n, acc);
+  if (red->size == 0) return;
+  int64_t at[CT_MAX_DIMS] = {0}, x_at = 0, unused = 0;
+  ct__fold_block b = {n, a->x_step, 1, 0, a->columns};
+  int outer = red->ndim;
+  if (red->ndim > 0 && !reference) {
+    outer--;
+    b.rows = red->dim[outer];
+    b.row_step = red->x[outer];
+  }
+  do {
+    a->r->fold(&b, x + x_at * (int64_t)a->x_item, acc);
+  } while (advance(red, outer, at, &x_at, &unused));
+}
 
 /* Where the odometer stands at row number `row`. */
 static void seek(const group *g, int ndim, int64_t row, int64_t *at, int64_t *x, int64_t *y) {
@@ -311,15 +317,14 @@ static void seek(const group *g, int ndim, int64_t row, int64_t *at, int64_t *x,
 
 static void reduce_tiles(void *context, int64_t from, int64_t to) {
   const reduction *a = context;
-  int64_t at[CT_MAX_DIMS], x_at, y_at, i = from % a->tiles * TILE;
+  int64_t at[CT_MAX_DIMS], x_at, y_at, i = from % a->tiles * a->tile;
   accumulators acc;
   seek(&a->kept, a->outer, from / a->tiles, at, &x_at, &y_at);
   for (int64_t tile = from; tile < to; tile++) {
-    int64_t n = a->width - i < TILE ? a->width - i : TILE;
-    fold_tile(a->r, &a->red, a->x + (x_at + i * a->x_step) * (int64_t)a->x_item, a->x_item, n,
-              a->x_step, &acc);
+    int64_t n = a->width - i < a->tile ? a->width - i : a->tile;
+    fold_tile(a, &a->red, a->x + (x_at + i * a->x_step) * (int64_t)a->x_item, n, &acc);
     a->r->end(n, &acc, a->y + (y_at + i * a->y_step) * (int64_t)a->y_item, a->y_step, a->red.size);
-    i += TILE;
+    i += a->tile;
     if (i < a->width) continue;
     i = 0;
     advance(&a->kept, a->outer, at, &x_at, &y_at);
@@ -341,28 +346,27 @@ static void fold_slice(void *context, int64_t slice) {
   sliced_tile *t = context;
   const reduction *a = t->a;
   group red = a->red;
-  const int64_t grain = t->n == 1 && t->axis == red.ndim - 1 ? 64 : 1, extent = red.dim[t->axis];
+  const int64_t grain = !a->columns && t->axis == red.ndim - 1 ? 64 : 1, extent = red.dim[t->axis];
   int64_t from = ct__piece_start(extent, grain, t->slices, slice);
   int64_t to = ct__piece_start(extent, grain, t->slices, slice + 1);
   red.dim[t->axis] = to - from;
   red.size = red.size / extent * (to - from);
-  fold_tile(a->r, &red, t->x + from * red.x[t->axis] * (int64_t)a->x_item, a->x_item, t->n,
-            a->x_step, &t->acc[slice]);
+  fold_tile(a, &red, t->x + from * red.x[t->axis] * (int64_t)a->x_item, t->n, &t->acc[slice]);
 }
 
 static void reduce_slices(const reduction *a, int64_t tile, int64_t slices) {
-  int64_t at[CT_MAX_DIMS], x_at, y_at, i = tile % a->tiles * TILE;
+  int64_t at[CT_MAX_DIMS], x_at, y_at, i = tile % a->tiles * a->tile;
   seek(&a->kept, a->outer, tile / a->tiles, at, &x_at, &y_at);
   accumulators acc[MOST_SLICES];
   sliced_tile t = {.a = a,
                    .acc = acc,
                    .x = a->x + (x_at + i * a->x_step) * (int64_t)a->x_item,
-                   .n = a->width - i < TILE ? a->width - i : TILE,
+                   .n = a->width - i < a->tile ? a->width - i : a->tile,
                    .slices = slices};
   for (int d = 1; d < a->red.ndim; d++)
     if (a->red.dim[d] > a->red.dim[t.axis]) t.axis = d;
   ct__parallel(slices, fold_slice, &t);
-  for (int64_t s = 1; s < slices; s++) a->r->merge(t.n, &acc[0], 1, (const char *)&acc[s], 1);
+  for (int64_t s = 1; s < slices; s++) a->r->merge(t.n, &acc[0], &acc[s]);
   a->r->end(t.n, &acc[0], a->y + (y_at + i * a->y_step) * (int64_t)a->y_item, a->y_step,
             a->red.size);
 }
@@ -372,7 +376,7 @@ static void run_reduction(const reduction *a) {
   enum { MANY = 16 };
   int64_t tiles = a->tiles, slices = 1;
   for (int d = 0; d < a->outer; d++) tiles *= a->kept.dim[d];
-  int64_t weight = a->red.size * (a->width < TILE ? a->width : TILE) * (int64_t)a->x_item;
+  int64_t weight = a->red.size * (a->width < a->tile ? a->width : a->tile) * (int64_t)a->x_item;
   if (tiles < MANY && a->red.ndim > 0 && a->r->merge && !reference)
     slices = ct__pieces(a->red.size, weight / (a->red.size ? a->red.size : 1));
   if (slices > MOST_SLICES) slices = MOST_SLICES;
@@ -402,11 +406,15 @@ void ct__reduce(const ct_view *x, unsigned axes, ct_view *y, const ct__reducer *
   }
   group_collapse(&a.kept);
   group_collapse(&a.red);
-  bool columns = by_columns(&a.kept, &a.red);
-  a.outer = columns ? a.kept.ndim - 1 : a.kept.ndim;
-  a.width = columns ? a.kept.dim[a.outer] : 1;
-  a.tiles = (a.width + TILE - 1) / TILE;
-  a.x_step = columns ? a.kept.x[a.outer] : 0;
-  a.y_step = columns ? a.kept.y[a.outer] : 0;
+  bool tiled = a.kept.ndim > 0 && !reference;
+  a.columns = by_columns(&a.kept, &a.red);
+  a.outer = tiled ? a.kept.ndim - 1 : a.kept.ndim;
+  a.width = tiled ? a.kept.dim[a.outer] : 1;
+  a.x_step = tiled ? a.kept.x[a.outer] : 0;
+  a.y_step = tiled ? a.kept.y[a.outer] : 0;
+  a.tile = TILE;
+  if (!a.columns && a.red.size > LINE_TILE / TILE)
+    a.tile = a.red.size < LINE_TILE ? LINE_TILE / a.red.size : 1;
+  a.tiles = (a.width + a.tile - 1) / a.tile;
   run_reduction(&a);
 }

@@ -250,18 +250,20 @@ static inline bool ct__same_shape(const ct_view *a, const ct_view *b) {
 
 #define CT__MAX_OPERANDS 6
 
-/* Reduction: acc[i * acc_stride] = combine(acc[i * acc_stride], x[i * x_stride]) for i < n. */
-typedef void ct__fold(int64_t n, void *acc, int64_t acc_stride, const char *x, int64_t x_stride);
-/* Writes the results of `count` accumulators to y. */
-typedef void ct__fold_end(int64_t count, const void *acc, char *y, int64_t y_stride,
-                          int64_t n_reduced);
+/* Elements to be folded into n accumulators: x[i * step + j * row_step] for j < rows goes into
+ * number i. By columns each takes its elements in their order; else they are dealt to lanes. */
+typedef struct ct__fold_block {
+  int64_t n, step, rows, row_step;
+  bool columns;
+} ct__fold_block;
+
+/* A reduction: accumulators, of at most 8 bytes each, start at the identity, take elements of x or
+ * the accumulators of another part, and end as `n` results. */
 typedef struct ct__reducer {
-  ct__fold *fold;
-  ct__fold_end *end;
-  double identity;    /* for floating accumulators (double) */
-  int64_t i_identity; /* for integer accumulators (int64_t) */
-  bool integer;
-  ct__fold *merge; /* the fold of accumulators; NULL if a result must be folded in one go */
+  void (*start)(int64_t n, void *acc);
+  void (*fold)(const ct__fold_block *b, const char *x, void *acc);
+  void (*merge)(int64_t n, void *acc, const void *part); /* NULL: all is folded in one go */
+  void (*end)(int64_t n, const void *acc, char *y, int64_t y_stride, int64_t n_reduced);
 } ct__reducer;
 /* Reduces x over the axes of the bit mask into y, whose shape is x's with those axes of extent 1 or
  * left out. */

@@ -222,17 +222,21 @@ static void map_joins_dimensions(void **state) {
 
 #define ADD(a, x) ((a) + (x))
 #define MAX(a, x) ((x) > (a) ? (x) : (a))
-#define FOLD(name, T, Acc, COMBINE)                                                                \
-  static void name(int64_t n, void *accumulators, int64_t acc_stride, const char *from,            \
-                   int64_t step) {                                                                 \
+#define FOLD(name, T, Acc, COMBINE, identity)                                                      \
+  static void name##_start(int64_t n, void *accumulators) {                                        \
+    Acc *acc = accumulators;                                                                       \
+    for (int64_t i = 0; i < n; i++) acc[i] = identity;                                             \
+  }                                                                                                \
+  static void name(const ct__fold_block *b, const char *from, void *accumulators) {                \
     const T *x = (const T *)(const void *)from;                                                    \
     Acc *acc = accumulators;                                                                       \
-    for (int64_t i = 0; i < n; i++)                                                                \
-      acc[i * acc_stride] = COMBINE(acc[i * acc_stride], (Acc)x[i * step]);                        \
+    for (int64_t i = 0; i < b->n; i++)                                                             \
+      for (int64_t j = 0; j < b->rows; j++)                                                        \
+        acc[i] = COMBINE(acc[i], (Acc)x[i * b->step + j * b->row_step]);                           \
   }
-FOLD(add_f32, float, double, ADD)
-FOLD(max_f64, double, double, MAX)
-FOLD(add_i32, int32_t, int64_t, ADD)
+FOLD(add_f32, float, double, ADD, 0)
+FOLD(max_f64, double, double, MAX, -100)
+FOLD(add_i32, int32_t, int64_t, ADD, 0)
 
 /* Adds the number of reduced elements, to see that it is told. */
 #define FOLD_END(name, Acc)                                                                        \
@@ -250,9 +254,9 @@ static const struct {
   ct__reducer reducer;
   bool max;
 } reductions[] = {
-    {CT_F32, {add_f32, end_f64, 0, 0, false, NULL}, false},
-    {CT_F64, {max_f64, end_f64, -100, 0, false, NULL}, true},
-    {CT_I32, {add_i32, end_i64, 0, 0, true, NULL}, false},
+    {CT_F32, {add_f32_start, add_f32, NULL, end_f64}, false},
+    {CT_F64, {max_f64_start, max_f64, NULL, end_f64}, true},
+    {CT_I32, {add_i32_start, add_i32, NULL, end_i64}, false},
 };
 
 /* The accumulator of the result that element i of x goes to. */

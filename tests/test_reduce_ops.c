@@ -252,6 +252,67 @@ static void nan_wins_wherever_it_is(void **state) {
   }
 }
 
+/* The first of several best ones, wherever it is in lines of any length and in columns. */
+static void positions_are_those_of_the_first(void **state) {
+  (void)state;
+  static const int64_t lengths[] = {1, 5, 15, 16, 64, 65, 300, 1024, 1025, 2500};
+  static const ct_dtype dtypes[] = {CT_F32, CT_F64, CT_I32, CT_U8};
+  enum { COLUMNS = 131 };
+  static double values[2500 * COLUMNS];
+  for (int k = 0; k < CT__COUNT(lengths) * CT__COUNT(dtypes); k++) {
+    ct_scope inner = ct_scope_begin();
+    ct_dtype dtype = dtypes[k % CT__COUNT(dtypes)];
+    int64_t n = lengths[k / CT__COUNT(dtypes)];
+    double want[COLUMNS];
+    bool nan = ct_dtype_is_float(dtype) && draw(2);
+    for (int64_t i = 0; i < n * COLUMNS; i++) values[i] = draw(50);
+    for (int j = 0; j < COLUMNS; j++) {
+      int at = draw((int)n), later = at + draw((int)n - at);
+      values[(int64_t)later * COLUMNS + j] = values[(int64_t)at * COLUMNS + j] = nan ? NAN : 51;
+      want[j] = at;
+    }
+    ct_tensor *x = ct_cast(ct_from(CT_F64, CT_SHAPE(n, COLUMNS), values), dtype);
+    ct_tensor *rows = ct_contiguous(ct_transpose(x, 0, 1));
+    assert_values_near(ct_argmax(x, 0, false), COLUMNS, want, 0);
+    assert_values_near(ct_argmax(rows, 1, false), COLUMNS, want, 0);
+    assert_values_near(ct_argmax(ct_slice(x, 1, COLUMNS - 1, COLUMNS, 1), 0, false), 1,
+                       &want[COLUMNS - 1], 0);
+    if (nan) assert_values_near(ct_argmin(x, 0, false), COLUMNS, want, 0);
+    if (nan) assert_values_near(ct_argmin(rows, 1, false), COLUMNS, want, 0);
+    if (ct_dtype_is_float(dtype) || dtype == CT_I32) {
+      assert_values_near(ct_argmin(ct_neg(x), 0, false), COLUMNS, want, 0);
+      assert_values_near(ct_argmin(ct_neg(rows), 1, false), COLUMNS, want, 0);
+    }
+    assert_ok(ct_scope_end(inner));
+  }
+}
+
+/* Lines and columns, long and short, repeated and with gaps. */
+static void bits_are_those_of_every_instruction_set(void **state) {
+  (void)state;
+  int isa = ct__isa();
+  ct_tensor *square = ct_randn(ct_key(3), CT_F32, CT_SHAPE(311, 77));
+  ct_tensor *const samples[] = {square,
+                                ct_transpose(square, 0, 1),
+                                ct_cast(square, CT_F64),
+                                ct_slice(square, 1, 0, CT_END, 3),
+                                ct_slice(square, 1, 0, 9, 1),
+                                ct_broadcast_to(square, CT_SHAPE(5, 311, 77))};
+  for (int k = 0; k < CT__COUNT(reductions); k++)
+    for (int i = 0; i < CT__COUNT(samples) * 3; i++) {
+      ct_axes axes = i % 3 == 2 && !reductions[k].one_axis ? CT_ALL : CT_AXES(-1 - i % 2);
+      ct_tensor *first = reductions[k].f(samples[i / 3], axes, false);
+      for (int other = 0; other < isa; other++) {
+        assert_true(ct__use_isa(other));
+        ct_tensor *y = reductions[k].f(samples[i / 3], axes, false);
+        assert_true(ct__use_isa(isa));
+        if (reductions[k].of == logsumexp_of) continue; /* e^x depends on fma */
+        assert_memory_equal(ct_data(y), ct_data(first),
+                            (size_t)ct_size(y) * ct_dtype_size(ct_dtype_of(y)));
+      }
+    }
+}
+
 static void errors_say_what_was_wanted(void **state) {
   (void)state;
   ct_tensor *x = ct_zeros(CT_F32, CT_SHAPE(2, 3)), *i = ct_zeros(CT_I32, CT_SHAPE(2, 3));
@@ -402,6 +463,8 @@ int main(void) {
       WITH_SCOPE(nothing_to_reduce),
       WITH_SCOPE(nan_and_infinity),
       WITH_SCOPE(nan_wins_wherever_it_is),
+      WITH_SCOPE(positions_are_those_of_the_first),
+      WITH_SCOPE(bits_are_those_of_every_instruction_set),
       WITH_SCOPE(errors_say_what_was_wanted),
       WITH_SCOPE(derivatives),
       WITH_SCOPE(prod_is_right_at_zeros),

@@ -3,3 +3,6 @@
 
 #define ENTRY(isa) &ct__kernels_##isa,
 const ct__kernels *const ct__kernel_sets[] = {CT__ISA_LIST(ENTRY)};
+
+#define FOLDS_ENTRY(isa) &ct__folds_##isa,
+const ct__folds *const ct__fold_sets[] = {CT__ISA_LIST(FOLDS_ENTRY)};

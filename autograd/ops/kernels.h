@@ -17,9 +17,17 @@
 #define CT__BINARY_EXTRAS(X)                                                                       \
   X(add_f32) X(add_f64) X(add_i32) X(sub_f32) X(sub_f64) X(sub_i32) X(mul0_f32) X(mul0_f64)        \
   X(mul_i32) X(rem_i32) X(maximum_i32) X(minimum_i32)
+#define CT__MISC_LOOPS(X)                                                                          \
+  X(scale_f32) X(scale_f64) X(scale_i32) X(shift_f32) X(shift_f64) X(shift_i32) X(clamp_f32)       \
+  X(clamp_f64) X(clamp_i32) X(clamp_dx_f32) X(clamp_dx_f64) X(where_u8) X(where_i32) X(where_i64)
 // clang-format on
 
 #define POLYGAMMA_MAX 100 /* the highest order */
+
+/* Those of a clamp. */
+typedef struct ct__bounds {
+  double lo, hi;
+} ct__bounds;
 
 /* A sum of exponentials: how many are 1, and the sum of the others, which next to 1 would lose
  * their digits. */
@@ -78,12 +86,25 @@ typedef struct ct__kernels {
 #define LOGICAL(name, sign) ct_loop *name##_u8;
 #include "binary.def"
   CT__BINARY_EXTRAS(ONE)
+  CT__MISC_LOOPS(ONE)
 #undef ONE
   CT__LINE_KERNELS(float)
   CT__LINE_KERNELS(double)
 } ct__kernels;
 #define CT__KERNELS_OF(isa) extern const ct__kernels ct__kernels_##isa;
 CT__ISA_LIST(CT__KERNELS_OF)
+
+/* Reductions, and loops that find positions along lines, by dtype. */
+typedef struct ct__folds {
+  ct__reducer sum[CT_DTYPES], mean[CT_DTYPES], prod[CT_DTYPES], max[CT_DTYPES], min[CT_DTYPES],
+      any[CT_DTYPES], all[CT_DTYPES];
+  ct_loop *argmax[CT_DTYPES], *argmin[CT_DTYPES];
+} ct__folds;
+#define CT__FOLDS_OF(isa) extern const ct__folds ct__folds_##isa;
+CT__ISA_LIST(CT__FOLDS_OF)
+
+extern const ct__folds *const ct__fold_sets[];
+static inline const ct__folds *ct__folds_now(void) { return ct__fold_sets[ct__isa()]; }
 
 extern const ct__kernels *const ct__kernel_sets[];
 /* Those of the instruction set in use. */

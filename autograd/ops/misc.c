@@ -1,33 +1,15 @@
 /* misc.c - elementwise operations with a constant or a condition; casts; the gradient barrier. */
-#include "../autograd_internal.h"
+#include "kernels.h"
 
 #include <math.h>
 
-/* ---- scale and shift: one C double, in the dtype of x ---------------------------------------- */
+/* ---- kernels: those of the instruction set in use -------------------------------------------- */
 
-#define UNARY_LOOP(name, T, constant, f)                                                           \
-  static void name(int64_t n, char *const *p, const int64_t *s, const void *attr) {                \
-    constant;                                                                                      \
-    const T *x = (const T *)(const void *)p[0];                                                    \
-    T *y = (T *)(void *)p[1];                                                                      \
-    if (s[0] == 1 && s[1] == 1)                                                                    \
-      for (int64_t i = 0; i < n; i++) y[i] = f(x[i]);                                              \
-    else                                                                                           \
-      for (int64_t i = 0; i < n; i++) y[i * s[1]] = f(x[i * s[0]]);                                \
-  }
-#define C_F32         const float c = (float)((const double *)attr)[0]
-#define C_F64         const double c = ((const double *)attr)[0]
-#define C_I32         const uint32_t c = (uint32_t)(int32_t)((const double *)attr)[0]
-#define SCALE(x)      (c * (x))
-#define SHIFT(x)      (c + (x))
-#define WRAP_SCALE(x) ((int32_t)(c * (uint32_t)(x))) /* no overflow in C */
-#define WRAP_SHIFT(x) ((int32_t)(c + (uint32_t)(x)))
-UNARY_LOOP(scale_f32, float, C_F32, SCALE)
-UNARY_LOOP(scale_f64, double, C_F64, SCALE)
-UNARY_LOOP(scale_i32, int32_t, C_I32, WRAP_SCALE)
-UNARY_LOOP(shift_f32, float, C_F32, SHIFT)
-UNARY_LOOP(shift_f64, double, C_F64, SHIFT)
-UNARY_LOOP(shift_i32, int32_t, C_I32, WRAP_SHIFT)
+#define PASS_ON(name)                                                                              \
+  static void name(CT__LOOP_ARGUMENTS) { ct__kernels_now()->name(n, p, s, attr); }
+CT__MISC_LOOPS(PASS_ON)
+
+/* ---- scale and shift: one C double, in the dtype of x ---------------------------------------- */
 
 static const ct_kernel scale_kernel = {
     .loop = {[CT_F32] = scale_f32, [CT_F64] = scale_f64, [CT_I32] = scale_i32}};
@@ -84,45 +66,12 @@ ct_tensor *ct_shift(ct_tensor *x, double c) { return CT__APPLY(&shift_op, &c, x)
 
 /* ---- clamp: y = min(max(x, lo), hi); dy/dx = 1 where y == x, that is lo <= x <= hi, else 0 ---- */
 
-typedef struct bounds {
-  double lo, hi;
-} bounds;
-
-/* Bounds beyond the range of i32 do not bind. */
-static int32_t saturate(double x) {
-  return x <= INT32_MIN ? INT32_MIN : x >= INT32_MAX ? INT32_MAX : (int32_t)x;
-}
-
-#define BOUNDS(T, to)                                                                              \
-  const T lo = to(((const bounds *)attr)->lo), hi = to(((const bounds *)attr)->hi)
-#define TO_F32(x) ((float)(x))
-#define TO_F64(x) (x)
-#define CLAMP(x)  ((x) < lo ? lo : (x) > hi ? hi : (x)) /* NaN stays */
-UNARY_LOOP(clamp_f32, float, BOUNDS(float, TO_F32), CLAMP)
-UNARY_LOOP(clamp_f64, double, BOUNDS(double, TO_F64), CLAMP)
-UNARY_LOOP(clamp_i32, int32_t, BOUNDS(int32_t, saturate), CLAMP)
-
-/* mul0(t, y == x), as the composition below: the same bits, signed zeros included. */
-#define CLAMP_PARTIAL(name, T)                                                                     \
-  static void name(int64_t n, char *const *p, const int64_t *s, const void *attr) {                \
-    (void)attr;                                                                                    \
-    const T *t = (const T *)(const void *)p[0], *x = (const T *)(const void *)p[1],                \
-            *y = (const T *)(const void *)p[2];                                                    \
-    T *out = (T *)(void *)p[3];                                                                    \
-    for (int64_t i = 0; i < n; i++) {                                                              \
-      T g = t[i * s[0]];                                                                           \
-      out[i * s[3]] = g == 0 ? 0 : g * (T)(x[i * s[1]] == y[i * s[2]]);                            \
-    }                                                                                              \
-  }
-CLAMP_PARTIAL(clamp_partial_f32, float)
-CLAMP_PARTIAL(clamp_partial_f64, double)
-
 static const ct_kernel clamp_kernel = {
     .loop = {[CT_F32] = clamp_f32, [CT_F64] = clamp_f64, [CT_I32] = clamp_i32},
-    .partial = {{[CT_F32] = clamp_partial_f32, [CT_F64] = clamp_partial_f64}}};
+    .partial = {{[CT_F32] = clamp_dx_f32, [CT_F64] = clamp_dx_f64}}};
 
 static ct_status clamp_infer(const ct_call *c, ct_spec *out) {
-  const bounds *b = c->attr;
+  const ct__bounds *b = c->attr;
   if (!(b->lo <= b->hi)) return ct_fail(c, CT_EARG, "want lo <= hi, not %g and %g", b->lo, b->hi);
   if (ct__in(c, 0)->dtype == CT_I32 &&
       (b->lo != trunc(b->lo) || b->hi != trunc(b->hi) || b->lo > INT32_MAX || b->hi < INT32_MIN))
@@ -141,7 +90,7 @@ static const ct_op clamp_op = {CT_OP,
                                .n_in = 1,
                                .inplace = 1,
                                .flags = CT_ELEMENTWISE,
-                               .attr_size = sizeof(bounds),
+                               .attr_size = sizeof(ct__bounds),
                                .infer = clamp_infer,
                                .kernel = &clamp_kernel,
                                .partial = clamp_partial,
@@ -149,32 +98,17 @@ static const ct_op clamp_op = {CT_OP,
                                .hi = 2};
 
 ct_tensor *ct_clamp(ct_tensor *x, double lo, double hi) {
-  bounds b = {lo, hi};
+  ct__bounds b = {lo, hi};
   return CT__APPLY(&clamp_op, &b, x);
 }
 
 /* ---- where: y = a where c, else b; ga = where(c, gy, 0), gb = where(c, 0, gy). Linear in a and b together ---- */
 
-#define WHERE_LOOP(name, T)                                                                        \
-  static void name(int64_t n, char *const *p, const int64_t *s, const void *attr) {                \
-    (void)attr;                                                                                    \
-    const uint8_t *c = (const uint8_t *)p[0];                                                      \
-    const T *a = (const T *)(const void *)p[1], *b = (const T *)(const void *)p[2];                \
-    T *y = (T *)(void *)p[3];                                                                      \
-    if (s[0] == 1 && s[1] == 1 && s[2] == 1 && s[3] == 1)                                          \
-      for (int64_t i = 0; i < n; i++) y[i] = c[i] ? a[i] : b[i];                                   \
-    else                                                                                           \
-      for (int64_t i = 0; i < n; i++) y[i * s[3]] = c[i * s[0]] ? a[i * s[1]] : b[i * s[2]];       \
-  }
-WHERE_LOOP(where_1, uint8_t)
-WHERE_LOOP(where_4, uint32_t)
-WHERE_LOOP(where_8, uint64_t)
-
-static const ct_kernel where_kernel = {.loop = {[CT_F32] = where_4,
-                                                [CT_F64] = where_8,
-                                                [CT_I32] = where_4,
-                                                [CT_U8] = where_1,
-                                                [CT_BOOL] = where_1}};
+static const ct_kernel where_kernel = {.loop = {[CT_F32] = where_i32,
+                                                [CT_F64] = where_i64,
+                                                [CT_I32] = where_i32,
+                                                [CT_U8] = where_u8,
+                                                [CT_BOOL] = where_u8}};
 
 static ct_status where_infer(const ct_call *c, ct_spec *out) {
   const ct_view *a = ct__in(c, 1), *b = ct__in(c, 2);

@@ -2,88 +2,6 @@
 #include "../../tensor/pool.h"
 #include "lines.h"
 
-/* ---- folds ----------------------------------------------------------------------------------- */
-
-/* Floats are accumulated in double, integers in 64 bits that wrap. A line that falls into one
- * accumulator is dealt to LANES independent ones: no addition waits for the one before it, and the
- * rounding is the same whether the compiler makes vectors of them or not. */
-enum { LANES = 8 };
-
-#define FOLD_LANES(Acc, COMBINE, step)                                                             \
-  for (i = LANES; i + LANES <= n; i += LANES)                                                      \
-    for (int64_t l = 0; l < LANES; l++) lane[l] = COMBINE(lane[l], (Acc)x[(i + l) * (step)]);
-
-#define FOLD(name, T, Acc, COMBINE)                                                                \
-  static void name(int64_t n, void *accumulators, int64_t acc_stride, const char *from,            \
-                   int64_t step) {                                                                 \
-    const T *restrict x = (const T *)(const void *)from;                                           \
-    Acc *restrict acc = accumulators, lane[LANES];                                                 \
-    int64_t i = 0;                                                                                 \
-    if (acc_stride == 0 && n >= LANES) {                                                           \
-      for (int64_t l = 0; l < LANES; l++) lane[l] = (Acc)x[l * step];                              \
-      if (step == 1)                                                                               \
-        FOLD_LANES(Acc, COMBINE, 1)                                                                \
-      else                                                                                         \
-        FOLD_LANES(Acc, COMBINE, step)                                                             \
-      for (int64_t l = 0; l < LANES; l++) acc[0] = COMBINE(acc[0], lane[l]);                       \
-    }                                                                                              \
-    if (acc_stride == 0)                                                                           \
-      for (; i < n; i++) acc[0] = COMBINE(acc[0], (Acc)x[i * step]);                               \
-    else if (step == 1)                                                                            \
-      for (; i < n; i++) acc[i] = COMBINE(acc[i], (Acc)x[i]);                                      \
-    else                                                                                           \
-      for (; i < n; i++) acc[i] = COMBINE(acc[i], (Acc)x[i * step]);                               \
-  }
-
-#define FOLD_END(name, T, Acc, RESULT)                                                             \
-  static void name(int64_t count, const void *accumulators, char *to, int64_t step,                \
-                   int64_t n_reduced) {                                                            \
-    (void)n_reduced;                                                                               \
-    const Acc *acc = accumulators;                                                                 \
-    T *y = (T *)(void *)to;                                                                        \
-    for (int64_t i = 0; i < count; i++) y[i * step] = (T)(RESULT);                                 \
-  }
-FOLD_END(to_f32, float, double, acc[i])
-FOLD_END(to_f64, double, double, acc[i])
-FOLD_END(to_i32, int32_t, int64_t, acc[i])
-FOLD_END(to_u8, uint8_t, int64_t, acc[i])
-FOLD_END(mean_to_f32, float, double, acc[i] / (double)n_reduced)
-FOLD_END(mean_to_f64, double, double, acc[i] / (double)n_reduced)
-
-/* The folds of one operation and its reducers by dtype: results of u8 and bool go to `small`. */
-#define REDUCERS(name, FLOAT, INTEGER, Int, identity, i_identity, small)                           \
-  FOLD(name##_f32, float, double, FLOAT)                                                           \
-  FOLD(name##_f64, double, double, FLOAT)                                                          \
-  FOLD(name##_i32, int32_t, Int, INTEGER)                                                          \
-  FOLD(name##_u8, uint8_t, Int, INTEGER)                                                           \
-  FOLD(name##_i64, int64_t, Int, INTEGER)                                                          \
-  static const ct__reducer name##_reducers[CT_DTYPES] = {                                          \
-      [CT_F32] = {name##_f32, to_f32, identity, 0, false, name##_f64},                             \
-      [CT_F64] = {name##_f64, to_f64, identity, 0, false, name##_f64},                             \
-      [CT_I32] = {name##_i32, to_i32, 0, i_identity, true, name##_i64},                            \
-      [CT_U8] = {name##_u8, small, 0, i_identity, true, name##_i64},                               \
-      [CT_BOOL] = {name##_u8, small, 0, i_identity, true, name##_i64},                             \
-  };
-
-#define ADD(a, x)     ((a) + (x))
-#define MUL(a, x)     ((a) * (x))
-#define MAX(a, x)     ((x) > (a) ? (x) : (a))
-#define MIN(a, x)     ((x) < (a) ? (x) : (a))
-#define NAN_MAX(a, x) ((x) > (a) || (x) != (x) ? (x) : (a))
-#define NAN_MIN(a, x) ((x) < (a) || (x) != (x) ? (x) : (a))
-REDUCERS(sum, ADD, ADD, uint64_t, 0, 0, to_i32)
-REDUCERS(prod, MUL, MUL, uint64_t, 1, 1, to_i32)
-REDUCERS(max, NAN_MAX, MAX, int64_t, -INFINITY, INT64_MIN, to_u8)
-REDUCERS(min, NAN_MIN, MIN, int64_t, INFINITY, INT64_MAX, to_u8)
-
-static const ct__reducer any_reducer = {max_u8, to_u8, 0, 0, true, max_i64};
-static const ct__reducer all_reducer = {min_u8, to_u8, 0, 1, true, min_i64};
-
-static const ct__reducer mean_reducers[CT_DTYPES] = {
-    [CT_F32] = {sum_f32, mean_to_f32, 0, 0, false, sum_f64},
-    [CT_F64] = {sum_f64, mean_to_f64, 0, 0, false, sum_f64},
-};
-
 /* ---- what reductions share ------------------------------------------------------------------- */
 
 typedef struct reduce_attr {
@@ -181,7 +99,7 @@ static void reduce_batch(const ct_call *c, ct_tensor *const *in, const bool *bat
 /* ---- sum and mean ---------------------------------------------------------------------------- */
 
 /* y = sum x.   gx = gy, spread over the reduced axes. */
-static ct_status sum_eval(const ct_eval *e) { return reduce_eval(e, sum_reducers); }
+static ct_status sum_eval(const ct_eval *e) { return reduce_eval(e, ct__folds_now()->sum); }
 
 static void sum_vjp(const ct_call *c, ct_tensor *const *gy, ct_tensor **gx) {
   gx[0] = spread(c, gy[0]);
@@ -198,7 +116,7 @@ ct_tensor *ct_sum(ct_tensor *x, ct_axes axes, bool keepdims) {
 }
 
 /* y = sum x / n, NaN for n = 0.   gx = gy / n, spread. */
-static ct_status mean_eval(const ct_eval *e) { return reduce_eval(e, mean_reducers); }
+static ct_status mean_eval(const ct_eval *e) { return reduce_eval(e, ct__folds_now()->mean); }
 
 static void mean_vjp(const ct_call *c, ct_tensor *const *gy, ct_tensor **gx) {
   const ct_view *x = ct__in(c, 0);
@@ -225,7 +143,7 @@ ct_tensor *ct_mean(ct_tensor *x, ct_axes axes, bool keepdims) {
 /* ---- prod ------------------------------------------------------------------------------------ */
 
 /* y = prod x.   gx = gy times the product of the other elements. */
-static ct_status prod_eval(const ct_eval *e) { return reduce_eval(e, prod_reducers); }
+static ct_status prod_eval(const ct_eval *e) { return reduce_eval(e, ct__folds_now()->prod); }
 
 /* (rows, n): for each element the product of the others in its row. No division, so it is right at
  * zeros, as are its derivatives: pairs are multiplied, the others of each pair are found the same
@@ -285,8 +203,8 @@ ct_tensor *ct_prod(ct_tensor *x, ct_axes axes, bool keepdims) {
 
 /* y = max x.   gx = gy where x is y, shared evenly by ties; NaN for all of x where y is NaN, as no
  * element equals it. */
-static ct_status max_eval(const ct_eval *e) { return reduce_eval(e, max_reducers); }
-static ct_status min_eval(const ct_eval *e) { return reduce_eval(e, min_reducers); }
+static ct_status max_eval(const ct_eval *e) { return reduce_eval(e, ct__folds_now()->max); }
+static ct_status min_eval(const ct_eval *e) { return reduce_eval(e, ct__folds_now()->min); }
 
 /* 1 / ties where x is y, else 0. */
 static ct_tensor *share(const ct_call *c) {
@@ -342,15 +260,8 @@ static ct_status infer_bool(const ct_call *c, ct_spec *out) {
   return infer_reduced(c, CT_BOOL, out);
 }
 
-static ct_status any_eval(const ct_eval *e) {
-  ct__reduce(e->in[0], ((const reduce_attr *)e->attr)->axes, e->out[0], &any_reducer);
-  return CT_OK;
-}
-
-static ct_status all_eval(const ct_eval *e) {
-  ct__reduce(e->in[0], ((const reduce_attr *)e->attr)->axes, e->out[0], &all_reducer);
-  return CT_OK;
-}
+static ct_status any_eval(const ct_eval *e) { return reduce_eval(e, ct__folds_now()->any); }
+static ct_status all_eval(const ct_eval *e) { return reduce_eval(e, ct__folds_now()->all); }
 
 static const ct_op any_op = {
     REDUCE_OP,           .name = "any",       .doc = "y = some x is true over the axes",
@@ -435,7 +346,7 @@ static ct_status logsumexp_eval(const ct_eval *e) {
             weight);
     return CT_OK;
   }
-  ct__reduce(x, attr->axes, e->out[0], &max_reducers[x->dtype]);
+  ct__reduce(x, attr->axes, e->out[0], &ct__folds_now()->max[x->dtype]);
   ct__map(1, (const ct_view *[]){&starts}, &y,
           is_f32 ? scattered_logsumexp_float : scattered_logsumexp_double, &part, weight);
   return CT_OK;
@@ -480,36 +391,6 @@ ct_tensor *ct_logsumexp(ct_tensor *x, ct_axes axes, bool keepdims) {
 /* ---- argmax and argmin ----------------------------------------------------------------------- */
 
 /* y = position of the first largest element along an axis, NaN first of all. No derivative. */
-typedef struct line_shape {
-  int64_t n, step;
-} line_shape;
-
-#define POSITION(name, T, COMES_FIRST)                                                             \
-  static void name(int64_t lines, char *const *p, const int64_t *s, const void *attr) {            \
-    const line_shape *line = attr;                                                                 \
-    const T *x = (const T *)(const void *)p[0];                                                    \
-    int32_t *y = (int32_t *)(void *)p[1];                                                          \
-    for (int64_t i = 0; i < lines; i++, x += s[0], y += s[1]) {                                    \
-      int64_t best = 0;                                                                            \
-      for (int64_t j = 1; j < line->n; j++)                                                        \
-        if (COMES_FIRST(x[j * line->step], x[best * line->step])) best = j;                        \
-      *y = (int32_t)best;                                                                          \
-    }                                                                                              \
-  }
-#define LARGER(a, b)      ((a) > (b))
-#define SMALLER(a, b)     ((a) < (b))
-#define NAN_LARGER(a, b)  ((a) > (b) || ((a) != (a) && (b) == (b)))
-#define NAN_SMALLER(a, b) ((a) < (b) || ((a) != (a) && (b) == (b)))
-#define POSITIONS(name, FLOAT, INTEGER)                                                            \
-  POSITION(name##_f32, float, FLOAT)                                                               \
-  POSITION(name##_f64, double, FLOAT)                                                              \
-  POSITION(name##_i32, int32_t, INTEGER)                                                           \
-  POSITION(name##_u8, uint8_t, INTEGER)                                                            \
-  static ct_loop *const name##_loops[CT_DTYPES] = {name##_f32, name##_f64, name##_i32, name##_u8,  \
-                                                   name##_u8};
-POSITIONS(argmax, NAN_LARGER, LARGER)
-POSITIONS(argmin, NAN_SMALLER, SMALLER)
-
 static ct_status infer_position(const ct_call *c, ct_spec *out) {
   ct_status status = infer_extremum(c, out);
   out->dtype = CT_I32;
@@ -531,12 +412,13 @@ static ct_status position_eval(const ct_eval *e, ct_loop *const *loops) {
   ct__view_set(&y, CT_I32, x->ndim, starts.dim);
   y.data = e->out[0]->data;
   ct__map(1, (const ct_view *[]){&starts}, &y, loops[x->dtype],
-          &(line_shape){x->dim[axis], x->stride[axis]}, 4 * ct__line_weight(x, x->dim[axis]));
+          &(ct__lines){.n = x->dim[axis], .x_step = x->stride[axis], .alone = ct__reference()},
+          4 * ct__line_weight(x, x->dim[axis]));
   return CT_OK;
 }
 
-static ct_status argmax_eval(const ct_eval *e) { return position_eval(e, argmax_loops); }
-static ct_status argmin_eval(const ct_eval *e) { return position_eval(e, argmin_loops); }
+static ct_status argmax_eval(const ct_eval *e) { return position_eval(e, ct__folds_now()->argmax); }
+static ct_status argmin_eval(const ct_eval *e) { return position_eval(e, ct__folds_now()->argmin); }
 
 static const ct_op argmax_op = {
     REDUCE_OP,

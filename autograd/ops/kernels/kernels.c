@@ -36,18 +36,22 @@ static void move(int64_t m, size_t item, char *to, int64_t to_step, const char *
 }
 
 /* Chunk by chunk; operands that are not side by side pass through blocks. */
-static void lead_strided(run_of *run, int n_in, size_t item, size_t out_item, CT__LOOP_ARGUMENTS) {
+static void lead_strided(run_of *run, int n_in, size_t first_item, size_t item, size_t out_item,
+                         CT__LOOP_ARGUMENTS) {
   _Alignas(64) char block[CT__MAX_OPERANDS][CHUNK * WIDEST];
   const char *in[CT__MAX_OPERANDS] = {0};
-  int64_t size = (int64_t)item, out_size = (int64_t)out_item, out_step = s[n_in] * out_size;
-  for (int k = 0; k < n_in; k++)
-    if (s[k] == 0) move(n < CHUNK ? n : CHUNK, item, block[k], size, p[k], 0);
+  int64_t out_size = (int64_t)out_item, out_step = s[n_in] * out_size;
+  for (int k = 0; k < n_in; k++) {
+    size_t one = k == 0 ? first_item : item;
+    if (s[k] == 0) move(n < CHUNK ? n : CHUNK, one, block[k], (int64_t)one, p[k], 0);
+  }
   for (int64_t at = 0; at < n; at += CHUNK) {
     int64_t m = n - at < CHUNK ? n - at : CHUNK;
     for (int k = 0; k < n_in; k++) {
+      int64_t size = (int64_t)(k == 0 ? first_item : item);
       const char *from = p[k] + at * s[k] * size;
       in[k] = s[k] == 1 ? from : block[k];
-      if (s[k] != 0 && s[k] != 1) move(m, item, block[k], size, from, s[k] * size);
+      if (s[k] != 0 && s[k] != 1) move(m, (size_t)size, block[k], size, from, s[k] * size);
     }
     char *to = p[n_in] + at * out_step, *out = s[n_in] == 1 ? to : block[n_in];
     run(m, in, out, attr);
@@ -55,17 +59,18 @@ static void lead_strided(run_of *run, int n_in, size_t item, size_t out_item, CT
   }
 }
 
-static inline void lead(run_of *run, int n_in, size_t item, size_t out_item, CT__LOOP_ARGUMENTS) {
+static inline void lead(run_of *run, int n_in, size_t first_item, size_t item, size_t out_item,
+                        CT__LOOP_ARGUMENTS) {
   bool neighbours = true;
   for (int k = 0; k <= n_in; k++) neighbours &= s[k] == 1;
   if (neighbours)
     run(n, (const char *const *)p, p[n_in], attr);
   else
-    lead_strided(run, n_in, item, out_item, n, p, s, attr);
+    lead_strided(run, n_in, first_item, item, out_item, n, p, s, attr);
 }
 
-/* A loop over n_in operands of type T and an output of type U. `load` declares the element of each
- * operand, as the expression names it; IN(k) is that of operand k. */
+/* A loop over n_in operands of type T, the first one of type First, and an output of type U. `load`
+ * declares the element of each operand, as the expression names it; IN(k) is that of operand k. */
 #define IN(k) (((const T *)(const void *)operand_##k)[i])
 #define EACH(U, first, count, load, expression)                                                    \
   for (int64_t i = first; i < (count); i++) {                                                      \
@@ -79,6 +84,8 @@ static inline void lead(run_of *run, int n_in, size_t item, size_t out_item, CT_
 #define OF_TYPE(name, type) name##_##type
 #define TYPED(name, type)   OF_TYPE(name, type)
 #define LOOP(name, n_in, U, setup, load, expression)                                               \
+  LOOP_FROM(name, T, n_in, U, setup, load, expression)
+#define LOOP_FROM(name, First, n_in, U, setup, load, expression)                                   \
   static void TYPED(name##_run, TYPE)(int64_t n, const char *const *in, char *out,                 \
                                       const void *attr) {                                          \
     OPERANDS(n_in)                                                                                 \
@@ -86,7 +93,7 @@ static inline void lead(run_of *run, int n_in, size_t item, size_t out_item, CT_
     VECTORISE EACH(U, 0, n, load, expression)                                                      \
   }                                                                                                \
   static void TYPED(name, TYPE)(CT__LOOP_ARGUMENTS) {                                              \
-    lead(TYPED(name##_run, TYPE), n_in, sizeof(T), sizeof(U), n, p, s, attr);                      \
+    lead(TYPED(name##_run, TYPE), n_in, sizeof(First), sizeof(T), sizeof(U), n, p, s, attr);       \
   }
 
 /* The same for expressions in trigonometric functions of x: chunks with numbers too far from 0 for
@@ -109,7 +116,7 @@ static inline void lead(run_of *run, int n_in, size_t item, size_t out_item, CT_
     }                                                                                              \
   }                                                                                                \
   static void TYPED(name, TYPE)(CT__LOOP_ARGUMENTS) {                                              \
-    lead(TYPED(name##_run, TYPE), n_in, sizeof(T), sizeof(T), n, p, s, attr);                      \
+    lead(TYPED(name##_run, TYPE), n_in, sizeof(T), sizeof(T), sizeof(T), n, p, s, attr);           \
   }
 
 /* ---- the rows, for each type ------------------------------------------------------------------- */
@@ -132,7 +139,19 @@ static inline void lead(run_of *run, int n_in, size_t item, size_t out_item, CT_
   (void)a;                                                                                         \
   (void)b;                                                                                         \
   (void)y
-#define WITH_P  const T p = (T) * (const double *)attr
+/* a where c, else b: as one of two masks, as a condition would become a branch */
+#define LOAD_CAB                                                                                   \
+  const uint8_t c = ((const uint8_t *)operand_0)[i];                                               \
+  const T a = IN(1);                                                                               \
+  const T b = IN(2);                                                                               \
+  const T mask = (T) - (T)(c != 0)
+#define WHERE        LOOP_FROM(where, uint8_t, 3, T, NOTHING, LOAD_CAB, (a & mask) | (b & (T)~mask))
+#define WITH_P       const T p = (T) * (const double *)attr
+#define BOUND(which) (((const ct__bounds *)attr)->which)
+#define WITH_BOUNDS                                                                                \
+  const T lo = (T)BOUND(lo);                                                                       \
+  const T hi = (T)BOUND(hi)
+#define CLAMPED x<lo ? lo : x> hi ? hi : x /* NaN stays */
 #define NOTHING (void)0
 
 #define T    float
@@ -147,9 +166,22 @@ static inline void lead(run_of *run, int n_in, size_t item, size_t out_item, CT_
 #undef T
 #undef TYPE
 
+/* Bounds beyond the range of i32 do not bind. */
+static int32_t saturate(double x) {
+  return x <= INT32_MIN ? INT32_MIN : x >= INT32_MAX ? INT32_MAX : (int32_t)x;
+}
+#define WITH_I32_BOUNDS                                                                            \
+  const T lo = saturate(BOUND(lo));                                                                \
+  const T hi = saturate(BOUND(hi))
+#define WITH_U32 const uint32_t p = (uint32_t)(int32_t) * (const double *)attr
+
 /* Integers wrap, as unsigned arithmetic does. */
 #define T    int32_t
 #define TYPE i32
+LOOP(scale, 1, T, WITH_U32, LOAD_X, p *(uint32_t)x)
+LOOP(shift, 1, T, WITH_U32, LOAD_X, p + (uint32_t)x)
+LOOP(clamp, 1, T, WITH_I32_BOUNDS, LOAD_X, CLAMPED)
+WHERE
 LOOP(neg, 1, T, NOTHING, LOAD_X, 0u - (uint32_t)x)
 LOOP(abs, 1, T, NOTHING, LOAD_X, x < 0 ? 0u - (uint32_t)x : (uint32_t)x)
 LOOP(square, 1, T, NOTHING, LOAD_X, (uint32_t)x *(uint32_t)x)
@@ -170,8 +202,15 @@ LOOP(minimum, 2, T, NOTHING, LOAD_AB, a < b ? a : b)
 #define COMPARE(name, sign) LOOP(name, 2, uint8_t, NOTHING, LOAD_AB, a sign b)
 #include "../binary.def"
 LOOP(not, 1, T, NOTHING, LOAD_X, !x)
+WHERE
 #define LOGICAL(name, sign) LOOP(name, 2, T, NOTHING, LOAD_AB, a sign b)
 #include "../binary.def"
+#undef T
+#undef TYPE
+
+#define T    int64_t
+#define TYPE i64
+WHERE
 #undef T
 #undef TYPE
 
@@ -229,7 +268,7 @@ const ct__kernels CT__ISA_NAME(ct__kernels, CT__ISA) = {
 #define COMPARE(name, sign) ONE(name##_f32) ONE(name##_f64) ONE(name##_i32) ONE(name##_u8)
 #define LOGICAL(name, sign) ONE(name##_u8)
 #include "../binary.def"
-        CT__BINARY_EXTRAS(ONE)
+        CT__BINARY_EXTRAS(ONE) CT__MISC_LOOPS(ONE)
 #define LINES(name) ONE(name##_float) ONE(name##_double)
             LINES(max) LINES(sum_exp) LINES(store_exp) LINES(softmax) LINES(log_softmax)
                 LINES(logsumexp) LINES(deviation) LINES(balance) LINES(cross_entropy)};
