@@ -274,6 +274,12 @@ void ct__copy(const ct_view *src, ct_view *dst);
 /* Any dtype to any dtype: float to integer truncates and saturates, NaN to 0; to bool is x != 0. */
 void ct__cast(const ct_view *src, ct_view *dst);
 ct_loop *ct__cast_loop(ct_dtype from, ct_dtype to);
+/* Those of an instruction set; NULL where numbers are copied. */
+typedef struct ct__cast_loops {
+  ct_loop *loop[CT_DTYPES][CT_DTYPES];
+} ct__cast_loops;
+#define CT__CASTS_OF(isa) extern const ct__cast_loops ct__casts_##isa;
+CT__ISA_LIST(CT__CASTS_OF)
 void ct__fill(ct_view *v, double value);
 /* element at an offset in elements, as a double */
 double ct__get(const ct_view *v, int64_t offset);
