@@ -28,8 +28,8 @@ enum { VECTOR_BYTES = 16, ROWS = 4, VECTORS = 2, TAIL = 1, STRIP_ROWS = 32 };
 
 /* Tiles of one row are wider. */
 enum { WIDE = 8 };
-/* Of a short vector. */
-enum { FEW_BYTES = 16 };
+/* Of a short vector, and of one that streams through memory. */
+enum { FEW_BYTES = 16, LINE_BYTES = VECTOR_BYTES < 32 ? VECTOR_BYTES : 32 };
 /* Rows of B to one piece of a sum: a panel of so many stays in the second cache. */
 enum { DEPTH = 400 };
 /* Of B that is passed over again for each strip: half of the second cache. */
@@ -131,6 +131,10 @@ static int64_t at_most(int64_t n, int64_t limit) { return n < limit ? n : limit;
 #define dots_1        OF_TYPE(dots_1)
 #define dots_table    OF_TYPE(dots_table)
 #define by_dots       OF_TYPE(by_dots)
+#define LINE          OF_TYPE(line)
+#define outer_rows    OF_TYPE(outer_rows)
+#define outer_added   OF_TYPE(outer_added)
+#define outer_stored  OF_TYPE(outer_stored)
 #define by_outer      OF_TYPE(by_outer)
 #define QUARTER       ((int)(FEW_BYTES / sizeof(T)))
 /* Rows of a last panel that are copied: see count_copied. */
