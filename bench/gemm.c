@@ -148,13 +148,16 @@ int main(int argc, char **argv) {
       const struct layer *l = &layers[i];
       int batch = batches[k];
       char label[64];
+      bool narrow = l->out < 16; /* then the weight lies with its rows along the inputs */
       snprintf(label, sizeof label, "%d -> %d, %d, forward", l->in, l->out, batch);
-      compare(report, label, (product){batch, l->out, l->in, false, false, 1, 0});
+      compare(report, label, (product){batch, l->out, l->in, false, narrow, 1, 0});
       snprintf(label, sizeof label, "%d -> %d, %d, weight", l->in, l->out, batch);
-      compare(report, label, (product){l->in, l->out, batch, true, false, -1e-6F, 1});
+      product weight = {l->in, l->out, batch, true, false, -1e-6F, 1};
+      if (narrow) weight = (product){l->out, l->in, batch, true, false, -1e-6F, 1};
+      compare(report, label, weight);
       if (l->first) continue;
       snprintf(label, sizeof label, "%d -> %d, %d, input", l->in, l->out, batch);
-      compare(report, label, (product){batch, l->in, l->out, false, true, 1, 0});
+      compare(report, label, (product){batch, l->in, l->out, false, !narrow, 1, 0});
     }
   for (int i = 0; i < CT__COUNT(squares); i++) {
     int n = squares[i];

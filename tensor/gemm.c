@@ -72,7 +72,7 @@ enum { RULES = 4 };
 static const blas_rule
 #ifdef CT__X86_LEVELS
     blas_v2[RULES] = {{false, 128, 128, 128}},
-    blas_v3[RULES] = {{false, 16, 512, 512},
+    blas_v3[RULES] = {{false, 64, 512, 512},
                       {true, 512, 512, 16},
                       {true, 512, 256, 128},
                       {true, 128, 128, 1024}},
@@ -121,8 +121,10 @@ static void offer_ours(ct__gemm_plan *best, const ct__product *p, bool transpose
   double few = (double)(p->n & (lanes - 1)), rest = (double)(p->k & (lanes - 1));
   bool neighbours = p->b.row == 1 || p->b.column == 1;
   double pack = k * (double)set->packed_columns(p) * (neighbours ? 0.4 : 2);
-  double store = p->c.column == 1 ? m * (vectors + few / 2) : 2.5 * m * n;
-  offer(best, p, transposed, set->tiles, m * vectors * k + 4 * m + pack + store);
+  bool turns = p->c.row == 1 && p->m >= lanes; /* blocks of C are transposed in registers */
+  double store = p->c.column == 1 ? m * (vectors + few / 2) : (turns ? 0.5 : 2.5) * m * n;
+  double tiles = vectors > 1 ? 1 : 1.06; /* one row of B alone is loaded for too few products */
+  offer(best, p, transposed, set->tiles, tiles * m * vectors * k + 4 * m + pack + store);
   if ((p->a.column == 1 || p->m == 1) && p->b.row == 1)
     offer(best, p, transposed, set->dots,
           m * n * ((double)(p->k >> set->lane_bits) + 2 * rest + 3));

@@ -1,5 +1,5 @@
 /* test_gemm.c - the kernels of matrix products against plain loops, for each instruction set; the
- * same bits for every number of threads and with blocks reported; memory that runs out.
+ * same bits for every number of threads, by plans, and with blocks reported; memory that runs out.
  *
  * Where results are compared with a sum in another order, entries are small integers: then every
  * order gives the same. Operands lie in blocks of their exact size, so that a sanitizer sees a read
@@ -172,10 +172,12 @@ static void small_shapes(void **state) {
   for_each_isa(try_shapes);
 }
 
-/* Vectors, and sums long enough to be taken in pieces. */
+/* Vectors, sums long enough to be taken in pieces, and matrices that are packed for being large. */
 static void try_long_shapes(void) {
-  static const int64_t shapes[][3] = {{1, 1, 1000},  {1, 300, 801}, {300, 1, 801}, {9, 20, 1203},
-                                      {40, 17, 401}, {1, 7, 1},     {300, 5, 1},   {5, 300, 1}};
+  static const int64_t shapes[][3] = {{1, 1, 1000},  {1, 300, 801}, {300, 1, 801},   {9, 20, 1203},
+                                      {40, 17, 401}, {1, 7, 1},     {300, 5, 1},     {5, 300, 1},
+                                      {300, 5, 2},   {270, 290, 2}, {300, 270, 130}, {20, 700, 420},
+                                      {330, 450, 30}};
   for (int i = 0; i < CT__COUNT(shapes); i++)
     for (int ab = 0; ab < 4; ab++) {
       problem p = {ab & draw(4) ? CT_F32 : CT_F64,
@@ -188,6 +190,7 @@ static void try_long_shapes(void) {
       check(&p);
       p.how[0] = PART;
       p.how[1] = PART_COLUMNS;
+      p.how[2] = PART_COLUMNS;
       check(&p);
     }
 }
@@ -232,8 +235,9 @@ static const problem large[] = {
     {CT_F32, 1500, 1, 900, {ROWS, ROWS, ROWS}, 1, 0},
     {CT_F32, 1200, 700, 1, {COLUMNS, ROWS, ROWS}, -0.1, 1},
     {CT_F32, 600, 20, 200, {COLUMNS, ROWS, COLUMNS}, 1, 0},
-    {CT_F32, 520, 530, 540, {ROWS, ROWS, ROWS}, 1, 0}, /* OpenBLAS, */
-    {CT_F32, 20, 600, 600, {ROWS, ROWS, ROWS}, 1, 0},  /* with the rules of v3 cut by columns */
+    {CT_F32, 520, 530, 540, {ROWS, ROWS, ROWS}, 1, 0},
+    {CT_F32, 530, 270, 450, {COLUMNS, ROWS, ROWS}, -0.1, 1},
+    {CT_F32, 80, 600, 600, {ROWS, ROWS, ROWS}, 1, 0}, /* OpenBLAS by the rules of v3 */
 };
 
 static void try_threads(void) {
@@ -260,7 +264,48 @@ static void threads_give_the_same_bits(void **state) {
   (void)state;
   int was = ct_threads();
   for_each_isa(try_threads);
+  ct__gemm_prefer(CT__BY_BLAS);
+  try_threads();
+  ct__gemm_prefer(CT__BY_SHAPE);
   assert_ok(ct_set_threads(was));
+}
+
+/* What a plan is for, and another layout, for which it is not. */
+static void check_plan(const ct__gemm_plan *plan, const problem *p) {
+  operands o = operands_of(p, fill_fractions);
+  matrix c = copy_of(&o.c);
+  size_t bytes = ct__gemm_work(&o.a.v, &o.b.v, &o.c.v);
+  void *work = aligned_alloc(64, (bytes + 64) / 64 * 64);
+  assert_non_null(work);
+  assert_ok(ct__gemm(p->alpha, &o.a.v, &o.b.v, p->beta, &o.c.v));
+  assert_ok(ct__gemm_run(plan, work, p->alpha, &o.a.v, &o.b.v, p->beta, &c.v, false, NULL, NULL));
+  assert_same_bits(&o.c, &c);
+  free(work);
+  free(c.block);
+  operands_free(&o);
+}
+
+static void try_plans(void) {
+  for (int i = 0; i < CT__COUNT(large); i++) {
+    problem p = large[i];
+    operands o = operands_of(&p, fill_fractions);
+    ct__gemm_plan plan;
+    ct__gemm_plan_set(&plan, &o.a.v, &o.b.v, &o.c.v);
+    operands_free(&o);
+    check_plan(&plan, &p);
+    p.alpha *= 2;
+    p.beta = 1 - p.beta;
+    check_plan(&plan, &p);
+    p.how[1] = p.how[1] == ROWS ? COLUMNS : ROWS;
+    check_plan(&plan, &p);
+    p.m++;
+    check_plan(&plan, &p);
+  }
+}
+
+static void plans_give_the_same_bits(void **state) {
+  (void)state;
+  for_each_isa(try_plans);
 }
 
 typedef struct record {
@@ -441,6 +486,7 @@ int main(void) {
       cmocka_unit_test(openblas_gives_the_same),
       cmocka_unit_test(nan_is_read_where_it_counts),
       cmocka_unit_test(threads_give_the_same_bits),
+      cmocka_unit_test(plans_give_the_same_bits),
       cmocka_unit_test(blocks_are_reported_once),
       cmocka_unit_test(no_memory_leaves_all_as_it_was),
       cmocka_unit_test(nothing_is_allocated_in_the_steady_state),

@@ -41,17 +41,38 @@ INLINE void store_few(int n, T alpha, bool add, const T *sum, T *c) {
   for (; j < n; j++) c[j] = (add ? c[j] : 0) + alpha * sum[j];
 }
 
-/* Sums that are no whole vectors of a row of C to its block at (row, column). */
+/* Interleaving rows i and i + LANES / 2 for each i is one turn of the bits of an element's
+ * position; log2(LANES) turns swap those of its row and its column. */
+INLINE void transpose(const T *from, int64_t from_row, T *to, int64_t to_row) {
+  VECTOR row[LANES], next[LANES];
+  UNROLL for (int i = 0; i < LANES; i++) row[i] = READ(from + i * from_row);
+  UNROLL for (int turn = 1; turn < LANES; turn *= 2) {
+    UNROLL for (int i = 0; i < LANES / 2; i++) {
+      next[2 * i] = __builtin_shufflevector(row[i], row[i + LANES / 2], JOIN(LOW_, LANES));
+      next[2 * i + 1] = __builtin_shufflevector(row[i], row[i + LANES / 2], JOIN(HIGH_, LANES));
+    }
+    UNROLL for (int i = 0; i < LANES; i++) row[i] = next[i];
+  }
+  UNROLL for (int i = 0; i < LANES; i++) AT(to + i * to_row) = row[i];
+}
+
+/* Sums, with so many between the rows, to the block of C at (row, column). */
 static void store_any(const ct__product *p, bool add, int64_t row, int64_t column, int rows,
                       int columns, int step, T alpha, const T *sum) {
-  T *c = c_at(p, row, column);
-  if (p->c.column == 1) {
-    for (int r = 0; r < rows; r++) store_few(columns, alpha, add, sum + r * step, c + r * p->c.row);
-    return;
-  }
-  for (int j = 0; j < columns; j++)
-    for (int r = 0; r < rows; r++) {
-      T *to = c + r * p->c.row + j * p->c.column;
+  T *c = c_at(p, row, column), turned[LANES * LANES];
+  int64_t c_row = p->c.row, c_column = p->c.column;
+  int r = 0;
+  if (c_column == 1)
+    for (; r < rows; r++) store_few(columns, alpha, add, sum + r * step, c + r * c_row);
+  if (c_row == 1 && step % LANES == 0)
+    for (; r + LANES <= rows; r += LANES)
+      for (int j = 0; j < columns; j++) {
+        if (j % LANES == 0) transpose(sum + r * step + j, step, turned, LANES);
+        store_few(LANES, alpha, add, turned + j % LANES * LANES, c + r + j * c_column);
+      }
+  for (; r < rows; r++)
+    for (int j = 0; j < columns; j++) {
+      T *to = c + r * c_row + j * c_column;
       *to = (add ? *to : 0) + alpha * sum[r * step + j];
     }
 }
@@ -154,21 +175,6 @@ static int64_t count_packed(const ct__product *p) {
   if (packs_all(p)) return whole_vectors(p->n);
   int64_t last = p->n % panel_of(p);
   return lies_ready(p, last) ? 0 : whole_vectors(last);
-}
-
-/* Interleaving rows i and i + LANES / 2 for each i is one turn of the bits of an element's
- * position; log2(LANES) turns swap those of its row and its column. */
-INLINE void transpose(const T *from, int64_t from_row, T *to, int64_t to_row) {
-  VECTOR row[LANES], next[LANES];
-  UNROLL for (int i = 0; i < LANES; i++) row[i] = READ(from + i * from_row);
-  UNROLL for (int turn = 1; turn < LANES; turn *= 2) {
-    UNROLL for (int i = 0; i < LANES / 2; i++) {
-      next[2 * i] = __builtin_shufflevector(row[i], row[i + LANES / 2], JOIN(LOW_, LANES));
-      next[2 * i + 1] = __builtin_shufflevector(row[i], row[i + LANES / 2], JOIN(HIGH_, LANES));
-    }
-    UNROLL for (int i = 0; i < LANES; i++) row[i] = next[i];
-  }
-  UNROLL for (int i = 0; i < LANES; i++) AT(to + i * to_row) = row[i];
 }
 
 /* Columns that are contiguous, side by side. */
@@ -311,17 +317,17 @@ static void whole_tiles(const WORK *w, int64_t column, int64_t width, const T *a
   }
 }
 
-/* Tiles of any part of C: a copy of it. */
+/* Tiles of any part of C, by way of a copy. */
 static void part_tiles(const WORK *w, int64_t column, int64_t width) {
   const ct__product *p = w->p;
-  T out[SUMS * LANES];
+  T out[(STRIP_ROWS * VECTORS > WIDE ? STRIP_ROWS * VECTORS : WIDE) * LANES];
   int64_t b_row, whole = whole_vectors(width), k = w->to - w->from, row = 0;
   const T *b = panel_at(w, column, width, &b_row), *a = w->a;
   int64_t copied = w->to == p->k && width < whole ? w->copied : 0;
   k = (k < TAIL ? TAIL : k) - copied;
   for (int tiles = w->tiles, rows; tiles > 0; tiles--, row += rows) {
     rows = share(w->rows - row, tiles);
-    TILE t = {a, b, out, k, w->a_row, w->a_column, b_row, whole, a, 0, 1, false};
+    TILE t = {a, b, out + row * whole, k, w->a_row, w->a_column, b_row, whole, a, 0, 1, false};
     void (*tile)(const TILE *) = tile_table[whole / LANES][rows];
     if (k > 0) tile(&t);
     if (copied > 0) {
@@ -332,9 +338,9 @@ static void part_tiles(const WORK *w, int64_t column, int64_t width) {
       t.add = k > 0;
       tile(&t);
     }
-    store_any(p, w->add, w->row + row, column, rows, (int)width, (int)whole, w->alpha, out);
     a += rows * w->a_row;
   }
+  store_any(p, w->add, w->row, column, (int)w->rows, (int)width, (int)whole, w->alpha, out);
 }
 
 /* Strips of a block are whole; the last two share what is left. */
