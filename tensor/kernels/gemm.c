@@ -77,8 +77,13 @@ enum { SUMS = ROWS * VECTORS > DOT_SUMS ? ROWS *VECTORS : DOT_SUMS };
 #define JOIN(a, b)  PASTE(a, b)
 #define OF_TYPE(a)  JOIN(a##_, TYPE)
 
+#if defined(__clang__)
+#define UNROLL   _Pragma("clang loop unroll(full)")
+#define NOUNROLL _Pragma("clang loop unroll(disable)")
+#else
 #define UNROLL   _Pragma("GCC unroll 32")
 #define NOUNROLL _Pragma("GCC unroll 1")
+#endif
 #define INLINE   static inline __attribute__((always_inline))
 
 static int64_t at_most(int64_t n, int64_t limit) { return n < limit ? n : limit; }
