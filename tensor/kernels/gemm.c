@@ -84,7 +84,7 @@ enum { SUMS = ROWS * VECTORS > DOT_SUMS ? ROWS *VECTORS : DOT_SUMS };
 #define UNROLL   _Pragma("GCC unroll 32")
 #define NOUNROLL _Pragma("GCC unroll 1")
 #endif
-#define INLINE   static inline __attribute__((always_inline))
+#define INLINE static inline __attribute__((always_inline))
 
 static int64_t at_most(int64_t n, int64_t limit) { return n < limit ? n : limit; }
 
