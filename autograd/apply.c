@@ -3,61 +3,73 @@
 
 #include <stdarg.h>
 
+/* Short where sizes are constants. */
+#define INLINE static inline __attribute__((always_inline))
+
 enum { FEW = 8 }; /* operands that fit the stack; more take a block */
 
 /* ---- nodes ----------------------------------------------------------------------------------- */
 
 _Static_assert(sizeof(ct__node) % 16 == 0, "attributes lie behind the struct, aligned");
 
-static void node_destroy(ct_recipe *r) {
-  ct__node *n = (ct__node *)(void *)r;
-  if (n->call.op->attr_release) n->call.op->attr_release((void *)(uintptr_t)n->call.attr);
-  ct__free(n, n->bytes);
+/* The struct, the attributes, then the arrays. */
+typedef struct layout {
+  size_t attr, pointers, extras, bytes;
+} layout;
+
+INLINE layout layout_of(size_t attr_size, int n_in, int n_out) {
+  size_t ins = (size_t)n_in, outs = (size_t)n_out, wants = ins > outs ? ins : outs;
+  layout l = {.attr = (attr_size + 15) & ~(size_t)15, .extras = n_out > 1 ? 2 * outs : outs};
+  l.pointers = ins + outs + l.extras + outs;
+  l.bytes = sizeof(ct__node) + l.attr + l.pointers * sizeof(ct_tensor *) + ins * sizeof(uint64_t) +
+            wants * sizeof(bool);
+  return l;
 }
 
-/* One block: the struct, the attributes, then the arrays. */
-static ct__node *node_alloc(const ct_op *op, int n_in, int n_out) {
-  size_t ins = (size_t)n_in, outs = (size_t)n_out, extras = n_out > 1 ? 2 * outs : outs;
-  size_t attr_size = (op->attr_size + 15) & ~(size_t)15;
-  size_t pointers = ins + outs + extras + outs, wants = ins > outs ? ins : outs;
-  size_t bytes = sizeof(ct__node) + attr_size + pointers * sizeof(ct_tensor *) +
-                 ins * sizeof(uint64_t) + wants * sizeof(bool);
-  ct__node *n = ct__alloc(bytes);
-  if (!n) return NULL;
-  ct_tensor **at = (ct_tensor **)(void *)((char *)(n + 1) + attr_size);
-  n->recipe.n_in = n_in;
-  n->recipe.n_out = n_out;
-  n->recipe.n_extra = (int)extras;
+static void node_destroy(ct_recipe *r) {
+  ct__node *n = (ct__node *)(void *)r;
+  const ct_op *op = n->call.op;
+  if (op->attr_release) op->attr_release((void *)(uintptr_t)n->call.attr);
+  if (!r->home) ct__free(n, layout_of(op->attr_size, r->n_in, r->n_out).bytes);
+}
+
+INLINE void node_init(ct__node *n, const layout *l, const ct_call *c, int refs, ct_tensor *home) {
+  size_t ins = (size_t)c->n_in, outs = (size_t)c->n_out;
+  ct_tensor **at = (ct_tensor **)(void *)((char *)(n + 1) + l->attr);
+  atomic_init(&n->recipe.refs, refs);
+  n->recipe.n_in = c->n_in;
+  n->recipe.n_out = c->n_out;
+  n->recipe.n_extra = (int)l->extras;
   n->recipe.in = at;
   n->recipe.out = at + ins;
   n->recipe.extra = at + ins + outs;
-  n->recipe.destroy = node_destroy;
-  n->call = (ct_call){op, op->attr_size ? n + 1 : NULL, n_in, n_out, at};
-  n->bytes = bytes;
-  n->symbolic = n->cut = n->expanded = false;
-  n->slot = at + pointers - outs;
-  n->stamp = (uint64_t *)(at + pointers);
+  n->recipe.home = home;
+  n->recipe.destroy = home && !c->op->attr_release ? NULL : node_destroy;
+  n->call = (ct_call){c->op, l->attr ? n + 1 : NULL, c->n_in, c->n_out, at};
+  n->symbolic = n->cut = n->expanded = n->numbers = false;
+  n->slot = at + l->pointers - outs;
+  n->stamp = (uint64_t *)(at + l->pointers);
   n->want = (bool *)(n->stamp + ins);
   n->epoch = 0;
-  for (ct_tensor **p = n->recipe.out; p < at + pointers; p++) *p = NULL;
-  return n;
+  for (ct_tensor **p = n->recipe.out; p < at + l->pointers; p++) *p = NULL;
 }
 
-/* A call with `refs` owners, which owns its inputs and remembers their versions. */
-static ct__node *node_new(const ct_call *c, int refs) {
-  const ct_op *op = c->op;
-  ct__node *n = node_alloc(op, c->n_in, c->n_out);
+/* A call with `refs` owners, which owns its inputs and remembers their versions: in the block of
+ * `home`, which has room for it, or in one of its own. attr_size is that of the operation. */
+INLINE ct__node *node_new(const ct_call *c, size_t attr_size, int refs, ct_tensor *home) {
+  const layout l = layout_of(attr_size, c->n_in, c->n_out);
+  ct__node *n = home ? ct__room(home) : ct__alloc(l.bytes);
   if (!n) return NULL;
-  if (op->attr_size) {
+  node_init(n, &l, c, refs, home);
+  if (attr_size > 0) {
     void *attr = n + 1;
-    if (!op->attr_copy)
-      memcpy(attr, c->attr, op->attr_size);
-    else if (op->attr_copy(attr, c->attr) != CT_OK) {
-      ct__free(n, n->bytes);
+    if (!c->op->attr_copy)
+      memcpy(attr, c->attr, attr_size);
+    else if (c->op->attr_copy(attr, c->attr) != CT_OK) {
+      if (!home) ct__free(n, l.bytes);
       return NULL;
     }
   }
-  atomic_init(&n->recipe.refs, refs);
   for (int i = 0; i < c->n_in; i++) {
     n->recipe.in[i] = c->in[i];
     n->stamp[i] = c->in[i]->stamp;
@@ -68,7 +80,7 @@ static ct__node *node_new(const ct_call *c, int refs) {
 
 ct__node *ct__node_new(const ct_op *op, const void *attr, int n_in, ct_tensor *const *in,
                        int n_out) {
-  return node_new(&(ct_call){op, attr, n_in, n_out, in}, 1);
+  return node_new(&(ct_call){op, attr, n_in, n_out, in}, op->attr_size, 1, NULL);
 }
 
 void ct__node_free(ct__node *n) { ct__recipe_unref(&n->recipe); }
@@ -90,6 +102,7 @@ void ct__node_adopt(ct__node *n, int o, ct_tensor *t) {
 typedef struct traits {
   unsigned flags; /* of all inputs together */
   bool symbolic;
+  bool numbers; /* see ct__node */
 } traits;
 
 static ct_status check_input(const ct_op *op, int i, const ct_tensor *t) {
@@ -168,20 +181,21 @@ static bool become_view(const ct_call *c, ct_tensor *t) {
 
 /* One result: a symbolic node, a view of input 0, or a fresh buffer that is to be filled. NULL
  * after an error. */
-static ct_tensor *make_output(const ct_call *c, const ct_spec *s, bool symbolic, bool *fill) {
+static ct_tensor *make_output(const ct_call *c, const ct_spec *s, bool symbolic, size_t room,
+                              bool *fill) {
   if (!like_input(c, s) &&
       ct__shape_check(c->op->name, s->dtype, s->shape.n, s->shape.dim) != CT_OK)
     return NULL;
   if (symbolic || c->op->view) {
-    ct_tensor *t = ct__tensor_new(s->dtype, s->shape.n, s->shape.dim);
+    ct_tensor *t = ct__tensor_new_with(room, s->dtype, s->shape.n, s->shape.dim);
     if (!t || symbolic || become_view(c, t)) return t;
     ct__unref(t);
   }
   *fill = true;
-  return ct__tensor_alloc(s->dtype, s->shape.n, s->shape.dim);
+  return ct__tensor_alloc_with(room, s->dtype, s->shape.n, s->shape.dim);
 }
 
-static ct_status produce(const ct_call *c, bool symbolic, ct_tensor **out) {
+static ct_status produce(const ct_call *c, bool symbolic, size_t room, ct_tensor **out) {
   ct_spec few[FEW], *spec = few;
   if (CT__UNLIKELY(c->n_out > FEW)) spec = ct__alloc((size_t)c->n_out * sizeof *spec);
   if (!spec) return CT_ENOMEM;
@@ -192,7 +206,7 @@ static ct_status produce(const ct_call *c, bool symbolic, ct_tensor **out) {
                      ct_dtype_name(c->in[c->n_in - 1]->v.dtype));
   bool fill = false;
   for (int o = 0; o < c->n_out && status == CT_OK; o++) {
-    out[o] = make_output(c, &spec[o], symbolic, &fill);
+    out[o] = make_output(c, &spec[o], symbolic, room, &fill);
     if (!out[o]) status = ct_error_code();
   }
   if (CT__UNLIKELY(spec != few)) ct__free(spec, (size_t)c->n_out * sizeof *spec);
@@ -215,16 +229,30 @@ static bool keep_outputs(ct__node *n, ct_tensor **out) {
   return true;
 }
 
-/* Gives the outputs their recipe, if they are to have one. What recording missed is marked: to
+/* What becomes of the outputs: whether they get the call as their recipe, whether that is in the
+ * block of the only one, and whether they are cut off. What recording missed is marked: to
  * differentiate it is an error. */
-static ct_status record(const ct_call *c, traits have, ct_tensor **out) {
-  if (!(have.flags & (CT__RECORDED | CT__CUT))) return CT_OK;
-  bool on = ct__recording(), cut = !(on && live(c, have.flags));
-  if ((have.flags & CT__RECORDED) && (on || have.symbolic)) {
-    ct__node *n = node_new(c, c->n_out);
+typedef struct fate {
+  bool recorded, cut;
+  size_t room; /* that the recipe needs in the block of the output */
+} fate;
+
+INLINE fate decide(const ct_call *c, size_t attr_size, bool recording, traits have) {
+  enum { MOST = 4096 };
+  fate f = {(have.flags & CT__RECORDED) && (recording || have.symbolic), false, 0};
+  f.cut = (have.flags & (CT__RECORDED | CT__CUT)) && !(recording && live(c, have.flags));
+  size_t bytes = f.recorded && c->n_out == 1 ? layout_of(attr_size, c->n_in, 1).bytes : 0;
+  if (bytes <= MOST) f.room = bytes;
+  return f;
+}
+
+INLINE ct_status record(const ct_call *c, size_t attr_size, traits have, fate f, ct_tensor **out) {
+  if (f.recorded) {
+    ct__node *n = node_new(c, attr_size, c->n_out, f.room ? out[0] : NULL);
     if (!n) return CT_ENOMEM;
     n->symbolic = have.symbolic;
-    n->cut = cut;
+    n->cut = f.cut;
+    n->numbers = have.numbers;
     if (c->n_out > 1 && !keep_outputs(n, out)) {
       atomic_store_explicit(&n->recipe.refs, 1, memory_order_relaxed);
       ct__node_free(n);
@@ -232,7 +260,7 @@ static ct_status record(const ct_call *c, traits have, ct_tensor **out) {
     }
     for (int o = 0; o < c->n_out; o++) set_recipe(n, o, out[o]);
   }
-  for (int o = 0; cut && o < c->n_out; o++) out[o]->flags |= CT__CUT;
+  for (int o = 0; f.cut && o < c->n_out; o++) out[o]->flags |= CT__CUT;
   return CT_OK;
 }
 
@@ -249,18 +277,61 @@ ct_status ct__apply(const ct_op *op, const void *attr, int n_in, ct_tensor *cons
   int n_out = op->n_out == 0 ? 1 : op->n_out == CT_VARIADIC ? *(const int *)attr : op->n_out;
   for (int o = 0; o < n_out; o++) out[o] = NULL;
   ct_call call = {op, attr, n_in, n_out, in};
-  traits have = {0, false};
+  traits have = {0};
   ct_status status = check_inputs(op, n_in, in, &have);
-  if (CT__LIKELY(status == CT_OK)) status = produce(&call, have.symbolic, out);
-  if (CT__LIKELY(status == CT_OK)) status = record(&call, have, out);
+  if (CT__UNLIKELY(status != CT_OK)) return fail_all(status, n_out, out);
+  const fate f = decide(&call, op->attr_size, ct__recording(), have);
+  status = produce(&call, have.symbolic, f.room, out);
+  if (CT__LIKELY(status == CT_OK)) status = record(&call, op->attr_size, have, f, out);
   if (CT__UNLIKELY(status != CT_OK)) return fail_all(status, n_out, out);
   for (int o = 0; o < n_out; o++) ct__own(out[o]);
   return CT_OK;
 }
 
+/* An elementwise operation on single numbers without dimensions: no shapes, views and drivers. NULL
+ * where that is not what it is, or something is wrong with it. */
+INLINE ct_tensor *apply_to_numbers(const ct_op *op, const void *attr, const size_t attr_size,
+                                   const int n_in, ct_tensor *const *in) {
+  static const int64_t one[CT__MAX_OPERANDS] = {1, 1, 1, 1, 1, 1};
+  ct__scopes *scopes = &ct__thread_scopes;
+  if (!scopes->top) return NULL;
+  const ct_dtype dtype = in[0] ? in[0]->v.dtype : CT_F32;
+  ct_loop *loop = op->kernel->loop[dtype];
+  traits have = {.numbers = n_in <= 2};
+  char *p[CT__MAX_OPERANDS];
+  for (int i = 0; i < n_in; i++) {
+    const ct_tensor *t = in[i];
+    if (!t || !t->buffer || t->v.ndim || t->v.dtype != dtype || ct__stale(t)) return NULL;
+    have.flags |= t->flags;
+    p[i] = t->v.data;
+  }
+  if (!loop) return NULL;
+  const ct_call call = {op, attr, n_in, 1, in};
+  const fate f = decide(&call, attr_size, scopes->top->recording, have);
+  ct_tensor *y = ct__tensor_number(f.room, dtype);
+  if (!y) return ct_nil();
+  p[n_in] = y->v.data;
+  loop(1, p, one, attr);
+  if (record(&call, attr_size, have, f, &y) != CT_OK) {
+    ct__unref(y);
+    return ct_nil();
+  }
+  ct__scope_add(scopes->top, y);
+  return y;
+}
+
 ct_tensor *ct__apply1(const ct_op *op, const void *attr, int n_in, ct_tensor *const *in) {
-  ct_tensor *y;
-  ct__apply(op, attr, n_in, in, &y);
+  ct_tensor *y = NULL;
+  if (op->kernel && n_in == op->n_in &&
+      (op->infer == ct_infer_same || op->infer == ct__infer_like)) {
+    if (n_in == 1 && op->attr_size == 0)
+      y = apply_to_numbers(op, attr, 0, 1, in);
+    else if (n_in == 2 && op->attr_size == 0)
+      y = apply_to_numbers(op, attr, 0, 2, in);
+    else
+      y = apply_to_numbers(op, attr, op->attr_size, n_in, in);
+  }
+  if (!y) ct__apply(op, attr, n_in, in, &y);
   return y;
 }
 

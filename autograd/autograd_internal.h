@@ -5,23 +5,30 @@
 #include "../tensor/tensor_internal.h"
 #include "autograd.h"
 
-/* A recorded use of a primitive. One block; the arrays lie behind it. extra[o] of the recipe is the
- * recorded fallback's output o once the call has been expanded; extra[n_out + o], for calls with
- * several outputs, keeps the numbers of output o for rules. */
+/* A single element of a float dtype. */
+typedef union ct__number {
+  float f32;
+  double f64;
+} ct__number;
+
+/* A recorded use of a primitive. The arrays lie behind it, in the same block. extra[o] of the
+ * recipe is the recorded fallback's output o once the call has been expanded; extra[n_out + o], for
+ * calls with several outputs, keeps the numbers of output o for rules. */
 typedef struct ct__node {
   ct_recipe recipe; /* first: a recipe is its node */
   ct_call call;
-  size_t bytes;  /* of the whole block */
-  bool symbolic; /* made without values */
-  bool cut;      /* made symbolically while recording was off: evaluated, not differentiated */
-  bool expanded;
   uint64_t *stamp;       /* versions of the inputs when they were used */
   bool *want;            /* scratch of a walk: input i leads to a target */
   ct_tensor **slot;      /* one per output, what a walk found for it; NULL outside of walks */
   uint64_t epoch;        /* the walk that last came here */
   struct ct__node *link; /* parent during a walk, then the next in order */
+  ct__number number;     /* the cotangent of the only output, if slot[0] says so (reverse.c) */
   int cursor;
-  bool reaches; /* leads to a target */
+  bool reaches;      /* leads to a target */
+  bool symbolic : 1; /* made without values */
+  bool cut : 1;      /* made symbolically while recording was off: evaluated, not differentiated */
+  bool expanded : 1;
+  bool numbers : 1; /* of a kernel, one or two single numbers of no dimension and one dtype */
 } ct__node;
 
 static inline ct__node *ct__node_of(const ct_tensor *t) { return (ct__node *)(void *)t->recipe; }
@@ -76,7 +83,16 @@ typedef enum ct__mode { CT__VJP, CT__JVP, CT__REPLAY, CT__FROZEN, CT__COMPILE } 
 #define CT__INLINED 0x40000000u
 
 /* False if a walk in this mode must go through the call's fallback. */
-bool ct__has_rule(const ct_op *op, ct__mode mode);
+static inline bool ct__has_rule(const ct_op *op, ct__mode mode) {
+  switch (mode) {
+  case CT__VJP: return op->vjp || op->partial;
+  case CT__JVP: return op->jvp || op->partial || op->linear;
+  case CT__REPLAY:
+  case CT__FROZEN: return !(op->flags & CT__TRANSFORM);
+  case CT__COMPILE: return !(op->flags & (CT__TRANSFORM | CT__INLINED));
+  }
+  return false;
+}
 
 typedef struct ct__walk {
   const char *who; /* for errors */
@@ -84,6 +100,7 @@ typedef struct ct__walk {
   ct_list x; /* targets: cut points */
   uint64_t epoch;
   ct__node *order; /* nodes that lead to a target, outputs first; through link */
+  bool expands;    /* some of them have no rule */
   int *table;      /* hash of x, NULL while it is short */
   int table_size;
 } ct__walk;
@@ -94,7 +111,8 @@ void ct__walk_end(ct__walk *w);
 int ct__walk_find(const ct__walk *w, const ct_tensor *t);
 /* The index of t in x, or -1. */
 static inline int ct__walk_target(const ct__walk *w, const ct_tensor *t) {
-  if (CT__UNLIKELY(w->table != NULL)) return ct__walk_find(w, t);
+  if (CT__LIKELY(w->x.n == 1)) return w->x.at[0] == t ? 0 : -1;
+  if (w->table != NULL) return ct__walk_find(w, t);
   for (int k = 0; k < w->x.n; k++)
     if (w->x.at[k] == t) return k;
   return -1;
@@ -121,7 +139,16 @@ extern const ct_op ct__cast_op;                                    /* misc.c */
 /* g summed to the shape of t, for what broadcasting repeated. */
 ct_tensor *ct__sum_to(ct_tensor *g, const ct_view *like);
 
+/* ---- reverse.c: the rules, recorded or not as the current scope says ------------------------- */
+
+/* gx: fresh tensors of the current scope. */
+ct_status ct__pull_back(const char *who, ct_list y, ct_list gy, ct_list x, ct_tensor **gx);
+
 /* ---- transforms.c ---------------------------------------------------------------------------- */
+
+void ct__slots_clear(int n, ct_tensor **slot);
+/* A result as a tensor of its own: never somebody's input. */
+ct_tensor *ct__derivative(ct_tensor *t);
 
 /* Turns computed results into outputs of one recorded call, whose fallback is their recipe. */
 ct_status ct__attach(const ct_op *op, const void *attr, ct_list in, int n_out, ct_tensor **out);
@@ -204,7 +231,7 @@ ct_tensor *ct__constant_like(const ct_tensor *x, double value);
 /* Ready-made jvp for operations linear in all float inputs together: the operation on the tangents.
  */
 void ct__jvp_joint(const ct_call *c, ct_tensor *const *dx, ct_tensor **dy);
-/* Ready-made rules for y = x + constant: what comes passes. */
+/* Ready-made rules for sums of the inputs and of constants: what comes passes. */
 void ct__pass_vjp(const ct_call *c, ct_tensor *const *gy, ct_tensor **gx);
 void ct__pass_jvp(const ct_call *c, ct_tensor *const *dx, ct_tensor **dy);
 ct_shape ct__shape_of_view(const ct_view *v);

@@ -69,8 +69,7 @@ void ct__jvp_rule(ct__node *n, ct_tensor *const *dx, ct_tensor **dy) {
 }
 
 void ct__pass_vjp(const ct_call *c, ct_tensor *const *gy, ct_tensor **gx) {
-  (void)c;
-  gx[0] = gy[0];
+  for (int i = 0; i < c->n_in; i++) gx[i] = gy[0];
 }
 
 void ct__pass_jvp(const ct_call *c, ct_tensor *const *dx, ct_tensor **dy) {

@@ -6,222 +6,28 @@
  * the derivative.
  */
 #include "autograd_internal.h"
-#include "ops/kernels.h"
 
-/* ---- cotangents under way -------------------------------------------------------------------- */
-
-static void slot_set(ct_tensor **slot, ct_tensor *t) {
-  ct__ref(t);
-  ct__unref(*slot);
-  *slot = t;
-}
-
-static void slots_clear(int n, ct_tensor **slot) {
+void ct__slots_clear(int n, ct_tensor **slot) {
   for (int i = 0; i < n; i++) {
     ct__unref(slot[i]);
     slot[i] = NULL;
   }
 }
 
-/* Nobody else can see the numbers of t, whose one reference is the caller's: they may be written.
- */
-static bool exclusive(const ct_tensor *t) {
-  const ct_buffer *b = t->buffer;
-  return b && t->v.contiguous && !b->foreign &&
-         atomic_load_explicit(&t->refs, memory_order_acquire) == 1 &&
-         atomic_load_explicit(&b->refs, memory_order_acquire) == 1;
-}
-
-/* One reference to what a rule returned: the scope's own if the rule has just made it. */
-static ct_tensor *take(const ct__mark *since, ct_tensor *t) {
-  if (!ct__take(since, t)) ct__ref(t);
-  return t;
-}
-
-/* slot += g, which is used up: one of the two takes the sum if nobody else can see it. */
-static ct_status accumulate(ct_tensor **slot, ct_tensor *g) {
-  ct_tensor *s = *slot;
-  if (!s) {
-    *slot = g;
-    return CT_OK;
-  }
-  ct_tensor *terms[] = {s, g}, *sum = exclusive(s) ? s : exclusive(g) ? g : NULL;
-  if (sum && s->buffer && g->buffer && !ct__recording()) {
-    const ct__kernels *k = ct__kernels_now();
-    ct__map_tensors(2, terms, sum, g->v.dtype == CT_F32 ? k->add_f32 : k->add_f64, NULL);
-    ct__ref(sum);
-  } else {
-    ct__mark mark = ct__mark_begin();
-    sum = take(&mark, ct_add(s, g));
-    ct__mark_end(mark);
-  }
-  ct__unref(s);
-  ct__unref(g);
-  *slot = ct__is_nil(sum) ? NULL : sum;
-  return *slot ? CT_OK : ct__pending("derivative");
-}
-
-/* ---- reverse --------------------------------------------------------------------------------- */
-
-typedef struct reverse {
-  ct__walk walk;
-  ct_tensor **target; /* one per x, like the slots of calls */
-} reverse;
-
-/* Where the cotangent of t is summed: t is a target, or an output of a call on the way. */
-static ct_tensor **slot_of(const reverse *r, const ct_tensor *t) {
-  int k = ct__walk_target(&r->walk, t);
-  return k >= 0 ? &r->target[k] : &ct__node_of(t)->slot[t->out_index];
-}
-
-/* A contribution to the cotangent of t, summed over what broadcasting repeated. Uses up g. */
-static ct_status contribute(reverse *r, const ct_tensor *t, ct_tensor *g, const char *from) {
-  if (ct__is_nil(g)) return ct__pending(from);
-  ct_status status = CT_OK;
-  if (g->v.dtype != t->v.dtype)
-    status = ct__fail(CT_EDTYPE, "%s: a rule gave a derivative of dtype %s for a value of dtype %s",
-                      from, ct_dtype_name(g->v.dtype), ct_dtype_name(t->v.dtype));
-  else if (!ct__same_shape(&g->v, &t->v)) {
-    ct__mark mark = ct__mark_begin();
-    ct_tensor *sum = take(&mark, ct__sum_to(g, &t->v));
-    ct__mark_end(mark);
-    ct__unref(g);
-    g = sum;
-    if (ct__is_nil(g)) return ct__pending(from);
-  }
-  if (status == CT_OK) return accumulate(slot_of(r, t), g);
-  ct__unref(g);
-  return status;
-}
-
-static bool used_again(int n, ct_tensor *const *gx) {
-  for (int i = 1; i < n; i++)
-    if (gx[i] == gx[0]) return true;
-  return false;
-}
-
-/* The rule of a call; its temporaries die with the mark. */
-static ct_status pull_rule(reverse *r, ct__node *n) {
-  int n_in = n->call.n_in;
-  ct_tensor *few[8], **gx = few;
-  if (n_in > 8) gx = ct__alloc((size_t)n_in * sizeof *gx);
-  if (!gx) return CT_ENOMEM;
-  for (int i = 0; i < n_in; i++) gx[i] = NULL;
-  ct__mark mark = ct__mark_begin();
-  ct__vjp_rule(n, n->slot, gx);
-  ct_status status = CT_OK;
-  for (int i = 0; i < n_in && status == CT_OK; i++) {
-    if (!n->want[i] || !gx[i]) continue;
-    if (used_again(n_in - i, gx + i))
-      ct__ref(gx[i]);
-    else
-      take(&mark, gx[i]);
-    status = contribute(r, n->recipe.in[i], gx[i], n->call.op->name);
-  }
-  ct__mark_end(mark);
-  if (gx != few) ct__free(gx, (size_t)n_in * sizeof *gx);
-  return status;
-}
-
-/* The loops of the partial derivatives of an elementwise call, if they can run at once: with values
- * and nothing to record. */
-static bool has_loops(const ct__node *n) {
-  const ct_call *c = &n->call;
-  const ct_kernel *k = c->op->kernel;
-  if (!k || c->op->vjp || c->n_in > 2 || !n->slot[0]->buffer || ct__recording()) return false;
-  for (int i = 0; i < c->n_in; i++)
-    if (!c->in[i]->buffer || (n->want[i] && !k->partial[i][c->in[i]->v.dtype])) return false;
-  return n->recipe.out[0]->buffer;
-}
-
-/* gx_i = gy dy/dx_i by the call's own loop. The last one is written over gy if nobody else sees it:
- * a chain of such calls needs no memory on its way back. */
-static ct_status pull_loops(reverse *r, ct__node *n) {
-  const ct_call *c = &n->call;
-  ct_tensor *gy = n->slot[0], *y = n->recipe.out[0], *in[4] = {gy};
-  for (int i = 0; i < c->n_in; i++) in[1 + i] = c->in[i];
-  in[1 + c->n_in] = y;
-  ct_status status = CT_OK;
-  for (int i = 0; i < c->n_in && status == CT_OK; i++) {
-    if (!n->want[i]) continue;
-    bool last = i == c->n_in - 1 || !n->want[i + 1], over = last && exclusive(gy);
-    ct_tensor *g = over ? gy : ct__tensor_alloc(y->v.dtype, y->v.ndim, y->v.dim);
-    if (!g) return CT_ENOMEM;
-    if (over) n->slot[0] = NULL;
-    ct__map_tensors(c->n_in + 2, in, g, c->op->kernel->partial[i][y->v.dtype], c->attr);
-    status = contribute(r, c->in[i], g, c->op->name);
-  }
-  return status;
-}
-
-/* A call that was expanded: its outputs are those of its fallback. */
-static ct_status pull_through(reverse *r, ct__node *n) {
-  ct_status status = CT_OK;
-  for (int o = 0; o < n->call.n_out && status == CT_OK; o++) {
-    if (!n->slot[o] || !n->want[o]) continue;
-    ct__ref(n->slot[o]);
-    status = contribute(r, n->recipe.extra[o], n->slot[o], n->call.op->name);
-  }
-  return status;
-}
-
-/* Pulls the cotangents of one call back to its inputs, and forgets them. */
-static ct_status pull(reverse *r, ct__node *n) {
-  int n_out = n->call.n_out;
-  bool present = false;
-  for (int o = 0; o < n_out; o++) present |= n->slot[o] != NULL;
-  if (!present) return CT_OK;
-  bool expanded = n->expanded && !ct__has_rule(n->call.op, CT__VJP);
-  ct_status status = expanded       ? pull_through(r, n)
-                     : has_loops(n) ? pull_loops(r, n)
-                                    : pull_rule(r, n);
-  slots_clear(n_out, n->slot);
-  return status;
-}
-
-static ct_status seed(reverse *r, ct_tensor *y, ct_tensor *gy, const char *who) {
-  if (ct__walk_target(&r->walk, y) < 0 && !ct__walk_node(&r->walk, y)) return CT_OK;
-  ct__ref(gy);
-  return contribute(r, y, gy, who);
-}
-
-/* A result as a tensor of its own: never somebody's input. */
-static ct_tensor *fresh(ct_tensor *t) {
+ct_tensor *ct__derivative(ct_tensor *t) {
   if (ct__recording() || !t->buffer) return ct_reshape(t, ct__shape_of_view(&t->v));
   ct_tensor *alias = ct__tensor_alias(t);
   if (alias) alias->flags |= CT__CUT;
   return ct__own(alias);
 }
 
-/* The rules, recorded or not as the current scope says. gx: fresh tensors of the current scope. */
-static ct_status run_vjp(const char *who, ct_list y, ct_list gy, ct_list x, ct_tensor **gx) {
-  reverse r;
-  ct_status status = ct__walk_begin(&r.walk, who, CT__VJP, y, x);
-  if (status != CT_OK) return status;
-  size_t bytes = (size_t)x.n * sizeof *r.target;
-  r.target = ct__alloc(bytes);
-  if (!r.target)
-    status = CT_ENOMEM;
-  else
-    memset(r.target, 0, bytes);
-  for (int i = 0; i < y.n && status == CT_OK; i++)
-    if (gy.at[i]) status = seed(&r, y.at[i], gy.at[i], who);
-  for (ct__node *n = r.walk.order; n && status == CT_OK; n = n->link) status = pull(&r, n);
-  for (ct__node *n = status == CT_OK ? NULL : r.walk.order; n; n = n->link)
-    slots_clear(n->call.n_out, n->slot);
-  for (int k = 0; k < x.n && status == CT_OK; k++) {
-    int first = ct__walk_target(&r.walk, x.at[k]);
-    ct_tensor *g = r.target[first];
-    gx[k] = g ? fresh(g) : ct__zeros_like(x.at[k]);
-    if (ct__is_nil(gx[k])) status = ct__pending(who);
-  }
-  if (r.target) slots_clear(x.n, r.target);
-  ct__free(r.target, bytes);
-  ct__walk_end(&r.walk);
-  return status;
-}
-
 /* ---- forward --------------------------------------------------------------------------------- */
+
+static void slot_set(ct_tensor **slot, ct_tensor *t) {
+  ct__ref(t);
+  ct__unref(*slot);
+  *slot = t;
+}
 
 typedef struct forward {
   ct__walk walk;
@@ -284,10 +90,10 @@ static ct_status run_jvp(const char *who, ct_list y, ct_list x, ct_list dx, ct_t
   for (ct__node *n = f.walk.order; n && status == CT_OK; n = n->link) status = push(&f, n);
   for (int i = 0; i < y.n && status == CT_OK; i++) {
     ct_tensor *t = tangent_of(&f, y.at[i]);
-    dy[i] = t ? fresh(t) : ct__zeros_like(y.at[i]);
+    dy[i] = t ? ct__derivative(t) : ct__zeros_like(y.at[i]);
     if (ct__is_nil(dy[i])) status = ct__pending(who);
   }
-  for (ct__node *n = f.walk.order; n; n = n->link) slots_clear(n->call.n_out, n->slot);
+  for (ct__node *n = f.walk.order; n; n = n->link) ct__slots_clear(n->call.n_out, n->slot);
   ct__walk_end(&f.walk);
   return status;
 }
@@ -305,8 +111,8 @@ static void derivative_again(const ct_call *c, ct_tensor **out) {
   const derivative *d = c->attr;
   ct_list y = {d->n_y, c->in}, x = {d->n_x, c->in + c->n_in - d->n_x};
   ct_list seed = {c->n_in - d->n_y - d->n_x, c->in + d->n_y};
-  ct_status status =
-      d->mode == CT__VJP ? run_vjp("ct_vjp", y, seed, x, out) : run_jvp("ct_jvp", y, x, seed, out);
+  ct_status status = d->mode == CT__VJP ? ct__pull_back("ct_vjp", y, seed, x, out)
+                                        : run_jvp("ct_jvp", y, x, seed, out);
   if (status != CT_OK)
     for (int o = 0; o < c->n_out; o++) out[o] = ct_nil();
 }
@@ -361,7 +167,7 @@ bool ct__all_valued(ct_list l) {
 
 static ct_status run(const char *who, ct__mode mode, ct_list y, ct_list seed, ct_list x,
                      ct_tensor **out) {
-  return mode == CT__VJP ? run_vjp(who, y, seed, x, out) : run_jvp(who, y, x, seed, out);
+  return mode == CT__VJP ? ct__pull_back(who, y, seed, x, out) : run_jvp(who, y, x, seed, out);
 }
 
 /* Eager derivatives are computed unrecorded and attached; symbolic ones are recorded as they are

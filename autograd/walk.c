@@ -41,17 +41,6 @@ int ct__walk_find(const ct__walk *w, const ct_tensor *t) {
 
 /* ---- edges ----------------------------------------------------------------------------------- */
 
-bool ct__has_rule(const ct_op *op, ct__mode mode) {
-  switch (mode) {
-  case CT__VJP: return op->vjp || op->partial;
-  case CT__JVP: return op->jvp || op->partial || op->linear;
-  case CT__REPLAY:
-  case CT__FROZEN: return !(op->flags & CT__TRANSFORM);
-  case CT__COMPILE: return !(op->flags & (CT__TRANSFORM | CT__INLINED));
-  }
-  return false;
-}
-
 /* What a call depends on: its inputs, or where it has no rule the outputs of its fallback, once
  * that has been recorded. */
 static bool through(const ct__walk *w, const ct__node *n) {
@@ -59,20 +48,31 @@ static bool through(const ct__walk *w, const ct__node *n) {
 }
 
 /* The node that t leads on to; NULL for leaves, constants and what no derivative passes. */
-static ct__node *source(const ct__walk *w, const ct_tensor *t) {
+static inline ct__node *source(ct__mode mode, const ct_tensor *t) {
   if (!t->recipe) return NULL;
   ct__node *n = ct__node_of(t);
-  if (w->mode == CT__REPLAY || w->mode == CT__COMPILE) return n;
-  if (w->mode == CT__FROZEN) return t->buffer ? NULL : n;
+  if (mode == CT__REPLAY || mode == CT__COMPILE) return n;
+  if (mode == CT__FROZEN) return t->buffer ? NULL : n;
   if (!ct__is_float(t->v.dtype)) return NULL;
   return n->cut || (n->call.op->flags & CT_NONDIFF) ? NULL : n;
 }
 
-static ct_status check_stale(const char *who, const ct__node *n) {
-  if (n->symbolic) return CT_OK;
+/* Input i has other numbers than those that were used. */
+static inline bool is_old(const ct__node *n, int i) {
+  const ct_tensor *t = n->recipe.in[i];
+  return t->stamp != n->stamp[i] || ct__stale(t);
+}
+
+static inline bool has_old(const ct__node *n) {
+  bool old = false;
+  for (int i = 0; i < n->call.n_in; i++) old |= is_old(n, i);
+  return CT__UNLIKELY(old) && !n->symbolic;
+}
+
+static ct_status old_input(const char *who, const ct__node *n) {
   for (int i = 0; i < n->call.n_in; i++) {
     const ct_tensor *t = n->recipe.in[i];
-    if (CT__LIKELY(t->stamp == n->stamp[i] && !ct__stale(t))) continue;
+    if (!is_old(n, i)) continue;
     char text[CT__SHAPE_TEXT];
     return ct__fail(CT_ESTALE, "%s: input %d of %s, %s %s, was overwritten by %s after it was used",
                     who, i, n->call.op->name, ct_dtype_name(t->v.dtype),
@@ -83,23 +83,23 @@ static ct_status check_stale(const char *who, const ct__node *n) {
 
 /* ---- the walk -------------------------------------------------------------------------------- */
 
-static void enter(ct__walk *w, ct__node *n, ct__node *parent) {
+static inline void enter(const ct__walk *w, ct__mode mode, ct__node *n, ct__node *parent) {
   n->epoch = w->epoch;
   n->link = parent;
   n->cursor = 0;
-  n->reaches = w->mode >= CT__REPLAY; /* all of it is needed */
+  n->reaches = mode >= CT__REPLAY; /* all of it is needed */
 }
 
 /* Goes on along the inputs of n to the next one that leads down to a call not seen yet; NULL after
  * the last. */
-static ct__node *next_child(const ct__walk *w, ct__node *n) {
-  bool expanded = through(w, n);
+static inline ct__node *next_child(const ct__walk *w, ct__mode mode, ct__node *n) {
+  bool expanded = n->expanded && through(w, n);
   ct_tensor *const *in = expanded ? n->recipe.extra : n->recipe.in;
   int count = expanded ? n->call.n_out : n->call.n_in;
   for (int i = n->cursor; i < count; i++) {
     bool wanted = ct__walk_target(w, in[i]) >= 0;
     if (!wanted) {
-      ct__node *child = source(w, in[i]);
+      ct__node *child = source(mode, in[i]);
       if (child && child->epoch != w->epoch) {
         n->cursor = i; /* to come back here */
         return child;
@@ -113,25 +113,30 @@ static ct__node *next_child(const ct__walk *w, ct__node *n) {
 }
 
 /* Depth first from root; finished nodes that reach a target go to the front of the order. */
-static ct_status descend(ct__walk *w, const char *who, ct__node *root) {
+static inline ct_status descend(ct__walk *w, ct__mode mode, ct__node *root) {
   if (root->epoch == w->epoch) return CT_OK;
-  enter(w, root, NULL);
+  enter(w, mode, root, NULL);
   for (ct__node *n = root; n;) {
-    ct__node *child = next_child(w, n), *parent = n->link;
+    ct__node *child = next_child(w, mode, n), *parent = n->link;
     if (child) {
-      enter(w, child, n);
+      enter(w, mode, child, n);
       n = child;
       continue;
     }
     if (n->reaches) {
-      ct_status status = w->mode >= CT__REPLAY ? CT_OK : check_stale(who, n);
-      if (status != CT_OK) return status;
+      if (mode < CT__REPLAY && has_old(n)) return old_input(w->who, n);
       n->link = w->order;
       w->order = n;
+      w->expands |= !ct__has_rule(n->call.op, mode);
     }
     n = parent;
   }
   return CT_OK;
+}
+
+/* One way for each mode, and a short one. */
+static ct_status descend_from(ct__walk *w, ct__node *root) {
+  return w->mode == CT__VJP ? descend(w, CT__VJP, root) : descend(w, w->mode, root);
 }
 
 ct_status ct__expand(ct__node *n) {
@@ -194,11 +199,13 @@ ct_status ct__walk_begin(ct__walk *w, const char *who, ct__mode mode, ct_list y,
   for (bool again = true; again && status == CT_OK;) {
     w->epoch = 1 + atomic_fetch_add_explicit(&epochs, 1, memory_order_relaxed);
     w->order = NULL;
+    w->expands = false;
     for (int i = 0; i < y.n && status == CT_OK; i++) {
-      ct__node *root = y.at[i] && ct__walk_target(w, y.at[i]) < 0 ? source(w, y.at[i]) : NULL;
-      if (root) status = descend(w, who, root);
+      ct__node *root = y.at[i] && ct__walk_target(w, y.at[i]) < 0 ? source(mode, y.at[i]) : NULL;
+      if (root) status = descend_from(w, root);
     }
-    if (status == CT_OK) status = expand_all(w, who, &again);
+    again = false;
+    if (status == CT_OK && w->expands) status = expand_all(w, who, &again);
   }
   if (status != CT_OK) ct__walk_end(w);
   return status;
@@ -210,7 +217,7 @@ void ct__walk_end(ct__walk *w) {
 }
 
 ct__node *ct__walk_node(const ct__walk *w, const ct_tensor *t) {
-  ct__node *n = source(w, t);
+  ct__node *n = source(w->mode, t);
   return n && n->epoch == w->epoch && n->reaches ? n : NULL;
 }
 

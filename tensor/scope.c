@@ -26,21 +26,10 @@ ct_tensor *ct__own_first(ct_tensor *t) {
   return t;
 }
 
-/* Releases what s has come to own since `until` was the first. */
-static void release_until(scope *s, const ct_tensor *until) {
-  while (s->first != until) {
-    ct_tensor *t = s->first;
-    s->first = t->next;
-    t->next = NULL;
-    t->flags &= ~(unsigned)CT__SCOPED;
-    ct__unref(t);
-  }
-}
-
 static void pop(void) {
   scope *s = ct__thread_scopes.top;
   ct__thread_scopes.top = s->parent == &ct__thread_scopes.base ? NULL : s->parent;
-  release_until(s, NULL);
+  ct__unref_list(&s->first, NULL);
   ct__free(s, sizeof *s);
 }
 
@@ -72,7 +61,7 @@ ct_status ct_scope_end(ct_scope mark) {
 void ct__mark_release(ct__mark m) {
   while (current()->depth > m.scope.depth) pop();
   /* Unless a rule has ended the scope around it. */
-  if (current()->serial == m.scope.serial) release_until(current(), m.first);
+  if (current()->serial == m.scope.serial) ct__unref_list(&current()->first, m.first);
 }
 
 ct_tensor *ct_scope_return(ct_scope mark, ct_tensor *t) {
@@ -103,6 +92,6 @@ void ct_release(ct_tensor **t) {
 
 void ct__thread_end(void) {
   while (ct__thread_scopes.top) pop();
-  release_until(&ct__thread_scopes.base, NULL);
+  ct__unref_list(&ct__thread_scopes.base.first, NULL);
   ct__alloc_end();
 }

@@ -41,21 +41,20 @@ ct_buffer *ct__buffer_new(size_t bytes) {
   return b;
 }
 
-/* A tensor of few numbers in one block: it goes when the buffer does, which views may outlive. */
-typedef struct small {
-  ct_tensor t;
-  ct_buffer buffer;
-  _Alignas(HEADER) char data[CT__INSIDE];
-} small;
+/* Where the block of t begins. */
+static void *block_of(ct_tensor *t) {
+  return t->buffer == ct__own_buffer(t) ? t->buffer->data : (char *)t;
+}
 
-static small *small_of(ct_buffer *b) {
-  return (small *)(void *)((char *)b - offsetof(small, buffer));
+/* A part of t's block is dead; refs counts those that are not. */
+static void part_end(ct_tensor *t) {
+  if (ct__last(&t->refs)) ct__free(block_of(t), t->bytes);
 }
 
 void ct__buffer_unref(ct_buffer *b) {
   if (!b || !ct__last(&b->refs)) return;
   if (b->inside) {
-    ct__free(small_of(b), sizeof(small));
+    part_end(&((ct__small *)(void *)((char *)b - offsetof(ct__small, buffer)))->t);
     return;
   }
   if (b->release) b->release(b->payload);
@@ -70,44 +69,20 @@ ct_tensor *ct_nil(void) { return &ct__nil_tensor; }
 
 bool ct_is_nil(const ct_tensor *t) { return !t || ct__is_nil(t); }
 
-static inline ct_tensor *node(size_t size) {
-  ct_tensor *t = ct__alloc(size);
-  if (!t) return NULL;
-  atomic_init(&t->refs, 1);
-  t->flags = 0;
-  t->buffer = NULL;
-  t->stamp = 0;
-  t->recipe = NULL;
-  t->out_index = 0;
-  t->next = NULL;
-  return t;
-}
-
-ct_tensor *ct__tensor_new(ct_dtype dtype, int ndim, const int64_t *dim) {
-  ct_tensor *t = node(sizeof *t);
+ct_tensor *ct__tensor_new_with(size_t room, ct_dtype dtype, int ndim, const int64_t *dim) {
+  ct_tensor *t = ct__tensor_in_block(0, sizeof *t + room);
   if (!t) return NULL;
   ct__view_set(&t->v, dtype, ndim, dim);
   t->v.data = NULL;
   return t;
 }
 
-static ct_tensor *small_alloc(ct_dtype dtype, int ndim, const int64_t *dim, size_t bytes) {
-  ct_tensor *t = node(sizeof(small));
-  if (!t) return NULL;
-  small *s = (small *)(void *)t;
-  s->buffer = (ct_buffer){.inside = true, .bytes = bytes, .data = s->data};
-  atomic_init(&s->buffer.refs, 1);
-  ct__view_set(&t->v, dtype, ndim, dim);
-  t->v.data = s->data;
-  t->buffer = &s->buffer;
-  return t;
-}
-
-ct_tensor *ct__tensor_alloc(ct_dtype dtype, int ndim, const int64_t *dim) {
+ct_tensor *ct__tensor_alloc_with(size_t room, ct_dtype dtype, int ndim, const int64_t *dim) {
   size_t bytes = ct__item_size(dtype);
   for (int i = 0; i < ndim; i++) bytes *= (size_t)dim[i];
-  if (bytes <= CT__INSIDE) return small_alloc(dtype, ndim, dim, bytes);
-  ct_tensor *t = ct__tensor_new(dtype, ndim, dim);
+  if (bytes <= CT__INSIDE)
+    return ct__small_alloc(room, (bytes + 15) & ~(size_t)15, dtype, ndim, dim);
+  ct_tensor *t = ct__tensor_new_with(room, dtype, ndim, dim);
   if (!t) return NULL;
   t->buffer = ct__buffer_new(bytes);
   if (!t->buffer) {
@@ -119,7 +94,7 @@ ct_tensor *ct__tensor_alloc(ct_dtype dtype, int ndim, const int64_t *dim) {
 }
 
 ct_tensor *ct__tensor_alias(const ct_tensor *t) {
-  ct_tensor *alias = node(sizeof *alias);
+  ct_tensor *alias = ct__tensor_in_block(0, sizeof *alias);
   if (!alias) return NULL;
   alias->v = t->v;
   alias->stamp = t->stamp;
@@ -135,25 +110,48 @@ static void drop(ct_tensor *t, ct_tensor **work) {
   }
 }
 
-static void drop_recipe(ct_recipe *r, ct_tensor **work) {
+static inline void drop_recipe(ct_recipe *r, ct_tensor **work) {
   for (int i = 0; i < r->n_in; i++) drop(r->in[i], work);
   for (int i = 0; i < r->n_extra; i++) drop(r->extra[i], work);
-  r->destroy(r);
+  if (r->destroy) r->destroy(r);
+}
+
+static void recipe_unref(ct_recipe *r, ct_tensor **work) {
+  ct_tensor *home = r->home;
+  if (!ct__last(&r->refs)) return;
+  drop_recipe(r, work);
+  if (home) part_end(home);
+}
+
+static bool sole(atomic_int *refs) { return atomic_load_explicit(refs, memory_order_acquire) == 1; }
+
+/* Ends a dead tensor. The other parts of its block mostly die with it; those that others hold are
+ * counted before they are let go, and the tensor with them until it is done. */
+static inline void end(ct_tensor *t, ct_tensor **work) {
+  ct_recipe *r = t->recipe;
+  ct_buffer *b = t->buffer;
+  bool recipe_here = r && r->home == t, buffer_here = b == ct__own_buffer(t);
+  bool recipe_dies = r && sole(&r->refs), buffer_dies = b && sole(&b->refs);
+  int others = (recipe_here && !recipe_dies) + (buffer_here && !buffer_dies);
+  if (others) atomic_store_explicit(&t->refs, 1 + others, memory_order_relaxed);
+  if (r) {
+    r->out[t->out_index] = NULL;
+    if (recipe_dies)
+      drop_recipe(r, work);
+    else
+      recipe_unref(r, work);
+  }
+  if (!(buffer_here && buffer_dies)) ct__buffer_unref(b);
+  if (!others || ct__last(&t->refs)) ct__free(block_of(t), t->bytes);
 }
 
 /* A dead tensor may be the last owner of its recipe, which may be the last owner of its inputs, and
  * so on for a million nodes: so a work list, threaded through the dead, instead of recursion. */
-static void release_work(ct_tensor *work) {
+static inline void release_work(ct_tensor *work) {
   while (work) {
     ct_tensor *t = work;
     work = t->next;
-    if (t->recipe) {
-      t->recipe->out[t->out_index] = NULL;
-      if (ct__last(&t->recipe->refs)) drop_recipe(t->recipe, &work);
-    }
-    bool inside = t->buffer && t->buffer->inside && &small_of(t->buffer)->t == t;
-    ct__buffer_unref(t->buffer);
-    if (!inside) ct__free(t, sizeof *t);
+    end(t, &work);
   }
 }
 
@@ -162,9 +160,19 @@ void ct__tensor_free(ct_tensor *t) {
   release_work(t);
 }
 
+void ct__unref_list(ct_tensor **first, const ct_tensor *until) {
+  while (*first != until) {
+    ct_tensor *t = *first;
+    *first = t->next;
+    t->next = NULL;
+    t->flags &= ~(unsigned)CT__SCOPED;
+    if (ct__last(&t->refs)) release_work(t);
+  }
+}
+
 void ct__recipe_unref(ct_recipe *r) {
   ct_tensor *work = NULL;
-  if (ct__last(&r->refs)) drop_recipe(r, &work);
+  recipe_unref(r, &work);
   release_work(work);
 }
 

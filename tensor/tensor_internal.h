@@ -69,7 +69,7 @@ typedef struct ct_buffer {
   void *payload;
 } ct_buffer;
 
-enum { CT__INSIDE = 64 }; /* bytes of numbers that lie in one block with their tensor */
+enum { CT__INSIDE = 64 }; /* bytes of numbers that lie in one block with their tensor, at most */
 
 ct_buffer *ct__buffer_new(size_t bytes);
 void ct__buffer_unref(ct_buffer *b);
@@ -82,7 +82,8 @@ typedef struct ct_recipe {
   atomic_int refs;
   int n_in, n_out, n_extra;
   ct_tensor **in, **out, **extra;
-  void (*destroy)(struct ct_recipe *); /* frees the block once the tensors are gone */
+  ct_tensor *home;                     /* in whose block it lies; NULL: one of its own */
+  void (*destroy)(struct ct_recipe *); /* what is to do after the tensors are gone, or NULL */
 } ct_recipe;
 
 enum {
@@ -93,24 +94,48 @@ enum {
   CT__SCOPED = 16,     /* in the list of a scope */
 };
 
+/* What starts as zero is whole words in a row: compilers set it at once, and a processor can read a
+ * word back before it is in the cache only if it was written by one store. */
 struct ct_tensor {
   atomic_int refs;
-  unsigned flags;
+  unsigned bytes;    /* of its block */
   ct_buffer *buffer; /* NULL while symbolic */
   uint64_t stamp;    /* version of the buffer that this tensor stands for */
   ct_recipe *recipe; /* NULL for leaves and constants */
   ct_tensor *next;   /* in its scope's list, or in the work list of a release */
+  unsigned flags;
   int out_index;
   ct_view v;
 };
 
+/* What lies in one block: numbers, if they are few, then the tensor with their buffer, then the
+ * recipe, if there is room for one. It goes with the last of its parts. */
+typedef struct ct__small {
+  ct_tensor t;
+  ct_buffer buffer;
+} ct__small;
+#define CT__SMALL_SIZE ((sizeof(ct__small) + 15) & ~(size_t)15)
+static inline ct_buffer *ct__own_buffer(const ct_tensor *t) {
+  return &((ct__small *)(uintptr_t)t)->buffer;
+}
+static inline void *ct__room(const ct_tensor *t) {
+  return (char *)(uintptr_t)t + (t->buffer == ct__own_buffer(t) ? CT__SMALL_SIZE : sizeof *t);
+}
+
 extern ct_tensor ct__nil_tensor;
 static inline bool ct__is_nil(const ct_tensor *t) { return t == &ct__nil_tensor; }
 
-/* A node with its shape set and no buffer, one reference, owned by no scope. NULL on failure. */
-ct_tensor *ct__tensor_new(ct_dtype dtype, int ndim, const int64_t *dim);
+/* A node with its shape set and no buffer, one reference, owned by no scope, and with room for a
+ * recipe in its block (ct__room). NULL on failure. */
+ct_tensor *ct__tensor_new_with(size_t room, ct_dtype dtype, int ndim, const int64_t *dim);
 /* The same with a fresh buffer, contiguous. NULL on failure. */
-ct_tensor *ct__tensor_alloc(ct_dtype dtype, int ndim, const int64_t *dim);
+ct_tensor *ct__tensor_alloc_with(size_t room, ct_dtype dtype, int ndim, const int64_t *dim);
+static inline ct_tensor *ct__tensor_new(ct_dtype dtype, int ndim, const int64_t *dim) {
+  return ct__tensor_new_with(0, dtype, ndim, dim);
+}
+static inline ct_tensor *ct__tensor_alloc(ct_dtype dtype, int ndim, const int64_t *dim) {
+  return ct__tensor_alloc_with(0, dtype, ndim, dim);
+}
 /* A node that shares t's buffer, version and layout: same numbers, no recipe, no flags. NULL on
  * failure. */
 ct_tensor *ct__tensor_alias(const ct_tensor *t);
@@ -122,6 +147,8 @@ static inline void ct__unref(ct_tensor *t) {
   if (t && !ct__is_nil(t) && ct__last(&t->refs)) ct__tensor_free(t);
 }
 void ct__recipe_unref(ct_recipe *r);
+/* Gives up the references of a scope's list to its first tensors, up to `until`. */
+void ct__unref_list(ct_tensor **first, const ct_tensor *until);
 /* CT_OK if t is a live value: not NULL, not nil, not symbolic, not stale. Fails as a status
  * function named who. */
 ct_status ct__check_value(const char *who, const ct_tensor *t);
@@ -203,7 +230,9 @@ static inline bool ct__is_float(ct_dtype d) { return d == CT_F32 || d == CT_F64;
 
 /* ct_dtype_size of a dtype that is known to be one. */
 static inline size_t ct__item_size(ct_dtype d) {
-  return d == CT_F64 ? 8 : d == CT_F32 || d == CT_I32 ? 4 : 1;
+  static const uint8_t size[CT_DTYPES] = {
+      [CT_F32] = 4, [CT_F64] = 8, [CT_I32] = 4, [CT_U8] = 1, [CT_BOOL] = 1};
+  return size[d];
 }
 
 /* ---- shapes (shape.c) ------------------------------------------------------------------------ */
@@ -227,6 +256,48 @@ static inline void ct__view_set(ct_view *v, ct_dtype dtype, int ndim, const int6
   }
   v->size = size;
 }
+/* ---- small tensors --------------------------------------------------------------------------- */
+
+/* A tensor without a shape, `lead` bytes into a block. */
+static inline ct_tensor *ct__tensor_in_block(size_t lead, size_t bytes) {
+  char *block = ct__alloc(bytes);
+  if (!block) return NULL;
+  ct_tensor *t = (ct_tensor *)(void *)(block + lead);
+  atomic_init(&t->refs, 1);
+  t->flags = 0;
+  t->buffer = NULL;
+  t->stamp = 0;
+  t->recipe = NULL;
+  t->next = NULL;
+  t->out_index = 0;
+  t->bytes = (unsigned)bytes;
+  return t;
+}
+
+/* As ct__tensor_alloc_with, the numbers in the block of the tensor: first, where they are aligned,
+ * and with `lead` bytes, a multiple of 16. */
+static inline ct_tensor *ct__small_alloc(size_t room, size_t lead, ct_dtype dtype, int ndim,
+                                         const int64_t *dim) {
+  ct_tensor *t = ct__tensor_in_block(lead, lead + CT__SMALL_SIZE + room);
+  if (!t) return NULL;
+  ct_buffer *b = ct__own_buffer(t);
+  atomic_init(&b->refs, 1);
+  b->read_only = b->foreign = false;
+  b->inside = true;
+  b->bytes = lead;
+  b->data = (char *)t - lead;
+  b->version = 0;
+  ct__view_set(&t->v, dtype, ndim, dim);
+  t->v.data = b->data;
+  t->buffer = b;
+  return t;
+}
+
+/* A single number. */
+static inline ct_tensor *ct__tensor_number(size_t room, ct_dtype dtype) {
+  return ct__small_alloc(room, 16, dtype, 0, NULL);
+}
+
 /* Recomputes size and contiguous from dim and stride. */
 void ct__view_refresh(ct_view *v);
 /* NumPy's rule; false if a and b do not broadcast together. */

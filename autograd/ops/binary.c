@@ -29,11 +29,6 @@ CT__BINARY_EXTRAS(PASS_ON)
 #include "binary.def"
 
 /* y = a + b, y = a - b: linear in both together. */
-static void add_vjp(const ct_call *c, ct_tensor *const *gy, ct_tensor **gx) {
-  (void)c;
-  gx[0] = gx[1] = gy[0];
-}
-
 static void add_jvp(const ct_call *c, ct_tensor *const *dx, ct_tensor **dy) {
   (void)c;
   dy[0] = !dx[0] ? dx[1] : !dx[1] ? dx[0] : ct_add(dx[0], dx[1]);
@@ -88,10 +83,10 @@ static ct_status compare_infer(const ct_call *c, ct_spec *out) {
 
 #define LINEAR(NAME, DOC, I32, ...)                                                                \
   static const ct_kernel NAME##_kernel = {LOOPS(NAME, I32)};                                       \
-  RECORD(NAME, DOC, 0, ct_infer_same, .inplace = 3, .vjp = NAME##_vjp, .lo = -2, .hi = 2, __VA_ARGS__)
-LINEAR(add,  "a + b",                        add_i32, .jvp = add_jvp)
-LINEAR(sub,  "a - b",                        sub_i32, .jvp = sub_jvp)
-LINEAR(mul0, "a b, exactly 0 where a is 0",  NULL,    .linear = 3)
+  RECORD(NAME, DOC, 0, ct_infer_same, .inplace = 3, .lo = -2, .hi = 2, __VA_ARGS__)
+LINEAR(add,  "a + b",                        add_i32, .vjp = ct__pass_vjp, .jvp = add_jvp)
+LINEAR(sub,  "a - b",                        sub_i32, .vjp = sub_vjp, .jvp = sub_jvp)
+LINEAR(mul0, "a b, exactly 0 where a is 0",  NULL,    .vjp = mul0_vjp, .linear = 3)
 /* clang-format on */
 
 const ct_op *const ct__binary_ops[] = {&add_op, &sub_op, &mul0_op,

@@ -83,6 +83,19 @@ static inline void lead(run_of *run, int n_in, size_t first_item, size_t item, s
   (void)attr, (void)operand_1, (void)operand_2, (void)operand_3;
 #define OF_TYPE(name, type) name##_##type
 #define TYPED(name, type)   OF_TYPE(name, type)
+/* The loop around name_run: a single number needs no vectors, and no strides. */
+#define LED(name, First, n_in, U, setup, load, expression)                                         \
+  static void TYPED(name, TYPE)(int64_t n, char *const *in, const int64_t *step,                   \
+                                const void *attr) {                                                \
+    if (n != 1) {                                                                                  \
+      lead(TYPED(name##_run, TYPE), n_in, sizeof(First), sizeof(T), sizeof(U), n, in, step, attr); \
+      return;                                                                                      \
+    }                                                                                              \
+    char *out = in[n_in];                                                                          \
+    OPERANDS(n_in)                                                                                 \
+    setup;                                                                                         \
+    EACH(U, 0, 1, load, expression)                                                                \
+  }
 #define LOOP(name, n_in, U, setup, load, expression)                                               \
   LOOP_FROM(name, T, n_in, U, setup, load, expression)
 #define LOOP_FROM(name, First, n_in, U, setup, load, expression)                                   \
@@ -92,9 +105,7 @@ static inline void lead(run_of *run, int n_in, size_t first_item, size_t item, s
     setup;                                                                                         \
     VECTORISE EACH(U, 0, n, load, expression)                                                      \
   }                                                                                                \
-  static void TYPED(name, TYPE)(CT__LOOP_ARGUMENTS) {                                              \
-    lead(TYPED(name##_run, TYPE), n_in, sizeof(First), sizeof(T), sizeof(U), n, p, s, attr);       \
-  }
+  LED(name, First, n_in, U, setup, load, expression)
 
 /* The same for expressions in trigonometric functions of x: chunks with numbers too far from 0 for
  * the short reduction go one by one. */
@@ -115,9 +126,7 @@ static inline void lead(run_of *run, int n_in, size_t first_item, size_t item, s
       }                                                                                            \
     }                                                                                              \
   }                                                                                                \
-  static void TYPED(name, TYPE)(CT__LOOP_ARGUMENTS) {                                              \
-    lead(TYPED(name##_run, TYPE), n_in, sizeof(T), sizeof(T), sizeof(T), n, p, s, attr);           \
-  }
+  LED(name, T, n_in, T, enum {wide = true}, load, expression)
 
 /* ---- the rows, for each type ------------------------------------------------------------------- */
 
