@@ -1,5 +1,6 @@
 /* copy.c - moving numbers: copies, casts, fills, single elements. */
 #include "pool.h"
+#include "walk.h"
 
 #include <math.h>
 
@@ -25,6 +26,7 @@ static ct_loop *copy_loop(ct_dtype dtype) {
 }
 
 void ct__copy(const ct_view *src, ct_view *dst) {
+  if (ct__copy_turned(src, dst)) return;
   ct_map(1, &src, dst, copy_loop(src->dtype), NULL);
 }
 

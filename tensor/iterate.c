@@ -1,5 +1,6 @@
 /* iterate.c - the drivers: how kernels are led over strided operands. */
 #include "pool.h"
+#include "walk.h"
 
 static _Thread_local bool reference;
 
@@ -13,19 +14,10 @@ bool ct__reference(void) { return reference; }
 
 /* ---- map ------------------------------------------------------------------------------------- */
 
-/* The shape walked and, per operand, the stride along each of its dimensions. */
-typedef struct walk {
-  int n_op, ndim;
-  int64_t dim[CT_MAX_DIMS];
-  int64_t stride[CT_MAX_DIMS][CT__MAX_OPERANDS];
-  char *p[CT__MAX_OPERANDS];
-  size_t item[CT__MAX_OPERANDS];
-} walk;
-
 static int64_t magnitude(int64_t x) { return x < 0 ? -x : x; }
 
 /* Orders dimensions by the output's stride, so that a transposed output is walked as it lies. */
-static void sort_dims(walk *w) {
+static void sort_dims(ct__walk *w) {
   int out = w->n_op - 1;
   for (int i = 1; i < w->ndim; i++)
     for (int j = i; j > 0 && magnitude(w->stride[j - 1][out]) < magnitude(w->stride[j][out]); j--) {
@@ -39,7 +31,7 @@ static void sort_dims(walk *w) {
 }
 
 /* Drops extents of 1 and joins neighbours that every operand walks as one. */
-static void collapse(walk *w) {
+static void collapse(ct__walk *w) {
   int n = 0;
   for (int i = 0; i < w->ndim; i++) {
     if (w->dim[i] == 1) continue;
@@ -57,7 +49,7 @@ static void collapse(walk *w) {
   w->ndim = n;
 }
 
-static void set_operand(walk *w, int k, const ct_view *v) {
+static void set_operand(ct__walk *w, int k, const ct_view *v) {
   int lead = w->ndim - v->ndim;
   for (int i = 0; i < w->ndim; i++)
     w->stride[i][k] = i < lead || v->dim[i - lead] == 1 ? 0 : v->stride[i - lead];
@@ -65,7 +57,21 @@ static void set_operand(walk *w, int k, const ct_view *v) {
   w->item[k] = ct_dtype_size(v->dtype);
 }
 
-static void run_walk(walk *w, int64_t inner, const int64_t *inner_stride, ct_loop *loop,
+static void set_operands(ct__walk *w, int n_in, const ct_view *const *in, const ct_view *out) {
+  w->n_op = n_in + 1;
+  w->ndim = out->ndim;
+  memcpy(w->dim, out->dim, sizeof w->dim);
+  for (int k = 0; k < n_in; k++) set_operand(w, k, in[k]);
+  set_operand(w, n_in, out);
+}
+
+void ct__walk_set(ct__walk *w, int n_in, const ct_view *const *in, const ct_view *out) {
+  set_operands(w, n_in, in, out);
+  sort_dims(w);
+  collapse(w);
+}
+
+static void run_walk(ct__walk *w, int64_t inner, const int64_t *inner_stride, ct_loop *loop,
                      const void *attr) {
   int64_t at[CT_MAX_DIMS] = {0};
   for (;;) {
@@ -84,7 +90,7 @@ static void run_walk(walk *w, int64_t inner, const int64_t *inner_stride, ct_loo
 
 /* A walk, cut along one dimension. */
 typedef struct cut_walk {
-  const walk *w;
+  const ct__walk *w;
   int axis;
   ct_loop *loop;
   const void *attr;
@@ -92,7 +98,7 @@ typedef struct cut_walk {
 
 static void run_part(void *context, int64_t from, int64_t to) {
   const cut_walk *c = context;
-  walk w = *c->w;
+  ct__walk w = *c->w;
   w.dim[c->axis] = to - from;
   for (int k = 0; k < w.n_op; k++) w.p[k] += from * w.stride[c->axis][k] * (int64_t)w.item[k];
   w.ndim--; /* the last one is the loop's */
@@ -100,7 +106,7 @@ static void run_part(void *context, int64_t from, int64_t to) {
 }
 
 /* Cuts the longest dimension along which the output moves. */
-static void run_cut(const walk *w, int64_t weight, ct_loop *loop, const void *attr) {
+static void run_cut(const ct__walk *w, int64_t weight, ct_loop *loop, const void *attr) {
   cut_walk c = {w, 0, loop, attr};
   int64_t longest = 0, size = 1;
   for (int d = 0; d < w->ndim; d++) {
@@ -169,10 +175,8 @@ void ct__map(int n_in, const ct_view *const *in, ct_view *out, ct_loop *loop, co
     loop(out->size, p, stride, attr);
     return;
   }
-  walk w = {.n_op = n_in + 1, .ndim = out->ndim};
-  memcpy(w.dim, out->dim, sizeof w.dim);
-  for (int k = 0; k < n_in; k++) set_operand(&w, k, in[k]);
-  set_operand(&w, n_in, out);
+  ct__walk w;
+  set_operands(&w, n_in, in, out);
   if (reference) {
     run_walk(&w, 1, no_stride, loop, attr);
     return;

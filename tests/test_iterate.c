@@ -1,11 +1,11 @@
-/* test_iterate.c - ct_map and ct__reduce against loops over every index, on random layouts: steps
- * of any sign, gaps, permuted axes, repeated and empty extents, no axes at all.
+/* test_iterate.c - ct_map, ct__copy and ct__reduce against loops over every index, on random
+ * layouts: steps of any sign, gaps, permuted axes, repeated and empty extents, no axes at all.
  *
  * Numbers are small integers, so sums are exact and every comparison is of equal bits.
  */
 #include "testing.h"
 
-#include "tensor/tensor_internal.h"
+#include "tensor/pool.h"
 
 enum { ROUNDS = 4000, RANDOM_DIMS = 5, MAX_DIM = 4, LONG = 1031 };
 
@@ -218,6 +218,47 @@ static void map_joins_dimensions(void **state) {
   assert_int_equal(run, 1);
 }
 
+/* ---- copy ------------------------------------------------------------------------------------ */
+
+static void fill_with_bytes(field *f) {
+  for (size_t i = 0; i < f->bytes; i++) f->block[i] = (char)draw(256);
+}
+
+/* Two of the axes are longer than a cache line. */
+static void copy_once(ct_dtype dtype) {
+  int64_t dim[CT_MAX_DIMS];
+  int ndim = 2 + draw(3);
+  for (int d = 0; d < ndim; d++) dim[d] = 1 + draw(3);
+  for (int k = 0; k < 2; k++) dim[draw(ndim)] = 1 + draw(140);
+  field in = random_operand(dtype, ndim, dim), out = random_field(dtype, ndim, dim, false);
+  fill_with_bytes(&in);
+  fill_with_bytes(&out);
+  char *want = malloc(out.bytes);
+  assert_non_null(want);
+  memcpy(want, out.block, out.bytes);
+  const size_t item = ct_dtype_size(dtype), origin = (size_t)(out.v.data - out.block);
+  for (int64_t i = 0; i < out.v.size; i++)
+    memcpy(want + origin + offset_of(&out.v, ndim, dim, i) * (int64_t)item,
+           in.v.data + offset_of(&in.v, ndim, dim, i) * (int64_t)item, item);
+  ct__copy(&in.v, &out.v);
+  assert_memory_equal(out.block, want, out.bytes);
+  free(want);
+  free(in.block);
+  free(out.block);
+}
+
+static void copy_moves_every_element(void **state) {
+  (void)state;
+  const ct_dtype dtypes[] = {CT_F32, CT_F64, CT_U8};
+  const int64_t was = ct__piece_weight;
+  for (uint32_t round = 1; round < 900; round++) {
+    seed = round;
+    ct__piece_weight = chance(50) ? 1 << 10 : was;
+    copy_once(dtypes[round % 3]);
+  }
+  ct__piece_weight = was;
+}
+
 /* ---- reduce ---------------------------------------------------------------------------------- */
 
 #define ADD(a, x) ((a) + (x))
@@ -342,6 +383,7 @@ int main(void) {
       cmocka_unit_test(map_visits_every_element),
       cmocka_unit_test(map_may_write_over_its_input),
       cmocka_unit_test(map_joins_dimensions),
+      cmocka_unit_test(copy_moves_every_element),
       cmocka_unit_test(reduce_folds_every_element_once),
       cmocka_unit_test(reduce_takes_wide_columns),
   };

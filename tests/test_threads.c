@@ -162,6 +162,7 @@ static ct_tensor *numbers_of(ct_shape shape) { return ct_normal(ct_key(5), CT_F3
   X(logsumexp, MATRIX, ct_logsumexp(x, CT_AXES(1), false))                                         \
   X(logsumexp_all, MATRIX, ct_logsumexp(x, CT_ALL, false))                                         \
   X(argmax, MATRIX, ct_argmax(x, 1, false))                                                        \
+  X(transposed, MATRIX, ct_contiguous(ct_transpose(x, 0, 1)))                                      \
   X(softmax, MATRIX, ct_softmax(x, 1))                                                             \
   X(softmax_first, MATRIX, ct_softmax(x, 0))                                                       \
   X(log_softmax, MATRIX, ct_log_softmax(x, 1))                                                     \
