@@ -136,12 +136,14 @@ static void rows_of_every_layout(void **state) {
         u = ct_cast(u, dtypes[d]);
         bool was = ct__use_reference(true);
         ct_tensor *y = ct_gather(x, index, axis), *z = NULL;
+        ct_tensor *set = ct_scatter_set(x, index, u, axis);
         if (d < 3) z = ct_scatter_add(x, index, u, axis);
         ct__use_reference(was);
         if (layout & 1) x = scattered(x);
         if (layout & 2) index = scattered(index);
         if (layout & 4) u = scattered(u);
         assert_same(ct_gather(x, index, axis), y);
+        assert_same(ct_scatter_set(x, index, u, axis), set);
         if (z) assert_same(ct_scatter_add(x, index, u, axis), z);
         assert_ok(ct_scope_end(scope));
       }

@@ -10,18 +10,26 @@
 /* Workspace: the indices, row-major. */
 static size_t index_work(const ct_call *c) { return (size_t)ct__in(c, 1)->size * sizeof(int32_t); }
 
-/* Copies the indices to work and checks them. */
-static ct_status read_indices(const ct_eval *e, const ct_view *indices, int64_t extent) {
-  if (indices->size == 0) return CT_OK;
-  ct_view flat;
-  ct__view_set(&flat, CT_I32, indices->ndim, indices->dim);
-  flat.data = e->work;
-  ct__copy(indices, &flat);
-  const int32_t *index = e->work;
-  for (int64_t j = 0; j < indices->size; j++)
-    if (CT__UNLIKELY(index[j] < 0 || index[j] >= extent))
+/* The indices, row-major and checked; in work if they do not lie so. */
+static ct_status read_indices(const ct_eval *e, const ct_view *indices, int64_t extent,
+                              const int32_t **index) {
+  const int64_t n = indices->size;
+  const uint32_t end = extent < INT32_MAX ? (uint32_t)extent : (uint32_t)INT32_MAX + 1;
+  const int32_t *at = *index = (const int32_t *)(const void *)indices->data;
+  if (n == 0) return CT_OK;
+  if (!indices->contiguous) {
+    ct_view flat;
+    ct__view_set(&flat, CT_I32, indices->ndim, indices->dim);
+    flat.data = e->work;
+    ct__copy(indices, &flat);
+    at = *index = e->work;
+  }
+  uint32_t outside = 0;
+  for (int64_t j = 0; j < n; j++) outside |= (uint32_t)at[j] >= end; /* negative ones are large */
+  for (int64_t j = 0; outside && j < n; j++)
+    if ((uint32_t)at[j] >= end)
       return ct_error_set(CT_EINDEX, "%s: index %d (number %lld) is outside 0 <= i < %lld",
-                          e->op->name, (int)index[j], (long long)j, (long long)extent);
+                          e->op->name, (int)at[j], (long long)j, (long long)extent);
   return CT_OK;
 }
 
@@ -75,43 +83,67 @@ static ct_view row_view(const rows *r, int64_t j) {
 /* Moves of rows between a list and a table, both as (outer, row, inner). */
 typedef struct moves {
   const rows *side[2]; /* from, to */
-  int table;           /* which of them is the table */
   const int32_t *index;
   int64_t n, size[2][3], step[2][3];
-  ct_loop *loop;
+  const struct mover *how;
 } moves;
+
+/* How rows are moved: one of them, and numbers `from` to `to` of an outer index, in order, whose
+ * elements lie at x and y. */
+typedef struct mover {
+  ct_loop *row;
+  void (*rows)(const moves *a, const char *x, char *y, int64_t from, int64_t to);
+} mover;
+
+/* elements of a row that are not worth a call */
+enum { SHORT_COPY = 8, SHORT_SUM = 16 };
+
+/* row, and rows that start at X and Y, each the number j in the list or index[j] in the table. */
+#define MOVER(name, T, ROW, SHORT, X, Y, MOVE)                                                     \
+  static void name##_rows(const moves *a, const char *from, char *to, int64_t start,               \
+                          int64_t end) {                                                           \
+    const int32_t *index = a->index;                                                               \
+    const int64_t width = a->size[0][2], inner[2] = {a->step[0][2], a->step[1][2]};                \
+    const int64_t x_step = a->step[0][1], y_step = a->step[1][1];                                  \
+    const T *x = (const T *)(const void *)from;                                                    \
+    T *y = (T *)(void *)to;                                                                        \
+    if (width == 1)                                                                                \
+      for (int64_t j = start; j < end; j++) MOVE(y[Y * y_step], x[X * x_step]);                    \
+    else if (width <= SHORT)                                                                       \
+      for (int64_t j = start; j < end; j++)                                                        \
+        for (int64_t i = 0; i < width; i++)                                                        \
+          MOVE(y[Y * y_step + i * inner[1]], x[X * x_step + i * inner[0]]);                        \
+    else                                                                                           \
+      for (int64_t j = start; j < end; j++)                                                        \
+        ROW(width, (char *const[]){(char *)(uintptr_t)(x + X * x_step), (char *)(y + Y * y_step)}, \
+            inner, NULL);                                                                          \
+  }                                                                                                \
+  static const mover name = {ROW, name##_rows};
 
 /* Move number m = o n + j is that of row j for outer o. */
 static void run_moves(void *context, int64_t from, int64_t to) {
   const moves *a = context;
   const int64_t item = (int64_t)ct__item_size(a->side[0]->v->dtype);
-  const int64_t inner[2] = {a->step[0][2], a->step[1][2]};
-  int64_t o = from / a->n, j = from % a->n;
-  for (int64_t m = from; m < to; m++) {
-    char *p[2];
-    for (int k = 0; k < 2; k++) {
-      int64_t row = k == a->table ? a->index[j] : j;
-      p[k] = a->side[k]->v->data + (o * a->step[k][0] + row * a->step[k][1]) * item;
-    }
-    a->loop(a->size[0][2], p, inner, NULL);
-    if (++j < a->n) continue;
-    j = 0;
-    o++;
+  while (from < to) {
+    int64_t o = from / a->n, j = from % a->n, end = j + to - from < a->n ? j + to - from : a->n;
+    a->how->rows(a, a->side[0]->v->data + o * a->step[0][0] * item,
+                 a->side[1]->v->data + o * a->step[1][0] * item, j, end);
+    from += end - j;
   }
 }
 
-/* loop(from, to) for each row of the list and its partner in the table, the list in order. Two rows
- * of the list may have the same partner: so only what fills the list is cut. */
+/* Moves each row of the list from or to its partner in the table, the list in order. Two rows of
+ * the list may have the same partner: so only what fills the list is cut. */
 static void each_row(const rows *from, const rows *to, bool gather, const int32_t *index, int64_t n,
-                     ct_loop *loop) {
-  moves a = {.side = {from, to}, .table = gather ? 0 : 1, .index = index, .n = n, .loop = loop};
+                     const mover *how) {
+  moves a = {.side = {from, to}, .index = index, .n = n, .how = how};
   if (from->v->size == 0 || to->v->size == 0) return;
   if (ct__reference() || !join_rows(from, a.size[0], a.step[0]) ||
       !join_rows(to, a.size[1], a.step[1])) {
     for (int64_t j = 0; j < n; j++) {
-      ct_view x = row_view(from, a.table == 0 ? index[j] : j);
-      ct_view y = row_view(to, a.table == 1 ? index[j] : j);
-      ct_map(1, (const ct_view *const[]){&x}, &y, loop, NULL);
+      ct_view x = row_view(from, gather ? index[j] : j);
+      ct_view y = row_view(to, gather ? j : index[j]);
+      ct_map(1, (const ct_view *const[]){&x}, &y, how->row, NULL);
     }
     return;
   }
@@ -157,9 +189,10 @@ COPY_ROW(copy_row_1, uint8_t)
 COPY_ROW(copy_row_4, uint32_t)
 COPY_ROW(copy_row_8, uint64_t)
 
-static ct_loop *copy_row(size_t item) {
-  return item == 1 ? copy_row_1 : item == 4 ? copy_row_4 : copy_row_8;
-}
+#define SET(y, x) ((y) = (x))
+MOVER(take_1, uint8_t, copy_row_1, SHORT_COPY, index[j], j, SET)
+MOVER(take_4, uint32_t, copy_row_4, SHORT_COPY, index[j], j, SET)
+MOVER(take_8, uint64_t, copy_row_8, SHORT_COPY, index[j], j, SET)
 
 static ct_status gather_infer(const ct_call *c, ct_spec *out) {
   int axis = *(const int *)c->attr;
@@ -168,11 +201,15 @@ static ct_status gather_infer(const ct_call *c, ct_spec *out) {
 
 static ct_status gather_eval(const ct_eval *e) {
   const ct_view *x = e->in[0], *indices = e->in[1];
+  const size_t item = ct__item_size(x->dtype);
+  const int32_t *index;
   int axis = ct__axis(*(const int *)e->attr, x->ndim);
-  ct_status status = read_indices(e, indices, x->dim[axis]);
+  ct_status status = read_indices(e, indices, x->dim[axis], &index);
   if (status != CT_OK) return status;
-  each_row(&(rows){x, axis, 1}, &(rows){e->out[0], axis, indices->ndim}, true, e->work,
-           indices->size, copy_row(ct_dtype_size(x->dtype)));
+  each_row(&(rows){x, axis, 1}, &(rows){e->out[0], axis, indices->ndim}, true, index, indices->size,
+           item == 1   ? &take_1
+           : item == 4 ? &take_4
+                       : &take_8);
   return CT_OK;
 }
 
@@ -261,8 +298,14 @@ ADD_ROW(add_row_f32, float, PLUS)
 ADD_ROW(add_row_f64, double, PLUS)
 ADD_ROW(add_row_i32, int32_t, WRAP_PLUS)
 
-static ct_loop *const add_row[CT_DTYPES] = {
-    [CT_F32] = add_row_f32, [CT_F64] = add_row_f64, [CT_I32] = add_row_i32};
+#define ADD(y, x)      ((y) = PLUS(y, x))
+#define WRAP_ADD(y, x) ((y) = WRAP_PLUS(y, x))
+MOVER(add_f32, float, add_row_f32, SHORT_SUM, j, index[j], ADD)
+MOVER(add_f64, double, add_row_f64, SHORT_SUM, j, index[j], ADD)
+MOVER(add_i32, int32_t, add_row_i32, SHORT_SUM, j, index[j], WRAP_ADD)
+
+static const mover *const adders[CT_DTYPES] = {
+    [CT_F32] = &add_f32, [CT_F64] = &add_f64, [CT_I32] = &add_i32};
 
 static ct_status put_infer(const ct_call *c, ct_spec *out) {
   const ct_view *x = ct__in(c, 0), *updates = ct__in(c, 2);
@@ -280,23 +323,24 @@ static ct_status put_infer(const ct_call *c, ct_spec *out) {
 }
 
 static ct_status scatter_infer(const ct_call *c, ct_spec *out) {
-  if (!add_row[ct__in(c, 0)->dtype]) return ct_fail(c, CT_EDTYPE, "want f32, f64 or i32");
+  if (!adders[ct__in(c, 0)->dtype]) return ct_fail(c, CT_EDTYPE, "want f32, f64 or i32");
   return put_infer(c, out);
 }
 
-/* row(update, place) for each update in order. */
-static ct_status put_rows(const ct_eval *e, ct_loop *row) {
+/* Moves each update to its place, in order. */
+static ct_status put_rows(const ct_eval *e, const mover *how) {
   const ct_view *x = e->in[0], *indices = e->in[1], *y = e->out[0];
+  const int32_t *index;
   int axis = ct__axis(*(const int *)e->attr, x->ndim);
-  ct_status status = read_indices(e, indices, x->dim[axis]);
+  ct_status status = read_indices(e, indices, x->dim[axis], &index);
   if (status != CT_OK) return status;
   ct__copy(x, e->out[0]);
-  each_row(&(rows){e->in[2], axis, indices->ndim}, &(rows){y, axis, 1}, false, e->work,
-           indices->size, row);
+  each_row(&(rows){e->in[2], axis, indices->ndim}, &(rows){y, axis, 1}, false, index, indices->size,
+           how);
   return CT_OK;
 }
 
-static ct_status scatter_eval(const ct_eval *e) { return put_rows(e, add_row[e->in[0]->dtype]); }
+static ct_status scatter_eval(const ct_eval *e) { return put_rows(e, adders[e->in[0]->dtype]); }
 
 static void scatter_vjp(const ct_call *c, ct_tensor *const *gy, ct_tensor **gx) {
   gx[0] = gy[0];
@@ -340,8 +384,13 @@ ct_tensor *ct_scatter_add(ct_tensor *x, ct_tensor *indices, ct_tensor *updates, 
 
 /* scatter_set: y = x, then y[o, index[j], i] = u[o, j, i] in the order of j: the last one wins.
  * gx = gy, 0 at the places; gu = gather(gy, index), 0 for those that did not win. */
+MOVER(set_1, uint8_t, copy_row_1, SHORT_COPY, j, index[j], SET)
+MOVER(set_4, uint32_t, copy_row_4, SHORT_COPY, j, index[j], SET)
+MOVER(set_8, uint64_t, copy_row_8, SHORT_COPY, j, index[j], SET)
+
 static ct_status set_eval(const ct_eval *e) {
-  return put_rows(e, copy_row(ct_dtype_size(e->in[0]->dtype)));
+  const size_t item = ct__item_size(e->in[0]->dtype);
+  return put_rows(e, item == 1 ? &set_1 : item == 4 ? &set_4 : &set_8);
 }
 
 /* Which of the updates are the last ones of their place; bool, the indices' axes and extents of 1
@@ -409,9 +458,9 @@ static ct_status one_hot_infer(const ct_call *c, ct_spec *out) {
 static ct_status one_hot_eval(const ct_eval *e) {
   ct_view *y = e->out[0];
   int64_t depth = ((const one_hot *)e->attr)->depth, n = e->in[0]->size;
-  ct_status status = read_indices(e, e->in[0], depth);
+  const int32_t *index;
+  ct_status status = read_indices(e, e->in[0], depth, &index);
   if (status != CT_OK) return status;
-  const int32_t *index = e->work;
   const size_t item = ct_dtype_size(y->dtype);
   char one[sizeof(double)];
   ct_view one_view = {.data = one, .dtype = y->dtype, .size = 1, .contiguous = true};

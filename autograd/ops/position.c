@@ -37,11 +37,13 @@ static ct_status flat_eval(const ct_eval *e) {
   int64_t inner = extents_behind(y, a->axis), n = y->dim[a->axis];
   int32_t *at = (int32_t *)(void *)y->data;
   ct__copy(e->in[0], y);
-  for (int64_t k = 0; k < y->size; k++) {
-    if (at[k] < 0 || at[k] >= a->extent)
+  for (int64_t k = 0; k < y->size; k++)
+    if (CT__UNLIKELY(at[k] < 0 || at[k] >= a->extent))
       return ct_error_set(CT_EINDEX, "%s: index %d (number %lld) is outside 0 <= i < %lld",
                           e->op->name, (int)at[k], (long long)k, (long long)a->extent);
-    at[k] = (int32_t)((k / (n * inner) * a->extent + at[k]) * inner + k % inner);
+  for (int64_t row = 0, k = 0; k < y->size; row++) { /* row = o n + j */
+    int64_t first = row / n * a->extent * inner;
+    for (int64_t i = 0; i < inner; i++, k++) at[k] = (int32_t)(first + at[k] * inner + i);
   }
   return CT_OK;
 }
