@@ -2,6 +2,8 @@
 #include "../../tensor/pool.h"
 #include "batch.h"
 
+#include <math.h>
+
 /* Along axis d, window p covers p stride - padding + k for 0 <= k < kernel; in is the extent that
  * windows lie on, out their number. */
 typedef struct windows {
@@ -102,22 +104,45 @@ static ct_status maxpool_infer(const ct_call *c, ct_spec *out) {
   return CT_OK;
 }
 
+/* The windows of a row for which column k of theirs lies on elements: [from, to). */
+static void find_columns(const windows *w, int64_t k, int64_t *from, int64_t *to) {
+  int64_t stride = w->stride[1], before = w->padding[1] - k, inside = w->in[1] + before;
+  *from = before > 0 ? (before + stride - 1) / stride : 0;
+  *to = w->out[1];
+  if ((*to - 1) * stride >= inside) *to = inside > 0 ? (inside - 1) / stride + 1 : 0;
+}
+
+/* The windows of a row side by side, one element of each at a time, without branches; nothing is
+ * smaller than where they begin. */
 #define MAXPOOL_PLANE(name, T)                                                                     \
+  static void name##_column(int64_t n, const T *restrict x, int64_t step, uint32_t place,          \
+                            uint32_t stride, T *restrict y, int32_t *restrict at) {                \
+    for (int64_t q = 0; q < n; q++) {                                                              \
+      T v = x[q * step], best = y[q];                                                              \
+      bool wins = (v > best) | ((v != v) & (best == best));                                        \
+      y[q] = wins ? v : best;                                                                      \
+      at[q] = wins ? (int32_t)(place + (uint32_t)q * stride) : at[q];                              \
+    }                                                                                              \
+  }                                                                                                \
   static void name(const windows *w, const char *from, const int64_t *s, char *to, int32_t *at) {  \
     const T *x = (const T *)(const void *)from;                                                    \
     T *y = (T *)(void *)to;                                                                        \
-    EACH_WINDOW(w) {                                                                               \
-      T best = x[i0 * s[0] + j0 * s[1]];                                                           \
-      int64_t place = i0 * w->in[1] + j0;                                                          \
+    const int64_t stride = w->stride[1];                                                           \
+    for (int64_t p = 0, i0, i1; p < w->out[0] && clip_window(w, 0, p, &i0, &i1); p++) {            \
+      for (int64_t q = 0, j0, j1; q < w->out[1] && clip_window(w, 1, q, &j0, &j1); q++) {          \
+        y[q] = -(T)INFINITY;                                                                       \
+        at[q] = (int32_t)(i0 * w->in[1] + j0);                                                     \
+      }                                                                                            \
       for (int64_t i = i0; i < i1; i++)                                                            \
-        for (int64_t j = j0; j < j1; j++) {                                                        \
-          T v = x[i * s[0] + j * s[1]];                                                            \
-          if (!(v > best || (v != v && best == best))) continue;                                   \
-          best = v;                                                                                \
-          place = i * w->in[1] + j;                                                                \
+        for (int64_t k = 0, a, b; k < w->kernel[1]; k++) {                                         \
+          find_columns(w, k, &a, &b);                                                              \
+          if (a >= b) continue;                                                                    \
+          int64_t j = a * stride - w->padding[1] + k;                                              \
+          name##_column(b - a, x + i * s[0] + j * s[1], stride * s[1],                             \
+                        (uint32_t)(i * w->in[1] + j), (uint32_t)stride, y + a, at + a);            \
         }                                                                                          \
-      *y++ = best;                                                                                 \
-      *at++ = (int32_t)place;                                                                      \
+      y += w->out[1];                                                                              \
+      at += w->out[1];                                                                             \
     }                                                                                              \
   }
 MAXPOOL_PLANE(maxpool_f32, float)
