@@ -1,6 +1,6 @@
 /* chain.c - chains of elementwise operations against one loop by hand with the same vector
- * mathematics. The column "memory" is that of a loop that only reads the inputs and writes the
- * output.
+ * mathematics, whose operations all round for what is exact and round as few times as the processor
+ * allows for the rest. "memory" is a loop that only reads the inputs and writes the output.
  */
 #include "support/bench.h"
 #include "support/fused.h"
@@ -11,7 +11,7 @@
 #include <stdlib.h>
 
 static const double tolerance = 1e-5;
-static const int64_t sizes[] = {1000, 4096, 100000, 1000000, 16000000};
+static const int64_t sizes[] = {1000, 10000, 100000, 1000000, 16000000};
 
 /* ---- the chains as a user writes them -------------------------------------------------------- */
 
@@ -56,14 +56,13 @@ typedef struct job {
   const float *data[FUSED_INPUTS]; /* theirs */
   float *y;                        /* of the loops */
   int64_t n;
-  fused_loop *hand, *memory;
-  ct_program *program;
+  fused_loop *hand[FUSED_WAYS], *memory;
+  ct_program *program[FUSED_WAYS]; /* exact, by default */
 } job;
 
-static void run_hand(void *state) {
-  const job *j = state;
-  j->hand(j->n, j->data, j->y);
-}
+static void run_hand(const job *j, int way) { j->hand[way](j->n, j->data, j->y); }
+static void run_rounded(void *state) { run_hand(state, FUSED_ROUNDED); }
+static void run_contracted(void *state) { run_hand(state, FUSED_CONTRACTED); }
 
 static void run_memory(void *state) {
   const job *j = state;
@@ -78,26 +77,33 @@ static void run_eager(void *state) {
   ct_scope_end(s);
 }
 
-static ct_tensor *compiled(job *j) {
+static ct_tensor *compiled(job *j, int way) {
   ct_tensor *y;
-  ct_run(j->program, (ct_list){j->chain->inputs, j->x}, &y);
+  ct_run(j->program[way], (ct_list){j->chain->inputs, j->x}, &y);
   return y;
 }
 
-static void run_compiled(void *state) {
+static ct_tensor *exact(job *j) { return compiled(j, FUSED_ROUNDED); }
+static ct_tensor *fast(job *j) { return compiled(j, FUSED_CONTRACTED); }
+
+static void run_compiled(job *j, int way) {
   ct_scope s = ct_scope_begin();
-  compiled(state);
+  compiled(j, way);
   ct_scope_end(s);
 }
+
+static void run_exact(void *state) { run_compiled(state, FUSED_ROUNDED); }
+static void run_fast(void *state) { run_compiled(state, FUSED_CONTRACTED); }
 
 static const struct way {
   const char *name;
   ct_tensor *(*of)(job *j); /* the result, of the current scope; NULL has none to compare */
-  void (*run)(void *state);
+  void (*run)(void *state), (*hand)(void *state);
   double goal; /* from `beyond` elements on */
-} ways[] = {{"eager", eager, run_eager, 0},
-            {"compiled", compiled, run_compiled, 1.3},
-            {"memory", NULL, run_memory, 0}};
+} ways[] = {{"eager", eager, run_eager, run_rounded, 0},
+            {"compiled, exact", exact, run_exact, run_rounded, 1.3},
+            {"compiled", fast, run_fast, run_contracted, 1.3},
+            {"memory", NULL, run_memory, run_contracted, 0}};
 enum { WAYS = sizeof ways / sizeof ways[0], BEYOND = 4096 };
 
 /* ---- the table ------------------------------------------------------------------------------- */
@@ -105,10 +111,8 @@ enum { WAYS = sizeof ways / sizeof ways[0], BEYOND = 4096 };
 #define LOOPS_OF(isa) &fused_loops_##isa,
 static const fused_loops *const loops[] = {CT__ISA_LIST(LOOPS_OF)};
 
-static fused_loop *loop_at(size_t place) {
-  fused_loop *loop;
-  memcpy(&loop, (const char *)loops[ct__isa()] + place, sizeof loop);
-  return loop;
+static void loops_at(size_t place, fused_loop **loop, int n) {
+  memcpy(loop, (const char *)loops[ct__isa()] + place, (size_t)n * sizeof *loop);
 }
 
 static void check_library(void) {
@@ -117,8 +121,8 @@ static void check_library(void) {
 
 static void job_init(job *j, const struct chain *chain, int64_t n) {
   *j = (job){.chain = chain, .n = n, .y = bench_alloc((size_t)n, sizeof(float))};
-  j->hand = loop_at(chain->hand);
-  j->memory = loop_at(chain->memory);
+  loops_at(chain->hand, j->hand, FUSED_WAYS);
+  loops_at(chain->memory, &j->memory, 1);
   ct_scope s = ct_scope_begin();
   for (int i = 0; i < chain->inputs; i++) {
     j->x[i] = ct_keep(ct_uniform(ct_key((uint64_t)i), CT_F32, CT_SHAPE(n), -2, 2));
@@ -126,20 +130,22 @@ static void job_init(job *j, const struct chain *chain, int64_t n) {
   }
   ct_tensor *x[FUSED_INPUTS];
   for (int i = 0; i < chain->inputs; i++) x[i] = ct_placeholder(CT_F32, CT_SHAPE(n));
-  j->program = ct_compile((ct_list){chain->inputs, x}, CT_LIST(chain->of(x)), (ct_compile_opts){0});
+  for (int way = 0; way < FUSED_WAYS; way++)
+    j->program[way] = ct_compile((ct_list){chain->inputs, x}, CT_LIST(chain->of(x)),
+                                 (ct_compile_opts){.exact = way == FUSED_ROUNDED});
   ct_scope_end(s);
   check_library();
 }
 
 static void job_end(job *j) {
   for (int i = 0; i < j->chain->inputs; i++) ct_release(&j->x[i]);
-  ct_program_release(&j->program);
+  for (int way = 0; way < FUSED_WAYS; way++) ct_program_release(&j->program[way]);
   free(j->y);
 }
 
 static void check_way(job *j, const struct way *way) {
   double worst, largest;
-  run_hand(j);
+  way->hand(j);
   ct_scope s = ct_scope_begin();
   ct_tensor *hand = ct_wrap(CT_F32, CT_SHAPE(j->n), j->y, (ct_wrap_opts){0});
   ct_item(ct_max(ct_abs(ct_sub(way->of(j), hand)), CT_ALL, false), &worst);
@@ -165,7 +171,7 @@ int main(int argc, char **argv) {
       for (const struct way *w = ways; w < ways + WAYS; w++) {
         if (w->of) check_way(&j, w);
         bench_result r = bench_alternate((bench_way){.run = w->run, .state = &j},
-                                         (bench_way){.run = run_hand, .state = &j});
+                                         (bench_way){.run = w->hand, .state = &j});
         check_library();
         double goal = sizes[k] >= BEYOND ? w->goal : 0;
         bench_report_cell(report, (bench_cell){label, w->name, goal, false}, &r);

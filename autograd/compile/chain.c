@@ -1,14 +1,22 @@
-/* chain.c - which operations are cheap, and the loops of the instruction set in use. */
+/* chain.c - which operations are cheap, which become one, and the loops of the instruction set in
+ * use. */
 #include "chain.h"
 
-#define ENTRY(isa) &ct__chain_loops_##isa,
-static const ct__chain_loops *const sets[] = {CT__ISA_LIST(ENTRY)};
+#define ENTRY(isa) {&ct__contracted_loops_##isa, &ct__chain_loops_##isa},
+static const ct__chain_loops *const sets[][2] = {CT__ISA_LIST(ENTRY)};
 
-void ct__chain_f32(int64_t n, char *const *p, const int64_t *s, const void *attr) {
-  sets[ct__isa()]->f32(n, p, s, attr);
-}
-void ct__chain_f64(int64_t n, char *const *p, const int64_t *s, const void *attr) {
-  sets[ct__isa()]->f64(n, p, s, attr);
+#define LOOP(name, type, exact)                                                                    \
+  static void name(int64_t n, char *const *p, const int64_t *s, const void *attr) {                \
+    sets[ct__isa()][exact]->type(n, p, s, attr);                                                   \
+  }
+LOOP(exact_f32, f32, true)
+LOOP(exact_f64, f64, true)
+LOOP(contracted_f32, f32, false)
+LOOP(contracted_f64, f64, false)
+
+ct_loop *ct__chain_loop(ct_dtype dtype, bool exact) {
+  if (exact) return dtype == CT_F32 ? exact_f32 : exact_f64;
+  return dtype == CT_F32 ? contracted_f32 : contracted_f64;
 }
 
 /* partial: -1 for the operation, else the input by which its derivative is taken. */
@@ -63,4 +71,75 @@ bool ct__chain_cheap(ct_loop *loop, ct_dtype dtype, ct__cheap *cheap) {
     return true;
   }
   return false;
+}
+
+/* ---- operands that stay ------------------------------------------------------------------------- */
+
+static bool has_operand(int kind) {
+#define WITH(name, ...) [CT__LINK_##name] = true,
+  static const bool with[CT__LINKS] = {CT__CHAIN_WITH(WITH)};
+#undef WITH
+  return with[kind];
+}
+
+void ct__chain_finish(ct__chain *c) {
+  int x = -1;
+  for (ct__link *l = c->link; l < c->link + c->n; l++) {
+    if (!has_operand(l->kind)) continue;
+    l->same = l->x == x;
+    x = l->x;
+  }
+}
+
+/* ---- a product and a sum ------------------------------------------------------------------------ */
+
+typedef struct contraction {
+  ct__link_kind product, sum, both;
+  double sign; /* of the constant factor: so -c a + x stands for x - c a */
+} contraction;
+
+static const contraction *find(const contraction *of, int n, int product, const ct__link *sum) {
+  for (int r = 0; r < n; r++)
+    if ((int)of[r].product == product && (int)of[r].sum == sum->kind) return &of[r];
+  return NULL;
+}
+
+#define ROW(product, sum, both, sign)                                                              \
+  { CT__LINK_##product, CT__LINK_##sum, CT__LINK_##both, sign }
+
+bool ct__chain_contract(ct__link *product, const ct__link *sum) {
+  static const contraction behind[] = {
+      ROW(MUL, ADD, MUL_ADD, 1),           ROW(MUL, SUB, MUL_SUB, 1),
+      ROW(MUL, SUB_FROM, MUL_SUB_FROM, 1), ROW(MUL, SHIFT, MUL_SHIFT, 1),
+      ROW(SCALE, ADD, SCALE_ADD, 1),       ROW(SCALE, SUB, SCALE_SUB, 1),
+      ROW(SCALE, SUB_FROM, SCALE_ADD, -1), ROW(SCALE, SHIFT, SCALE_SHIFT, 1),
+      ROW(SQUARE, ADD, SQUARE_ADD, 1),     ROW(SQUARE, SHIFT, SQUARE_SHIFT, 1),
+  };
+  const contraction *w = find(behind, CT__COUNT(behind), product->kind, sum);
+  if (!w) return false;
+  if (w->product == CT__LINK_MUL)
+    product->y = sum->x;
+  else
+    product->x = sum->x;
+  product->kind = (unsigned char)w->both;
+  product->c *= w->sign;
+  product->d = sum->c;
+  return true;
+}
+
+bool ct__chain_take_in(ct__link_kind product, ct__link *sum) {
+  static const contraction taken[] = {ROW(MUL, ADD, ADD_MUL, 1),
+                                      ROW(MUL, SUB, SUB_MUL, 1),
+                                      ROW(MUL, SUB_FROM, SUB_FROM_MUL, 1),
+                                      ROW(SCALE, ADD, ADD_SCALED, 1),
+                                      ROW(SCALE, SUB, ADD_SCALED, -1),
+                                      ROW(SCALE, SUB_FROM, SUB_FROM_SCALED, 1),
+                                      ROW(SQUARE, ADD, ADD_MUL, 1),
+                                      ROW(SQUARE, SUB, SUB_MUL, 1),
+                                      ROW(SQUARE, SUB_FROM, SUB_FROM_MUL, 1)};
+  const contraction *w = find(taken, CT__COUNT(taken), (int)product, sum);
+  if (!w) return false;
+  sum->kind = (unsigned char)w->both;
+  sum->c *= w->sign;
+  return true;
 }

@@ -6,19 +6,30 @@
 
 #include "../autograd_internal.h"
 
-/* y in terms of the result so far, a; of an operand, x; of a constant, c. The same expressions as
- * in the loops of the operations, so the same bits. ZERO(condition, y) is 0 where that holds, else
- * y.
+/* The next result in terms of the result so far, a; of operands, x and y; of constants, c and d.
+ * ZERO(condition, b) is 0 where that holds, else b. The expressions are those of the loops of the
+ * operations, so the same bits; in the second half of each list two of them are one link.
  */
 // clang-format off
-#define CT__CHAIN_LIST(X)                                                                          \
-  X(LOAD, x)           X(ADD, a + x)             X(SUB, a - x)                 X(SUB_FROM, x - a)  \
-  X(MUL, a * x)        X(DIV, a / x)             X(DIV_INTO, x / a)                                \
-  X(MUL0, ZERO(a == 0, a * x))                   X(MUL0_INTO, ZERO(x == 0, x * a))                 \
-  X(SCALE, c * a)      X(SHIFT, c + a)           X(NEG, -a)                    X(SQUARE, a * a)    \
-  X(RECIPROCAL, 1 / a) X(RELU, ZERO(a <= 0, a))                                                    \
-  X(RELU_DX, ZERO(a == 0, a * SIGN(x)))          X(RELU_DX_INTO, ZERO(x == 0, x * SIGN(a)))
+#define CT__CHAIN_ALONE(X)                                                                         \
+  X(SCALE, c * a)              X(SHIFT, c + a)            X(NEG, -a)                               \
+  X(SQUARE, a * a)             X(RECIPROCAL, 1 / a)       X(RELU, ZERO(a <= 0, a))                 \
+                                                                                                   \
+  X(SCALE_SHIFT, c * a + d)    X(SQUARE_SHIFT, a * a + d)
+#define CT__CHAIN_WITH(X)                                                                          \
+  X(LOAD, x)                   X(ADD, a + x)                                                       \
+  X(SUB, a - x)                X(SUB_FROM, x - a)         X(MUL, a * x)                            \
+  X(MUL0, ZERO(a == 0, a * x)) X(MUL0_INTO, ZERO(x == 0, x * a))                                   \
+  X(DIV, a / x)                X(DIV_INTO, x / a)                                                  \
+  X(RELU_DX, ZERO(a == 0, a * SIGN(x)))                                                            \
+  X(RELU_DX_INTO, ZERO(x == 0, x * SIGN(a)))                                                       \
+                                                                                                   \
+  X(MUL_ADD, a * x + y)        X(MUL_SUB, a * x - y)      X(MUL_SUB_FROM, y - a * x)               \
+  X(SCALE_ADD, c * a + x)      X(SCALE_SUB, c * a - x)    X(SQUARE_ADD, a * a + x)                 \
+  X(MUL_SHIFT, a * x + d)      X(ADD_SCALED, a + c * x)   X(SUB_FROM_SCALED, c * x - a)            \
+  X(ADD_MUL, a + x * y)        X(SUB_MUL, a - x * y)      X(SUB_FROM_MUL, x * y - a)
 // clang-format on
+#define CT__CHAIN_LIST(X) CT__CHAIN_ALONE(X) CT__CHAIN_WITH(X)
 
 typedef enum ct__link_kind {
 #define KIND(name, ...) CT__LINK_##name,
@@ -28,26 +39,31 @@ typedef enum ct__link_kind {
 } ct__link_kind;
 
 typedef struct ct__link {
-  unsigned char kind, operand; /* the position of x among those of the loop */
-  double constant;
+  unsigned char kind, x, y; /* positions among the operands of the loop */
+  bool same;                /* x is that of the link before, or of those between that have none */
+  double c, d;
 } ct__link;
 
 enum { CT__CHAIN_LENGTH = 64, CT__TILE_OPERANDS = 12 }; /* at most */
 
-/* The attributes of the loops below. The first link loads. */
+/* The attributes of the loops below. The first link loads, no other one does. */
 typedef struct ct__chain {
   int n, result; /* links; operands, the result lies behind them */
   ct__link link[CT__CHAIN_LENGTH];
 } ct__chain;
 
-/* Every operand lies in order: the strides are not looked at. */
-ct_loop ct__chain_f32, ct__chain_f64;
+/* The loops for a float dtype. Every operand lies in order: the strides are not looked at. A
+ * product and a sum in one link round once, where the processor can, or each as in eager
+ * operations: exact.
+ */
+ct_loop *ct__chain_loop(ct_dtype dtype, bool exact);
 
-/* Those of one instruction set (kernels/chain.c). */
+/* Those of one instruction set (kernels/chain.c, kernels/contracted.c). */
 typedef struct ct__chain_loops {
   ct_loop *f32, *f64;
 } ct__chain_loops;
-#define CT__CHAIN_LOOPS_OF(isa) extern const ct__chain_loops ct__chain_loops_##isa;
+#define CT__CHAIN_LOOPS_OF(isa)                                                                    \
+  extern const ct__chain_loops ct__chain_loops_##isa, ct__contracted_loops_##isa;
 CT__ISA_LIST(CT__CHAIN_LOOPS_OF)
 
 /* How a loop is a link: operand left is a and operand right, if there is one, x; or the other way
@@ -57,5 +73,12 @@ typedef struct ct__cheap {
   ct__link_kind kind, into;
 } ct__cheap;
 bool ct__chain_cheap(ct_loop *loop, ct_dtype dtype, ct__cheap *cheap);
+
+/* A product and the sum behind it as one link, in the product's place; false if they are not. */
+bool ct__chain_contract(ct__link *product, const ct__link *sum);
+/* The same for a sum whose operand x is a product of x, if kind scales, or of x and y. */
+bool ct__chain_take_in(ct__link_kind product, ct__link *sum);
+/* Finds the operands that repeat, when all links are there. */
+void ct__chain_finish(ct__chain *c);
 
 #endif

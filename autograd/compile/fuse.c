@@ -10,9 +10,10 @@
 typedef struct link {
   ct__cheap cheap;      /* kind is CT__LINKS if it is none */
   int before;           /* the instruction that hands its result on to it, or -1 */
+  int product;          /* the one whose product it adds without rounding it first, or -1 */
   int length, operands; /* of the chain so far; 0: not cheap */
   bool turned;          /* what it is handed is its right operand */
-  bool handed_on;       /* its own result is too */
+  bool handed_on;       /* its own result is too, or added so */
 } link;
 
 typedef struct fusion {
@@ -198,19 +199,40 @@ static int other(const fusion *f, int k) {
   return i < 0 ? -1 : operand(f, k, i);
 }
 
+/* Is value x a link's of the block, which instruction k alone reads? */
+static bool only_for(const fusion *f, int x, int k) {
+  return f->reg[x] == -1 && f->seen[x] == 1 && f->link[f->maker[x]].length > 0 &&
+         f->p->value[x].v.dtype == f->p->value[result(f, k)].v.dtype;
+}
+
 /* May instruction k continue the chain that makes its operand i? */
 static bool continues(const fusion *f, int k, int i) {
-  int x = operand(f, k, i), j = f->maker[x];
-  if (f->reg[x] != -1 || f->seen[x] != 1 || f->link[j].length == 0) return false;
-  return f->p->value[x].v.dtype == f->p->value[result(f, k)].v.dtype &&
-         f->link[j].length < CT__CHAIN_LENGTH && f->link[j].operands < CT__TILE_OPERANDS;
+  int x = operand(f, k, i);
+  return only_for(f, x, k) && f->link[f->maker[x]].length < CT__CHAIN_LENGTH &&
+         f->link[f->maker[x]].operands + 2 <= CT__TILE_OPERANDS;
+}
+
+static ct__link_kind kind_of(const link *l) { return l->turned ? l->cheap.into : l->cheap.kind; }
+
+/* The other operand of a sum is a product: both become one link. */
+static void take_product(fusion *f, int k) {
+  link *l = &f->link[k];
+  int x = other(f, k);
+  if (x < 0 || !only_for(f, x, k)) return;
+  link *of = &f->link[f->maker[x]];
+  ct__link sum = {.kind = (unsigned char)kind_of(l)};
+  if (!ct__chain_take_in(kind_of(of), &sum)) return;
+  l->product = f->maker[x];
+  l->operands++;
+  of->handed_on = true;
+  if (of->before >= 0) f->link[of->before].handed_on = false;
 }
 
 /* Of two chains that end in instruction k the longer one goes on. */
 static void find_chain(fusion *f, int k) {
   link *l = &f->link[k];
   if (l->cheap.kind == CT__LINKS) return;
-  l->before = -1;
+  l->before = l->product = -1;
   l->turned = l->handed_on = false;
   l->length = 2;
   l->operands = 1 + (l->cheap.right >= 0);
@@ -227,6 +249,7 @@ static void find_chain(fusion *f, int k) {
     l->operands = f->link[j].operands + (l->cheap.right >= 0);
     f->link[j].handed_on = true;
   }
+  take_product(f, k);
 }
 
 /* The position of value x among the operands of a step. */
@@ -237,15 +260,33 @@ static unsigned char add_operand(const fusion *f, ct__tile_step *s, int x) {
   return (unsigned char)at;
 }
 
+/* What instruction k does, with operands x and y; -1 for none. */
+static ct__link link_of(const fusion *f, ct__tile_step *s, int k, ct__link_kind kind, int x,
+                        int y) {
+  bool constant = kind == CT__LINK_SCALE || kind == CT__LINK_SHIFT;
+  return (ct__link){(unsigned char)kind, x < 0 ? 0 : add_operand(f, s, x),
+                    y < 0 ? 0 : add_operand(f, s, y),
+                    .c = constant ? *(const double *)f->call[k].attr : 0};
+}
+
+/* The same for a sum that takes in a product. */
+static ct__link link_with_product(const fusion *f, ct__tile_step *s, const link *l) {
+  const link *of = &f->link[l->product];
+  int left = operand(f, l->product, of->cheap.left);
+  int right = of->cheap.right < 0 ? left : operand(f, l->product, of->cheap.right);
+  ct__link sum = link_of(f, s, l->product, kind_of(of), left, right);
+  sum.kind = (unsigned char)kind_of(l);
+  ct__chain_take_in(kind_of(of), &sum);
+  return sum;
+}
+
 static void add_link(const fusion *f, ct__chain *c, ct__tile_step *s, int k) {
   const link *l = &f->link[k];
   if (l->before < 0)
-    c->link[c->n++] = (ct__link){CT__LINK_LOAD, add_operand(f, s, operand(f, k, l->cheap.left)), 0};
-  ct__link_kind kind = l->turned ? l->cheap.into : l->cheap.kind;
-  bool constant = kind == CT__LINK_SCALE || kind == CT__LINK_SHIFT;
-  c->link[c->n++] =
-      (ct__link){(unsigned char)kind, other(f, k) < 0 ? 0 : add_operand(f, s, other(f, k)),
-                 constant ? *(const double *)f->call[k].attr : 0};
+    c->link[c->n++] = link_of(f, s, k, CT__LINK_LOAD, operand(f, k, l->cheap.left), -1);
+  ct__link next =
+      l->product < 0 ? link_of(f, s, k, kind_of(l), other(f, k), -1) : link_with_product(f, s, l);
+  if (!ct__chain_contract(&c->link[c->n - 1], &next)) c->link[c->n++] = next;
 }
 
 /* The chain that ends in instruction k. */
@@ -256,14 +297,16 @@ static bool make_chain(const fusion *f, block *b, int k, ct__tile_step *s) {
       ct__zone_alloc(f->p, offsetof(ct__chain, link) + (size_t)(n + 1) * sizeof *c->link);
   b->no_memory = !c;
   if (!c) return false;
-  bool single = f->p->value[y].v.dtype == CT_F32;
-  *s = (ct__tile_step){.loop = single ? ct__chain_f32 : ct__chain_f64, .attr = c};
+  *s = (ct__tile_step){.loop = ct__chain_loop(f->p->value[y].v.dtype, f->p->exact), .attr = c};
   for (int i = n - 1; i >= 0; i--) {
     add_link(f, c, s, path[i]);
-    read_once(f, b, path[i], true);
-    read_once(f, b, path[i], false);
+    for (int way = 0; way < 2; way++) {
+      read_once(f, b, path[i], way == 0);
+      if (f->link[path[i]].product >= 0) read_once(f, b, f->link[path[i]].product, way == 0);
+    }
   }
   if (!find_register(f, b, y)) return false;
+  ct__chain_finish(c);
   c->result = s->n;
   s->reg[s->n] = f->reg[y] - 1;
   return true;

@@ -10,8 +10,9 @@
 
 enum {
   POOL = 32768, /* bytes: the first cache, shared with what is in place */
-  SLOT = 2048,  /* at most */
-  LINE = 64
+  SLOT = 8192,  /* at most */
+  LINE = 64,
+  GRAIN = 128 /* elements: tiles have a multiple of what the loop of a chain takes at once */
 };
 
 static const int64_t one[CT__TILE_OPERANDS + 1] = {1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1};
@@ -141,7 +142,7 @@ static void choose_tile(tiling *a, int slots) {
     int64_t item = (int64_t)ct__item_size(a->t->dtype[r]);
     if (item > widest) widest = item;
   }
-  most = ct__reference() ? 1 : most / widest / LINE * LINE;
+  most = ct__reference() ? 1 : most / widest / GRAIN * GRAIN;
   a->row = 1;
   for (a->axis = a->ndim - 1; a->axis > 0; a->axis--) {
     int64_t row = a->row * a->dim[a->axis];
@@ -151,7 +152,7 @@ static void choose_tile(tiling *a, int slots) {
   int64_t extent = a->dim[a->axis], rows = most / a->row;
   a->line = (extent + rows - 1) / rows;
   a->rows = (extent + a->line - 1) / a->line;
-  if (a->line > 1 && a->row == 1 && most > 1) a->rows = (a->rows + LINE - 1) / LINE * LINE;
+  if (a->line > 1 && a->row == 1 && most > 1) a->rows = (a->rows + GRAIN - 1) / GRAIN * GRAIN;
   a->line = (extent + a->rows - 1) / a->rows;
   a->slot_bytes = (a->rows * a->row * widest + LINE - 1) / LINE * LINE + LINE;
 }

@@ -1,5 +1,6 @@
 /* fused.h - chains of elementwise operations by hand: one loop each, with the library's vector
- * mathematics, compiled for each instruction set (bench/kernels/fused.c).
+ * mathematics, compiled for each instruction set (bench/kernels/fused.c). Each is there twice:
+ * every operation rounds, or a product and a sum round once, where the processor can.
  */
 #ifndef COTANGENT_BENCH_FUSED_H
 #define COTANGENT_BENCH_FUSED_H
@@ -17,13 +18,15 @@ typedef void fused_loop(int64_t n, const float *const *x, float *y);
 #define FUSED_GAUSS_C 0.2
 #define FUSED_STEP    1.01
 
+enum { FUSED_ROUNDED, FUSED_CONTRACTED, FUSED_WAYS };
+
 typedef struct fused_loops {
-  fused_loop *tanh;    /* tanh(s x + s) s - s */
-  fused_loop *relu;    /* relu(x0 x1 + x2) x3 - x4 */
-  fused_loop *gauss;   /* exp(-(tanh(1.1 sin x + 0.3) x + 0.2)^2) x */
-  fused_loop *steps;   /* five times y = 1.01 y + x, from y = x */
-  fused_loop *memory1; /* x + 1: what reading and writing takes */
-  fused_loop *memory5; /* x0 + x1 + x2 + x3 + x4 */
+  fused_loop *tanh[FUSED_WAYS];  /* tanh(s x + s) s - s */
+  fused_loop *relu[FUSED_WAYS];  /* relu(x0 x1 + x2) x3 - x4 */
+  fused_loop *gauss[FUSED_WAYS]; /* exp(-(tanh(1.1 sin x + 0.3) x + 0.2)^2) x */
+  fused_loop *steps[FUSED_WAYS]; /* five times y = 1.01 y + x, from y = x */
+  fused_loop *memory1;           /* x + 1: what reading and writing takes */
+  fused_loop *memory5;           /* x0 + x1 + x2 + x3 + x4 */
 } fused_loops;
 
 #define FUSED_OF(isa) extern const fused_loops fused_loops_##isa;

@@ -1,0 +1,224 @@
+/* Cheap operations that feed each other as the links of one loop: which become one link, and what
+ * they round. */
+#include "testing.h"
+
+#include "autograd/compile/tile.h"
+#include "cotangent.h"
+#include "tensor/pool.h"
+
+/* ---- a product and a sum ------------------------------------------------------------------------- */
+
+/* A sum, how many links it takes, and what fma gives for it. rr(x) is x for x > 0: a longer chain
+ * than the product, so that it is the one that goes on. */
+static ct_tensor *rr(ct_tensor *x) { return ct_relu(ct_relu(x)); }
+#define SUMS(X)                                                                                    \
+  X(mul_add, ct_add(ct_mul(a, b), c), 2, FMA(a, b, c))                                             \
+  X(add_mul_turned, ct_add(c, ct_mul(a, b)), 2, FMA(a, b, c))                                      \
+  X(mul_sub, ct_sub(ct_mul(a, b), c), 2, FMA(a, b, -c))                                            \
+  X(mul_sub_from, ct_sub(c, ct_mul(a, b)), 2, FMA(-a, b, c))                                       \
+  X(mul_shift, ct_shift(ct_mul(a, b), 0.3), 2, FMA(a, b, C(0.3)))                                  \
+  X(scale_add, ct_add(ct_scale(a, 1.1), c), 2, FMA(a, C(1.1), c))                                  \
+  X(scale_sub, ct_sub(ct_scale(a, 1.1), c), 2, FMA(a, C(1.1), -c))                                 \
+  X(scale_sub_from, ct_sub(c, ct_scale(a, 1.1)), 2, FMA(a, -C(1.1), c))                            \
+  X(scale_shift, ct_shift(ct_scale(a, 1.1), 0.3), 2, FMA(a, C(1.1), C(0.3)))                       \
+  X(square_add, ct_add(ct_square(a), c), 2, FMA(a, a, c))                                          \
+  X(square_shift, ct_shift(ct_square(a), 0.3), 2, FMA(a, a, C(0.3)))                               \
+  X(add_mul, ct_add(rr(a), ct_mul(b, c)), 4, FMA(b, c, a))                                         \
+  X(sub_mul, ct_sub(rr(a), ct_mul(b, c)), 4, FMA(-b, c, a))                                        \
+  X(sub_from_mul, ct_sub(ct_mul(b, c), rr(a)), 4, FMA(b, c, -a))                                   \
+  X(add_scaled, ct_add(rr(a), ct_scale(b, 1.1)), 4, FMA(b, C(1.1), a))                             \
+  X(sub_scaled, ct_sub(rr(a), ct_scale(b, 1.1)), 4, FMA(b, -C(1.1), a))                            \
+  X(sub_from_scaled, ct_sub(ct_scale(b, 1.1), rr(a)), 4, FMA(b, C(1.1), -a))                       \
+  X(add_square, ct_add(rr(a), ct_square(b)), 4, FMA(b, b, a))                                      \
+  X(two_products, ct_add(ct_mul(a, b), ct_scale(c, 1.1)), 3, FMA(c, C(1.1), ROUNDED(a *b)))        \
+  X(again, ct_add(ct_mul(ct_add(ct_mul(a, b), c), b), c), 3, FMA(FMA(a, b, c), b, c))
+
+#define SYMBOLIC(name, symbolic, ...)                                                              \
+  static ct_tensor *name(ct_tensor *a, ct_tensor *b, ct_tensor *c) {                               \
+    (void)b, (void)c;                                                                              \
+    return symbolic;                                                                               \
+  }
+SUMS(SYMBOLIC)
+
+#define C(number)  number##f
+#define FMA        fmaf
+#define ROUNDED(x) ((volatile float){x})
+#define WANT(name, symbolic, links, once)                                                          \
+  static float name##_f32(float a, float b, float c) {                                             \
+    (void)b, (void)c;                                                                              \
+    return once;                                                                                   \
+  }
+SUMS(WANT)
+#undef C
+#undef FMA
+#undef ROUNDED
+#undef WANT
+#define C(number)  number
+#define FMA        fma
+#define ROUNDED(x) ((volatile double){x})
+#define WANT(name, symbolic, links, once)                                                          \
+  static double name##_f64(double a, double b, double c) {                                         \
+    (void)b, (void)c;                                                                              \
+    return once;                                                                                   \
+  }
+SUMS(WANT)
+
+static const struct sum {
+  const char *name;
+  ct_tensor *(*of)(ct_tensor *a, ct_tensor *b, ct_tensor *c);
+  int links;
+  float (*f32)(float a, float b, float c);
+  double (*f64)(double a, double b, double c);
+} sums[] = {
+#define ROW(name, symbolic, links, once) {#name, name, links, name##_f32, name##_f64},
+    SUMS(ROW)};
+
+enum { N_SUMS = sizeof sums / sizeof sums[0], INPUTS = 3 };
+
+/* Does the processor, with the kernels in use, multiply and add in one? */
+static bool has_fma(void) {
+#ifdef CT__X86_LEVELS
+  return ct__isa() > 0;
+#elif defined(__FMA__) || defined(__ARM_FEATURE_FMA)
+  return true;
+#else
+  return false;
+#endif
+}
+
+typedef struct job {
+  const struct sum *sum;
+  ct_tensor *x[INPUTS], *value[INPUTS], *eager;
+} job;
+
+static job job_of(const struct sum *sum, ct_dtype dtype, int64_t n) {
+  job j = {.sum = sum};
+  for (int i = 0; i < INPUTS; i++) {
+    j.x[i] = ct_placeholder(dtype, CT_SHAPE(n));
+    j.value[i] = ct_uniform(ct_key((uint64_t)i), dtype, CT_SHAPE(n), 0.5, 1.5);
+  }
+  j.eager = sum->of(j.value[0], j.value[1], j.value[2]);
+  return j;
+}
+
+static ct_program *compiled(job *j, bool exact) {
+  ct_program *p =
+      ct_compile((ct_list){INPUTS, j->x}, CT_LIST(j->sum->of(j->x[0], j->x[1], j->x[2])),
+                 (ct_compile_opts){.exact = exact, .verify = true});
+  assert_ok(p ? CT_OK : ct_error_code());
+  return p;
+}
+
+/* One instruction of one step of so many links, the first of which loads. */
+static void check_links(const ct_program *p, const struct sum *sum) {
+  assert_int_equal(p->n_instrs, 1);
+  const ct__tile *t = ((const ct__fused *)p->instr[0].attr)->tile;
+  const ct__chain *c = t->step[0].attr;
+  if (t->n_steps == 1 && c->n == sum->links) return;
+  print_error("%s: %d steps, the first of %d links\n", sum->name, t->n_steps, c->n);
+  fail();
+}
+
+static void check_values(const job *j, ct_tensor *got, bool exact) {
+  int64_t n = ct_size(got);
+  double *y = malloc((size_t)n * sizeof *y), *e = malloc((size_t)n * sizeof *e), *x[INPUTS];
+  assert_true(y && e);
+  tensor_values(got, y, n);
+  tensor_values(j->eager, e, n);
+  for (int i = 0; i < INPUTS; i++) {
+    assert_non_null(x[i] = malloc((size_t)n * sizeof **x));
+    tensor_values(j->value[i], x[i], n);
+  }
+  for (int64_t i = 0; i < n; i++) {
+    double once = ct_dtype_of(got) == CT_F64
+                      ? j->sum->f64(x[0][i], x[1][i], x[2][i])
+                      : (double)j->sum->f32((float)x[0][i], (float)x[1][i], (float)x[2][i]);
+    double want = exact || !has_fma() ? e[i] : once;
+    if (y[i] == want) continue;
+    print_error("%s, %s, %lld: element %lld is %.17g, not %.17g\n", j->sum->name,
+                exact ? "exact" : "fast", (long long)n, (long long)i, y[i], want);
+    fail();
+  }
+  for (int i = 0; i < INPUTS; i++) free(x[i]);
+  free(y);
+  free(e);
+}
+
+/* By every kernel, whole groups of vectors and what is left; cut into pieces, too. */
+static void products_and_sums_round_once(void **state) {
+  (void)state;
+  static const int64_t sizes[] = {1, 2, 7, 64, 127, 128, 129, 300, 5000};
+  static const ct_dtype dtypes[] = {CT_F32, CT_F64};
+  int64_t piece = ct__piece_weight;
+  int isa = ct__isa(), threads = ct_threads();
+  for (int way = 0; way < N_SUMS * 2 * 2; way++)
+    for (size_t k = 0; k < sizeof sizes / sizeof sizes[0]; k++) {
+      bool exact = way % 2;
+      ct_scope s = ct_scope_begin();
+      job j = job_of(&sums[way / 4], dtypes[way / 2 % 2], sizes[k]);
+      ct_program *p = compiled(&j, exact);
+      check_links(p, j.sum);
+      for (int use = 0; use <= isa; use++) {
+        ct_tensor *got;
+        assert_true(ct__use_isa(use));
+        ct__piece_weight = use % 2 ? 1 << 10 : piece;
+        assert_ok(ct_set_threads(1 + use));
+        assert_ok(ct_run(p, (ct_list){INPUTS, j.value}, &got));
+        check_values(&j, got, exact);
+      }
+      ct_program_release(&p);
+      ct_scope_end(s);
+    }
+  ct__piece_weight = piece;
+  assert_true(ct__use_isa(isa));
+  assert_ok(ct_set_threads(threads));
+}
+
+/* What a product is needed for besides the sum is the rounded one. */
+static void a_product_that_is_read_twice_is_rounded(void **state) {
+  (void)state;
+  ct_tensor *x[2], *value[2], *y[2], *want[2], *got[2];
+  for (int i = 0; i < 2; i++) {
+    x[i] = ct_placeholder(CT_F32, CT_SHAPE(300));
+    value[i] = ct_uniform(ct_key((uint64_t)i), CT_F32, CT_SHAPE(300), 0.5, 1.5);
+  }
+  for (int way = 0; way < 2; way++) {
+    ct_tensor *const *in = way ? value : x, **out = way ? want : y;
+    out[0] = ct_mul(in[0], in[1]);
+    out[1] = ct_sub(ct_add(out[0], in[0]), out[0]);
+  }
+  ct_program *p = ct_compile((ct_list){2, x}, (ct_list){2, y}, (ct_compile_opts){0});
+  assert_ok(p ? CT_OK : ct_error_code());
+  assert_ok(ct_run(p, (ct_list){2, value}, got));
+  for (int o = 0; o < 2; o++)
+    assert_memory_equal(ct_data(got[o]), ct_data(want[o]), 300 * sizeof(float));
+  ct_program_release(&p);
+}
+
+/* The last elements are computed as the end of a group whose other results lie where its operands
+ * lay. */
+static void results_take_the_place_of_operands(void **state) {
+  (void)state;
+  enum { MOST = 300 };
+  static const ct__chain chain = {
+      2, 1, {{.kind = CT__LINK_LOAD}, {.kind = CT__LINK_SCALE_ADD, .same = true, .c = 2}}};
+  for (int n = 1; n <= MOST; n++)
+    for (int exact = 0; exact < 2; exact++) {
+      float x[MOST];
+      for (int i = 0; i < n; i++) x[i] = (float)i;
+      char *const p[] = {(char *)x, (char *)x};
+      ct__chain_loop(CT_F32, exact)(n, p, NULL, &chain);
+      for (int i = 0; i < n; i++) assert_true(x[i] == 3 * (float)i);
+    }
+}
+
+#define TEST(f) cmocka_unit_test_setup_teardown(f, open_scope, close_scope)
+
+int main(void) {
+  const struct CMUnitTest tests[] = {
+      TEST(products_and_sums_round_once),
+      TEST(a_product_that_is_read_twice_is_rounded),
+      TEST(results_take_the_place_of_operands),
+  };
+  return cmocka_run_group_tests(tests, NULL, NULL);
+}
