@@ -392,7 +392,7 @@ static void results_lie_anywhere(void **state) {
       {add, NULL, 2, {0, 1, 2}}, {add, NULL, 2, {2, 0, 3}}, {add, NULL, 2, {3, 3, 4}}};
   static const ct_dtype dtype[] = {CT_F32, CT_F32, CT_F32, CT_F32, CT_F32};
   static const int out[] = {2, 4};
-  static const ct__tile t = {2, 2, 3, 5, step, dtype, out};
+  static const ct__tile t = {2, 2, 3, 5, step, dtype, out, 0, NULL};
   static const int64_t sizes[] = {1, 5, 1023, 1024, 1025, 5000};
   static float a[20000], b[20000], y[20000];
   for (size_t k = 0; k < sizeof sizes / sizeof sizes[0]; k++)
@@ -409,7 +409,7 @@ static void results_lie_anywhere(void **state) {
       y1.stride[0] = step_of[way];
       if (way == 2) y1.data = (char *)(y + 5000);
       ct__view_refresh(&y1);
-      ct__tile_run(&t, (const ct_view *[]){&x0, &x1}, (ct_view *[]){&y0, &y1});
+      ct__tile_run(&t, (const ct_view *[]){&x0, &x1}, (ct_view *[]){&y0, &y1}, NULL);
       for (int64_t i = 0; i < n; i++) {
         float sum = (float)(i % 97) + (float)(i % 89) / 8, all = 2 * (sum + (float)(i % 97));
         assert_true(((float *)(void *)y0.data)[i] == sum);
@@ -425,7 +425,7 @@ static void repeated_rows_stay(void **state) {
   static const ct__tile_step step[] = {{add, NULL, 2, {0, 1, 2}}};
   static const ct_dtype dtype[] = {CT_F32, CT_F32, CT_F32};
   static const int out[] = {2};
-  static const ct__tile t = {2, 1, 1, 3, step, dtype, out};
+  static const ct__tile t = {2, 1, 1, 3, step, dtype, out, 0, NULL};
   static float a[PLANES * PITCH], row[COLUMNS], y[PLANES * PITCH];
   ct_view x0 = {.data = (char *)a,
                 .dtype = CT_F32,
@@ -442,7 +442,7 @@ static void repeated_rows_stay(void **state) {
   for (int i = 0; i < COLUMNS; i++) row[i] = (float)i / 32;
   int64_t piece = ct__piece_weight;
   ct__piece_weight = 1;
-  ct__tile_run(&t, (const ct_view *[]){&x0, &x1}, (ct_view *[]){&y0});
+  ct__tile_run(&t, (const ct_view *[]){&x0, &x1}, (ct_view *[]){&y0}, NULL);
   ct__piece_weight = piece;
   for (int i = 0; i < PLANES * PITCH; i++) {
     bool between = i % PITCH >= ROWS * COLUMNS;

@@ -1,4 +1,5 @@
-/* fuse.c - elementwise operations of one shape that feed each other become one instruction.
+/* fuse.c - elementwise operations of one shape that feed each other become one instruction, and so
+ * do reductions of what they compute.
  *
  * Every instruction has a phase: behind those of what it reads, and the same only if both could be
  * one. So what has the same phase may be one whatever lies between: a way out of a group and back
@@ -18,11 +19,12 @@ typedef struct link {
 
 typedef struct fusion {
   ct_program *p;
-  int n;            /* instructions before */
+  int n, n_values;  /* instructions and values before */
   int *maker;       /* of each value */
   int *phase, *key; /* of each instruction, the new ones too; key: where it goes */
   ct_loop **loop;   /* of each instruction that may be fused */
   ct__loop_call *call;
+  ct__tail *tail; /* of each instruction that reduces; others have no results */
   link *link;
   int *group;                /* a tree: the first instruction of the group is the root */
   int *start, *list;         /* the groups, in order: those of root k are list[start[k]] ... */
@@ -43,25 +45,37 @@ static int named(const ct_program *p, int i) {
              : i;
 }
 
+static bool is_tail(const fusion *f, int k) { return f->tail[k].results > 0; }
+
 static void find_loops(fusion *f, const ct__call_room *room) {
   for (int k = 0; k < f->n; k++) {
     const ct__instr *instr = &f->p->instr[k];
-    if (!(instr->op->flags & CT_ELEMENTWISE) || ct__can_fail(instr->op) || instr->n_out != 1 ||
-        instr->n_in < 1 || f->p->value[result(f, k)].base != result(f, k))
+    if (ct__can_fail(instr->op) || instr->n_out != 1 || instr->n_in < 1 ||
+        f->p->value[result(f, k)].base != result(f, k))
       continue;
     ct_call c = ct__instr_call(f->p, instr, room);
+    if (!(instr->op->flags & CT_ELEMENTWISE)) {
+      if (f->p->exact || !ct__tail_of(&c, &f->tail[k])) f->tail[k].results = 0;
+      continue;
+    }
     f->loop[k] = ct__elementwise_loop(&c, &f->call[k]);
     if (!ct__chain_cheap(f->loop[k], f->p->value[result(f, k)].v.dtype, &f->link[k].cheap))
       f->link[k].cheap.kind = CT__LINKS;
   }
 }
 
+/* What a tile of instruction k would be a part of; NULL if it cannot be fused. */
+static const ct_view *walked(const fusion *f, int k) {
+  if (is_tail(f, k)) return &f->p->value[f->p->instr[k].arg[0]].v;
+  return f->loop[k] ? &f->p->value[result(f, k)].v : NULL;
+}
+
 /* The instruction that makes input i of instruction k, or -1; joins: the two could be one. */
 static int source(const fusion *f, int k, int i, bool *joins) {
   const ct_program *p = f->p;
   int x = p->instr[k].arg[i], j = f->maker[p->value[x].base];
-  *joins = j >= 0 && f->loop[j] && f->loop[k] && named(p, x) == result(f, j) &&
-           ct__same_shape(&p->value[x].v, &p->value[result(f, k)].v);
+  *joins = j >= 0 && f->loop[j] && named(p, x) == result(f, j) && walked(f, k) &&
+           ct__same_shape(&p->value[x].v, walked(f, k));
   return j;
 }
 
@@ -92,17 +106,31 @@ static int root(const fusion *f, int k) {
   return k;
 }
 
-/* The groups in the order of their first members, these in theirs. */
+static void join(const fusion *f, int j, int k) {
+  int a = root(f, j), b = root(f, k);
+  f->group[a > b ? a : b] = a < b ? a : b;
+}
+
+/* Instructions of one phase, j and k, walk over the same numbers. */
+static bool siblings(const fusion *f, int j, int k) {
+  return f->phase[j] == f->phase[k] && ct__same_shape(walked(f, j), walked(f, k));
+}
+
+/* The groups in the order of their first members, these in theirs. Who hands a result on to whom is
+ * in one group, and who reads the same value, all of it. */
 static void find_groups(fusion *f) {
+  int *reader = f->reg; /* of each value, the last one; not in use yet */
   for (int k = 0; k < f->n; k++) f->group[k] = k;
   for (int k = 0; k < f->n; k++)
-    for (int i = 0; i < f->p->instr[k].n_in; i++) {
+    for (int i = 0; i < f->p->instr[k].n_in && walked(f, k); i++) {
       bool joins;
-      int j = source(f, k, i, &joins);
-      if (j < 0 || !joins || f->phase[j] != f->phase[k]) continue;
-      int a = root(f, j), b = root(f, k);
-      f->group[a > b ? a : b] = a < b ? a : b;
+      int j = source(f, k, i, &joins), x = named(f->p, f->p->instr[k].arg[i]);
+      if (joins && f->phase[j] == f->phase[k]) join(f, j, k);
+      if (!ct__same_shape(&f->p->value[x].v, walked(f, k))) continue;
+      if (reader[x] > 0 && siblings(f, reader[x] - 1, k)) join(f, reader[x] - 1, k);
+      reader[x] = k + 1;
     }
+  memset(reader, 0, (size_t)f->n_values * sizeof *reader);
   for (int k = 0; k < f->n; k++) f->start[root(f, k) + 1]++;
   for (int k = 0; k < f->n; k++) f->start[k + 1] += f->start[k];
   int *at = f->sequence; /* not in use yet */
@@ -115,8 +143,9 @@ static void find_groups(fusion *f) {
 /* What n instructions become. */
 typedef struct block {
   const int *member;
-  int n, n_in, n_out, n_reg;
+  int n, n_in, n_out, n_reg, n_tails;
   int in[CT__TILE_REGS], out[CT__TILE_REGS]; /* values */
+  int tail[CT__TILE_TAILS];                  /* instructions */
   ct_dtype dtype[CT__TILE_REGS];             /* of the registers */
   bool free[CT__TILE_REGS];
   bool no_memory;
@@ -129,8 +158,17 @@ static bool add_register(const fusion *f, block *b, int value) {
   return true;
 }
 
-/* Counts the reads within the block; results are marked by -1 until they have a register. Inputs
- * and outputs get theirs; false if there are too many. */
+/* What instruction k reduces stays in a register. */
+static bool add_tail(const fusion *f, block *b, int k) {
+  int x = named(f->p, f->p->instr[k].arg[0]);
+  if (b->n_tails == CT__TILE_TAILS || (f->reg[x] < 0 && !add_register(f, b, x))) return false;
+  f->seen[x] = 0; /* nor is its register ever free again */
+  b->tail[b->n_tails++] = k;
+  return true;
+}
+
+/* Counts the reads within the block; results are marked by -1 until they have a register. Inputs,
+ * outputs and what is reduced get theirs; false if there are too many. */
 static bool find_operands(const fusion *f, block *b) {
   for (int m = 0; m < b->n; m++) f->reg[result(f, b->member[m])] = -1;
   for (int m = 0; m < b->n; m++) {
@@ -145,11 +183,13 @@ static bool find_operands(const fusion *f, block *b) {
   }
   for (int m = 0; m < b->n; m++) {
     int y = result(f, b->member[m]);
-    if (f->uses[y] == f->seen[y]) continue;
+    if (f->uses[y] == f->seen[y] || is_tail(f, b->member[m])) continue;
     if (!add_register(f, b, y)) return false;
     b->out[b->n_out++] = y;
     f->seen[y] = 0; /* its register is never free again */
   }
+  for (int m = 0; m < b->n; m++)
+    if (is_tail(f, b->member[m]) && !add_tail(f, b, b->member[m])) return false;
   return true;
 }
 
@@ -327,10 +367,22 @@ static void *copy(ct_program *p, const void *from, size_t bytes) {
   return to && bytes > 0 ? memcpy(to, from, bytes) : to;
 }
 
+/* The tails of a tile; their results go behind the outputs. */
+static const ct__tail *make_tails(const fusion *f, const block *b, int *out) {
+  ct__tail *tail = ct__zone_alloc(f->p, (size_t)b->n_tails * sizeof *tail + 1);
+  for (int i = 0; tail && i < b->n_tails; i++) {
+    tail[i] = f->tail[b->tail[i]];
+    tail[i].reg = f->reg[named(f->p, f->p->instr[b->tail[i]].arg[0])] - 1;
+    out[b->n_out + i] = result(f, b->tail[i]);
+  }
+  return tail;
+}
+
 static bool add_fused(const fusion *f, const block *b, const ct__tile_step *step, int n_steps) {
   ct_program *p = f->p;
-  int out[CT__TILE_REGS];
-  for (int o = 0; o < b->n_out; o++) out[o] = f->reg[b->out[o]] - 1;
+  int reg[CT__TILE_REGS], out[CT__TILE_REGS + CT__TILE_TAILS];
+  memcpy(out, b->out, sizeof b->out);
+  for (int o = 0; o < b->n_out; o++) reg[o] = f->reg[b->out[o]] - 1;
   ct__tile *t = ct__zone_alloc(p, sizeof *t);
   if (!t) return false;
   *t = (ct__tile){b->n_in,
@@ -339,20 +391,24 @@ static bool add_fused(const fusion *f, const block *b, const ct__tile_step *step
                   b->n_reg,
                   step,
                   copy(p, b->dtype, (size_t)b->n_reg * sizeof *b->dtype),
-                  copy(p, out, (size_t)b->n_out * sizeof *out)};
-  ct__fused attr = {b->n_out, t};
-  return t->dtype && t->out &&
-         ct__instr_new(p, &ct__fused_op, &attr, b->n_in, b->in, b->n_out, b->out);
+                  copy(p, reg, (size_t)b->n_out * sizeof *reg),
+                  b->n_tails,
+                  make_tails(f, b, out)};
+  ct__fused attr = {b->n_out + b->n_tails, t};
+  return t->dtype && t->out && t->tail &&
+         ct__instr_new(p, b->n_tails ? &ct__reduced_op : &ct__fused_op, &attr, b->n_in, b->in,
+                       attr.n_out, out);
 }
 
 /* False if there is no room for the operands. */
 static bool make_steps(fusion *f, block *b, ct__tile_step *step, int *n_steps) {
   if (!find_operands(f, b)) return false;
-  for (int m = 0; m < b->n; m++) find_chain(f, b->member[m]);
+  for (int m = 0; m < b->n; m++)
+    if (!is_tail(f, b->member[m])) find_chain(f, b->member[m]);
   for (int m = 0; m < b->n; m++) {
     int k = b->member[m];
     bool cheap = f->link[k].cheap.kind != CT__LINKS;
-    if (cheap && f->link[k].handed_on) continue;
+    if (is_tail(f, k) || (cheap && f->link[k].handed_on)) continue;
     ct__tile_step *s = &step[(*n_steps)++];
     if (!(cheap ? make_chain(f, b, k, s) : make_step(f, b, k, s))) return false;
   }
@@ -423,11 +479,13 @@ ct_status ct__pass_fuse(ct_program *p) {
   int n = p->n_instrs, n_values = p->n_values;
   fusion f = {p,
               n,
+              n_values,
               ct__program_makers(p),
               numbers(p, 2 * n),
               numbers(p, 2 * n),
               ct__zone_alloc(p, (size_t)n * sizeof *f.loop + 1),
               ct__zone_alloc(p, (size_t)n * sizeof *f.call + 1),
+              ct__zone_alloc(p, (size_t)n * sizeof *f.tail + 1),
               ct__zone_alloc(p, (size_t)n * sizeof *f.link + 1),
               numbers(p, n),
               numbers(p, n),
@@ -439,9 +497,9 @@ ct_status ct__pass_fuse(ct_program *p) {
               numbers(p, n_values)};
   int *latest = numbers(p, n), *latest_joined = numbers(p, n);
   ct__call_room room;
-  if (!f.maker || !f.phase || !f.key || !f.loop || !f.call || !f.link || !f.group || !f.start ||
-      !f.list || !f.sequence || !f.reg || !f.uses || !f.seen || !latest || !latest_joined ||
-      !ct__call_room_new(p, &room))
+  if (!f.maker || !f.phase || !f.key || !f.loop || !f.call || !f.tail || !f.link || !f.group ||
+      !f.start || !f.list || !f.sequence || !f.reg || !f.uses || !f.seen || !latest ||
+      !latest_joined || !ct__call_room_new(p, &room))
     return CT_ENOMEM;
   find_loops(&f, &room);
   find_phases(&f, latest, latest_joined);

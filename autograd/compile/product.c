@@ -38,7 +38,7 @@ void ct__product_finish(void *context, int64_t row, int64_t rows, int64_t column
   const ct_view *in_at[CT__CHAIN_IN], *c = e->out[0];
   for (int i = 0, from = 2; i < f->tile->n_in; i++) in_at[i] = i == f->hole ? c : e->in[from++];
   if (rows == c->dim[0] && columns == c->dim[1]) {
-    ct__tile_run(f->tile, in_at, e->out);
+    ct__tile_run(f->tile, in_at, e->out, NULL);
     return;
   }
   for (int i = 0; i < f->tile->n_in; i++) {
@@ -49,7 +49,7 @@ void ct__product_finish(void *context, int64_t row, int64_t rows, int64_t column
     block_of(e->out[o], c, corner, extent, &out[o]);
     out_at[o] = &out[o];
   }
-  ct__tile_run(f->tile, in_at, out_at);
+  ct__tile_run(f->tile, in_at, out_at, NULL);
 }
 
 static ct_status product_eval(const ct_eval *e) {
@@ -244,7 +244,13 @@ static const ct__tile *tile_of(ct_program *p, const ct__instr *k, const ct__call
   *step = (ct__tile_step){.loop = loop, .attr = l.attr, .n = l.n};
   memcpy(step->reg, l.operand, sizeof l.operand);
   step->reg[l.n] = *out = k->n_in;
-  *t = (ct__tile){k->n_in, 1, 1, k->n_in + 1, step, dtype, out};
+  *t = (ct__tile){.n_in = k->n_in,
+                  .n_out = 1,
+                  .n_steps = 1,
+                  .n_reg = k->n_in + 1,
+                  .step = step,
+                  .dtype = dtype,
+                  .out = out};
   return t;
 }
 

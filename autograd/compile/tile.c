@@ -38,6 +38,8 @@ static bool read_behind(const ct__tile *t, int x, int y) {
 
 /* Output o lies where an input lies that is still needed when it is written. */
 static bool too_early(const ct__tile *t, const ct_view *const *in, ct_view *const *out, int o) {
+  for (int k = 0; k < t->n_tails; k++)
+    if (t->tail[k].reg < t->n_in && in[t->tail[k].reg]->data == out[o]->data) return true;
   const ct__tile_step *last = &t->step[t->n_steps - 1];
   if (last->reg[last->n] == t->out[o]) return false;
   for (int i = 0; i < t->n_in; i++)
@@ -71,13 +73,15 @@ static bool run_few(const ct__tile *t, const ct_view *const *in, ct_view *const 
 
 /* ---- the walk ---------------------------------------------------------------------------------- */
 
-/* Operands: the inputs, then the outputs. */
+/* Operands: the inputs, then the outputs; then the accumulators of the tails, which stay where they
+ * are along what is reduced. */
+enum { OPERANDS = CT__TILE_REGS + CT__TILE_TAILS };
 typedef struct tiling {
   const ct__tile *t;
-  int n_op, ndim;
-  int64_t dim[CT_MAX_DIMS], stride[CT_MAX_DIMS][CT__TILE_REGS];
-  char *data[CT__TILE_REGS];
-  int64_t item[CT__TILE_REGS];
+  int n_op, n_all /* with the tails */, ndim;
+  int64_t dim[CT_MAX_DIMS], stride[CT_MAX_DIMS][OPERANDS];
+  char *data[OPERANDS];
+  int64_t item[OPERANDS];
   int reg[CT__TILE_REGS];    /* of each operand */
   bool aside[CT__TILE_REGS]; /* of each operand: an output that must wait in a slot */
   int slot[CT__TILE_REGS];   /* of each register; -1: in place */
@@ -85,6 +89,7 @@ typedef struct tiling {
   int64_t rows, row;         /* so many elements */
   int64_t line;              /* tiles along axis */
   int64_t slot_bytes;
+  int64_t tiles, pieces, unit; /* a piece has so many tiles or a multiple */
 } tiling;
 
 static void set_operand(tiling *a, int q, int reg, const ct_view *v) {
@@ -96,17 +101,30 @@ static void set_operand(tiling *a, int q, int reg, const ct_view *v) {
   a->reg[q] = reg;
 }
 
+static void set_tail(tiling *a, int i, double *room) {
+  const ct__tail *tail = &a->t->tail[i];
+  int q = a->n_op + i;
+  int64_t stride = 1;
+  for (int d = a->ndim - 1; d >= 0; d--) {
+    bool kept = !(tail->axes >> d & 1) && a->dim[d] > 1;
+    a->stride[d][q] = kept ? stride : 0;
+    if (kept) stride *= a->dim[d];
+  }
+  a->data[q] = (char *)ct__tail_room(a->t->tail, i, room);
+  a->item[q] = sizeof(double);
+}
+
 /* Drops extents of 1 and joins neighbours that every operand walks as one. */
 static void collapse(tiling *a) {
   int n = 0;
   for (int d = 0; d < a->ndim; d++) {
     if (a->dim[d] == 1) continue;
     bool joins = n > 0;
-    for (int q = 0; joins && q < a->n_op; q++)
+    for (int q = 0; joins && q < a->n_all; q++)
       joins = a->stride[n - 1][q] == a->stride[d][q] * a->dim[d];
     if (!joins) n++;
     a->dim[n - 1] = joins ? a->dim[n - 1] * a->dim[d] : a->dim[d];
-    memmove(a->stride[n - 1], a->stride[d], (size_t)a->n_op * sizeof(int64_t));
+    memmove(a->stride[n - 1], a->stride[d], (size_t)a->n_all * sizeof(int64_t));
   }
   a->ndim = n;
 }
@@ -201,10 +219,12 @@ static void repeat(int64_t n, int64_t block, char *to) {
 static void move(const tiling *a, int q, int d, int64_t n, char *there, char *slot) {
   int64_t item = a->item[q], step = a->stride[d][q] * item, block = item;
   if (d == a->ndim - 1) {
-    if (q < a->t->n_in)
+    if (q >= a->t->n_in)
+      move_line(n, item, there, step, slot, item);
+    else if (step != 0)
       move_line(n, item, slot, item, there, step);
     else
-      move_line(n, item, there, step, slot, item);
+      repeat(n, item, memcpy(slot, there, (size_t)item));
     return;
   }
   for (int k = d + 1; k < a->ndim; k++) block *= a->dim[k];
@@ -221,6 +241,19 @@ typedef struct filled {
   int64_t rows;
 } filled;
 
+/* A tile is rows of elements that go to one result each, or that go to results side by side: the
+ * innermost dimensions along which the accumulators stay, or along which they move. */
+static void fold_tails(const tiling *a, int64_t rows, char *const *at, char *const *reg) {
+  for (int i = 0; i < a->t->n_tails; i++) {
+    const ct__tail *tail = &a->t->tail[i];
+    int q = a->n_op + i, d = a->ndim - 1;
+    int64_t size = rows * a->row, row = 1;
+    for (; d > a->axis && (a->stride[d][q] == 0) == tail->last; d--) row *= a->dim[d];
+    if (d == a->axis && (a->stride[d][q] == 0) == tail->last) row = size;
+    ct__tail_fold(tail, size / row, row, reg[tail->reg], (double *)(void *)at[q]);
+  }
+}
+
 static void run_tile(const tiling *a, int64_t rows, char *const *at, char **reg, filled *f) {
   const ct__tile *t = a->t;
   for (int q = 0; q < a->n_op; q++) {
@@ -233,38 +266,51 @@ static void run_tile(const tiling *a, int64_t rows, char *const *at, char **reg,
     }
   }
   run_steps(t, reg, rows * a->row);
+  fold_tails(a, rows, at, reg);
   for (int q = t->n_in; q < a->n_op; q++)
     if (a->slot[a->reg[q]] >= 0) move(a, q, a->axis, rows, at[q], reg[a->reg[q]]);
 }
 
 /* Where every operand is at the start of line number `line`. */
-static void seek(const tiling *a, int64_t line, char **start) {
-  memcpy(start, a->data, (size_t)a->n_op * sizeof *start);
+static void seek(const tiling *a, int64_t line, int64_t piece, char **start) {
+  memcpy(start, a->data, (size_t)a->n_all * sizeof *start);
+  for (int i = 0; i < a->t->n_tails; i++)
+    if (!a->t->tail[i].whole)
+      start[a->n_op + i] += piece * a->t->tail[i].results * (int64_t)sizeof(double);
   for (int d = a->axis - 1; d >= 0; d--) {
     int64_t i = line % a->dim[d];
     line /= a->dim[d];
-    for (int q = 0; q < a->n_op; q++) start[q] += i * a->stride[d][q] * a->item[q];
+    for (int q = 0; q < a->n_all; q++) start[q] += i * a->stride[d][q] * a->item[q];
   }
 }
 
-static void run_tiles(void *context, int64_t from, int64_t to) {
-  const tiling *a = context;
+static void run_range(const tiling *a, int64_t piece, int64_t from, int64_t to) {
   _Alignas(LINE) char pool[POOL + CT__TILE_REGS * 2 * LINE];
-  char *reg[CT__TILE_REGS], *start[CT__TILE_REGS], *at[CT__TILE_REGS];
+  char *reg[CT__TILE_REGS], *start[OPERANDS], *at[OPERANDS];
   filled f[CT__TILE_REGS];
   memset(f, 0, (size_t)a->t->n_in * sizeof *f);
   for (int r = 0; r < a->t->n_reg; r++)
     if (a->slot[r] >= 0) reg[r] = pool + a->slot[r] * a->slot_bytes;
   int64_t tile = from % a->line;
-  seek(a, from / a->line, start);
+  seek(a, from / a->line, piece, start);
   for (int64_t i = from; i < to; i++) {
     int64_t first = tile * a->rows, left = a->dim[a->axis] - first;
-    for (int q = 0; q < a->n_op; q++) at[q] = start[q] + first * a->stride[a->axis][q] * a->item[q];
+    for (int q = 0; q < a->n_all; q++)
+      at[q] = start[q] + first * a->stride[a->axis][q] * a->item[q];
     run_tile(a, left < a->rows ? left : a->rows, at, reg, f);
     if (++tile < a->line) continue;
     tile = 0;
-    if (i + 1 < to) seek(a, (i + 1) / a->line, start);
+    if (i + 1 < to) seek(a, (i + 1) / a->line, piece, start);
   }
+}
+
+static void run_tiles(void *context, int64_t from, int64_t to) { run_range(context, 0, from, to); }
+
+static void run_piece(void *context, int64_t piece) {
+  const tiling *a = context;
+  int64_t units = a->tiles / a->unit;
+  run_range(a, piece, ct__piece_start(units, 1, a->pieces, piece) * a->unit,
+            ct__piece_start(units, 1, a->pieces, piece + 1) * a->unit);
 }
 
 /* As if every step were an operation of its own: what the eager ones would be cut by. */
@@ -273,65 +319,113 @@ static int64_t weight_of(const ct__tile *t) {
   for (int s = 0; s < t->n_steps; s++)
     for (int k = 0; k <= t->step[s].n; k++)
       bytes += (int64_t)ct__item_size(t->dtype[t->step[s].reg[k]]);
+  for (int i = 0; i < t->n_tails; i++) bytes += (int64_t)ct__item_size(t->tail[i].dtype);
   return bytes;
 }
 
-void ct__tile_run(const ct__tile *t, const ct_view *const *in, ct_view *const *out) {
-  int64_t size = out[0]->size;
-  if (size == 0 || run_few(t, in, out)) return;
-  tiling a; /* large: what is used gets set */
-  a.t = t;
-  a.n_op = t->n_in + t->n_out;
-  a.ndim = out[0]->ndim;
-  a.rows = 2; /* or more */
-  memcpy(a.dim, out[0]->dim, sizeof a.dim);
+/* Tiles that have a part of the same result, if no result may be cut. */
+static int64_t unit_of(const tiling *a) {
+  int64_t unit = 1;
+  for (int i = 0; i < a->t->n_tails; i++) {
+    int q = a->n_op + i, d = a->axis;
+    if (!a->t->tail[i].whole || a->stride[d][q] != 0) continue;
+    int64_t tiles = a->line;
+    while (--d >= 0 && a->stride[d][q] == 0) tiles *= a->dim[d];
+    if (tiles > unit) unit = tiles;
+  }
+  return unit;
+}
+
+static void run_with_tails(tiling *a, int64_t weight, double *room, ct_view *const *out) {
+  const ct__tile *t = a->t;
+  int64_t size = a->tiles / a->line * a->dim[a->axis] * a->row;
+  a->unit = unit_of(a);
+  a->pieces =
+      ct__tails_pieces(t->n_tails, t->tail, ct__pieces(a->tiles / a->unit, weight * a->unit));
+  ct__tails_begin(t->n_tails, t->tail, a->pieces, room);
+  ct__parallel(a->pieces, run_piece, a);
+  ct__tails_end(t->n_tails, t->tail, a->pieces, size, room, out);
+}
+
+/* The shape that all inputs broadcast to. */
+static ct_shape shape_of(int n, const ct_view *const *in) {
+  ct_shape shape = {0};
+  for (int i = 0; i < n; i++) ct__broadcast(shape, ct__shape_of_view(in[i]), &shape);
+  return shape;
+}
+
+static void set_operands(tiling *a, const ct_view *const *in, ct_view *const *out, double *room) {
+  const ct__tile *t = a->t;
+  a->n_op = t->n_in + t->n_out;
+  a->n_all = a->n_op + t->n_tails;
   for (int i = 0; i < t->n_in; i++) {
-    set_operand(&a, i, i, in[i]);
-    a.aside[i] = false;
+    set_operand(a, i, i, in[i]);
+    a->aside[i] = false;
   }
   for (int o = 0; o < t->n_out; o++) {
-    set_operand(&a, t->n_in + o, t->out[o], out[o]);
-    a.aside[t->n_in + o] = too_early(t, in, out, o);
+    set_operand(a, t->n_in + o, t->out[o], out[o]);
+    a->aside[t->n_in + o] = too_early(t, in, out, o);
   }
-  collapse(&a);
-  if (a.ndim == 0) {
-    a.ndim = 1;
-    a.dim[0] = 1;
-    memset(a.stride[0], 0, sizeof a.stride[0]);
-  }
+  for (int i = 0; i < t->n_tails; i++) set_tail(a, i, room);
+  collapse(a);
+  if (a->ndim > 0) return;
+  a->ndim = 1;
+  a->dim[0] = 1;
+  memset(a->stride[0], 0, sizeof a->stride[0]);
+}
+
+void ct__tile_run(const ct__tile *t, const ct_view *const *in, ct_view *const *out, double *room) {
+  if (t->n_tails == 0 && (out[0]->size == 0 || run_few(t, in, out))) return;
+  tiling a; /* large: what is used gets set */
+  ct_shape shape = t->n_out > 0 ? ct__shape_of_view(out[0]) : shape_of(t->n_in, in);
+  a.t = t;
+  a.ndim = shape.n;
+  a.rows = 2; /* or more */
+  memcpy(a.dim, shape.dim, sizeof a.dim);
+  set_operands(&a, in, out, room);
   choose_tile(&a, count_slots(&a));
   give_slots(&a);
-  int64_t tiles = a.line;
-  for (int d = 0; d < a.axis; d++) tiles *= a.dim[d];
-  ct__parallel_range(tiles, a.rows * a.row * weight_of(t), 1, run_tiles, &a);
+  a.tiles = a.line;
+  for (int d = 0; d < a.axis; d++) a.tiles *= a.dim[d];
+  int64_t weight = a.rows * a.row * weight_of(t);
+  if (t->n_tails > 0)
+    run_with_tails(&a, weight, room, out + t->n_out);
+  else
+    ct__parallel_range(a.tiles, weight, 1, run_tiles, &a);
 }
 
 /* ---- the operation -------------------------------------------------------------------------------- */
 
 static ct_status fused_infer(const ct_call *c, ct_spec *out) {
-  const ct__fused *f = c->attr;
+  const ct__tile *t = ((const ct__fused *)c->attr)->tile;
   ct_shape shape = {0};
   for (int i = 0; i < c->n_in; i++)
     if (!ct__broadcast(shape, ct__shape_of_view(ct__in(c, i)), &shape))
       return ct_fail(c, CT_ESHAPE, "want shapes that broadcast");
-  for (int o = 0; o < f->n_out; o++)
-    out[o] = (ct_spec){.dtype = f->tile->dtype[f->tile->out[o]], .shape = shape};
+  for (int o = 0; o < t->n_out; o++) out[o] = (ct_spec){t->dtype[t->out[o]], shape};
+  for (int i = 0; i < t->n_tails; i++)
+    out[t->n_out + i] = (ct_spec){t->tail[i].dtype, ct__tail_shape(&t->tail[i], shape)};
   return CT_OK;
+}
+
+static size_t fused_work(const ct_call *c) {
+  const ct__tile *t = ((const ct__fused *)c->attr)->tile;
+  return ct__tails_bytes(t->n_tails, t->tail);
 }
 
 static ct_status fused_eval(const ct_eval *e) {
   const ct__fused *f = e->attr;
-  ct__tile_run(f->tile, e->in, e->out);
+  ct__tile_run(f->tile, e->in, e->out, e->work);
   return CT_OK;
 }
 
-const ct_op ct__fused_op = {CT_OP,
-                            .name = "fused",
+#define FUSED                                                                                      \
+  CT_OP, .n_in = CT_VARIADIC, .n_out = CT_VARIADIC, .inplace = UINT32_MAX,                         \
+         .attr_size = sizeof(ct__fused), .infer = fused_infer, .eval = fused_eval
+
+const ct_op ct__fused_op = {FUSED, .name = "fused",
                             .doc = "y = a chain of elementwise operations on x, ...",
-                            .n_in = CT_VARIADIC,
-                            .n_out = CT_VARIADIC,
-                            .flags = CT_ELEMENTWISE,
-                            .inplace = UINT32_MAX,
-                            .attr_size = sizeof(ct__fused),
-                            .infer = fused_infer,
-                            .eval = fused_eval};
+                            .flags = CT_ELEMENTWISE};
+const ct_op ct__reduced_op = {FUSED, .name = "reduced",
+                              .doc = "y = the same, and sums or the like of what it computes",
+                              .work = fused_work};

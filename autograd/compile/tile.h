@@ -7,9 +7,9 @@
 #define COTANGENT_TILE_H
 
 #include "chain.h"
-#include "program.h"
+#include "tail.h"
 
-enum { CT__TILE_REGS = 32 }; /* at most */
+enum { CT__TILE_REGS = 32, CT__TILE_TAILS = 8 }; /* at most */
 
 typedef struct ct__tile_step {
   ct_loop *loop;
@@ -25,18 +25,22 @@ typedef struct ct__tile {
   const ct__tile_step *step;
   const ct_dtype *dtype; /* of each register */
   const int *out;        /* register of each output */
+  int n_tails;           /* reductions of registers that one step writes, or none */
+  const ct__tail *tail;
 } ct__tile;
 
 /* out[o] = the chain of in, all out of one shape, to which every in broadcasts; any layout. An
- * output may lie exactly where an input lies. */
-void ct__tile_run(const ct__tile *t, const ct_view *const *in, ct_view *const *out);
+ * output may lie exactly where an input lies. Behind the outputs the results of the tails, which
+ * are accumulated in room. */
+void ct__tile_run(const ct__tile *t, const ct_view *const *in, ct_view *const *out, double *room);
 
-/* The operation of a fused chain; its attributes. Inputs and outputs of any number. */
+/* The operations of a fused chain, without tails and with some; their attributes. Inputs and
+ * outputs of any number. */
 typedef struct ct__fused {
   int n_out; /* first: see n_out of ct_op */
   const ct__tile *tile;
 } ct__fused;
-extern const ct_op ct__fused_op;
+extern const ct_op ct__fused_op, ct__reduced_op;
 
 ct__pass ct__pass_fuse; /* fuse.c: chains of elementwise operations become one */
 
