@@ -25,7 +25,9 @@ typedef struct fused_loops {
   fused_loop *relu[FUSED_WAYS];  /* relu(x0 x1 + x2) x3 - x4 */
   fused_loop *gauss[FUSED_WAYS]; /* exp(-(tanh(1.1 sin x + 0.3) x + 0.2)^2) x */
   fused_loop *steps[FUSED_WAYS]; /* five times y = 1.01 y + x, from y = x */
+  fused_loop *error[FUSED_WAYS]; /* y[0] = mean((tanh(s x0 + s) - x1)^2) */
   fused_loop *memory1;           /* x + 1: what reading and writing takes */
+  fused_loop *memory2;           /* y[0] = mean(x0 - x1): what reading takes */
   fused_loop *memory5;           /* x0 + x1 + x2 + x3 + x4 */
 } fused_loops;
 
