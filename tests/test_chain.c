@@ -30,6 +30,7 @@ static ct_tensor *rr(ct_tensor *x) { return ct_relu(ct_relu(x)); }
   X(sub_scaled, ct_sub(rr(a), ct_scale(b, 1.1)), 4, FMA(b, -C(1.1), a))                            \
   X(sub_from_scaled, ct_sub(ct_scale(b, 1.1), rr(a)), 4, FMA(b, C(1.1), -a))                       \
   X(add_square, ct_add(rr(a), ct_square(b)), 4, FMA(b, b, a))                                      \
+  X(turned_product, ct_sub(rr(a), ct_mul(c, ct_neg(b))), 4, FMA(c, b, a))                          \
   X(two_products, ct_add(ct_mul(a, b), ct_scale(c, 1.1)), 3, FMA(c, C(1.1), ROUNDED(a *b)))        \
   X(again, ct_add(ct_mul(ct_add(ct_mul(a, b), c), b), c), 3, FMA(FMA(a, b, c), b, c))
 
@@ -109,13 +110,13 @@ static ct_program *compiled(job *j, bool exact) {
   return p;
 }
 
-/* One instruction of one step of so many links, the first of which loads. */
+/* One instruction, whose last step has so many links, the first of which loads. */
 static void check_links(const ct_program *p, const struct sum *sum) {
   assert_int_equal(p->n_instrs, 1);
   const ct__tile *t = ((const ct__fused *)p->instr[0].attr)->tile;
-  const ct__chain *c = t->step[0].attr;
-  if (t->n_steps == 1 && c->n == sum->links) return;
-  print_error("%s: %d steps, the first of %d links\n", sum->name, t->n_steps, c->n);
+  const ct__chain *c = t->step[t->n_steps - 1].attr;
+  if (c->n == sum->links) return;
+  print_error("%s: %d links\n", sum->name, c->n);
   fail();
 }
 
@@ -201,7 +202,7 @@ static void results_take_the_place_of_operands(void **state) {
   (void)state;
   enum { MOST = 300 };
   static const ct__chain chain = {
-      2, 1, {{.kind = CT__LINK_LOAD}, {.kind = CT__LINK_SCALE_ADD, .same = true, .c = 2}}};
+      2, 1, 0, {{.kind = CT__LINK_LOAD}, {.kind = CT__LINK_SCALE_ADD, .same = true, .c = 2}}};
   for (int n = 1; n <= MOST; n++)
     for (int exact = 0; exact < 2; exact++) {
       float x[MOST];
@@ -212,6 +213,77 @@ static void results_take_the_place_of_operands(void **state) {
     }
 }
 
+/* ---- single numbers ------------------------------------------------------------------------------ */
+
+/* x has any shape, s and t are numbers; how many links, and whether the numbers are constants to
+ * them. */
+typedef struct number_case {
+  const char *name;
+  ct_tensor *(*of)(ct_tensor *x, ct_tensor *s, ct_tensor *t);
+  int links;
+  bool constants;
+} number_case;
+
+#define NUMBERS(X)                                                                                 \
+  X(plus, ct_add(ct_relu(x), s), 3, true)                                                          \
+  X(less, ct_sub(ct_relu(x), s), 3, true)                                                          \
+  X(less_from, ct_sub(s, ct_relu(x)), 3, true)                                                     \
+  X(times, ct_mul(s, ct_relu(x)), 3, true)                                                         \
+  X(over, ct_div(ct_relu(x), s), 3, true)                                                          \
+  X(under, ct_div(s, ct_relu(x)), 3, false)                                                        \
+  X(times0, ct_mul0(ct_relu(x), s), 3, true)                                                       \
+  X(line, ct_add(ct_mul(s, x), t), 2, true)                                                        \
+  X(step, ct_sub(x, ct_mul(s, ct_relu(x))), 3, true)                                               \
+  X(taken_in, ct_add(rr(x), ct_mul(ct_flip(x, CT_AXES(1)), s)), 4, true)                           \
+  X(both_ways, ct_mul(ct_maximum(x, s), s), 2, false)
+#define SYMBOLIC_NUMBERS(name, symbolic, ...)                                                      \
+  static ct_tensor *name(ct_tensor *x, ct_tensor *s, ct_tensor *t) {                               \
+    (void)s, (void)t;                                                                              \
+    return symbolic;                                                                               \
+  }
+NUMBERS(SYMBOLIC_NUMBERS)
+#define NUMBER_ROW(name, symbolic, links, constants) {#name, name, links, constants},
+static const number_case number_cases[] = {NUMBERS(NUMBER_ROW)};
+
+static void run_with_numbers(const number_case *c, ct_dtype dtype, int64_t n, bool exact) {
+  ct_scope scope = ct_scope_begin();
+  ct_tensor *x[3], *value[3], *got, *want;
+  for (int i = 0; i < 3; i++) {
+    ct_shape shape = i ? CT_SHAPE(1, 1) : CT_SHAPE(3, n);
+    x[i] = ct_placeholder(dtype, shape);
+    value[i] = ct_uniform(ct_key((uint64_t)i), dtype, shape, 0.5, 1.5);
+  }
+  want = c->of(value[0], value[1], value[2]);
+  ct_program *p = ct_compile((ct_list){3, x}, CT_LIST(c->of(x[0], x[1], x[2])),
+                             (ct_compile_opts){.exact = exact, .verify = true});
+  assert_ok(p ? CT_OK : ct_error_code());
+  assert_int_equal(p->n_instrs, 1);
+  const ct__tile *t = ((const ct__fused *)p->instr[0].attr)->tile;
+  const ct__chain *chain = t->step[t->n_steps - 1].attr;
+  if (chain->n != c->links || (chain->numbers != 0) != c->constants) {
+    print_error("%s: %d links, numbers %x\n", c->name, chain->n, chain->numbers);
+    fail();
+  }
+  assert_ok(ct_run(p, (ct_list){3, value}, &got));
+  double *y = malloc((size_t)(6 * n) * sizeof *y), *e = y + 3 * n;
+  assert_non_null(y);
+  tensor_values(got, y, 3 * n);
+  tensor_values(want, e, 3 * n);
+  for (int64_t i = 0; i < 3 * n; i++)
+    assert_near(y[i], e[i], exact ? 0 : dtype == CT_F32 ? 1e-6 : 1e-14);
+  free(y);
+  ct_program_release(&p);
+  ct_scope_end(scope);
+}
+
+static void numbers_are_constants(void **state) {
+  (void)state;
+  for (size_t k = 0; k < sizeof number_cases / sizeof number_cases[0]; k++)
+    for (int way = 0; way < 4; way++)
+      for (int64_t n = 1; n < 2000; n = 3 * n + 4)
+        run_with_numbers(&number_cases[k], way / 2 ? CT_F64 : CT_F32, n, way % 2);
+}
+
 #define TEST(f) cmocka_unit_test_setup_teardown(f, open_scope, close_scope)
 
 int main(void) {
@@ -219,6 +291,7 @@ int main(void) {
       TEST(products_and_sums_round_once),
       TEST(a_product_that_is_read_twice_is_rounded),
       TEST(results_take_the_place_of_operands),
+      TEST(numbers_are_constants),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);
 }

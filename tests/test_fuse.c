@@ -392,7 +392,7 @@ static void results_lie_anywhere(void **state) {
       {add, NULL, 2, {0, 1, 2}}, {add, NULL, 2, {2, 0, 3}}, {add, NULL, 2, {3, 3, 4}}};
   static const ct_dtype dtype[] = {CT_F32, CT_F32, CT_F32, CT_F32, CT_F32};
   static const int out[] = {2, 4};
-  static const ct__tile t = {2, 2, 3, 5, step, dtype, out, 0, NULL};
+  static const ct__tile t = {2, 2, 3, 5, step, dtype, out, NULL, 0, NULL};
   static const int64_t sizes[] = {1, 5, 1023, 1024, 1025, 5000};
   static float a[20000], b[20000], y[20000];
   for (size_t k = 0; k < sizeof sizes / sizeof sizes[0]; k++)
@@ -425,7 +425,7 @@ static void repeated_rows_stay(void **state) {
   static const ct__tile_step step[] = {{add, NULL, 2, {0, 1, 2}}};
   static const ct_dtype dtype[] = {CT_F32, CT_F32, CT_F32};
   static const int out[] = {2};
-  static const ct__tile t = {2, 1, 1, 3, step, dtype, out, 0, NULL};
+  static const ct__tile t = {2, 1, 1, 3, step, dtype, out, NULL, 0, NULL};
   static float a[PLANES * PITCH], row[COLUMNS], y[PLANES * PITCH];
   ct_view x0 = {.data = (char *)a,
                 .dtype = CT_F32,

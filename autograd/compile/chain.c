@@ -73,7 +73,7 @@ bool ct__chain_cheap(ct_loop *loop, ct_dtype dtype, ct__cheap *cheap) {
   return false;
 }
 
-/* ---- operands that stay ------------------------------------------------------------------------- */
+/* ---- operands ---------------------------------------------------------------------------------- */
 
 static bool has_operand(int kind) {
 #define WITH(name, ...) [CT__LINK_##name] = true,
@@ -85,10 +85,35 @@ static bool has_operand(int kind) {
 void ct__chain_finish(ct__chain *c) {
   int x = -1;
   for (ct__link *l = c->link; l < c->link + c->n; l++) {
+    if (l->c_times) c->numbers |= 1u << (l->c_times - 1);
+    if (l->d_times) c->numbers |= 1u << (l->d_times - 1);
     if (!has_operand(l->kind)) continue;
     l->same = l->x == x;
     x = l->x;
   }
+}
+
+bool ct__chain_with_number(ct__link *l, int position) {
+  static const struct {
+    ct__link_kind kind;
+    ct__link with; /* c_times and d_times: whether */
+  } table[] = {{CT__LINK_ADD, {.kind = CT__LINK_SHIFT, .c_times = 1, .c = 1}},
+               {CT__LINK_SUB, {.kind = CT__LINK_SHIFT, .c_times = 1, .c = -1}},
+               {CT__LINK_SUB_FROM, {.kind = CT__LINK_SCALE_SHIFT, .d_times = 1, .c = -1, .d = 1}},
+               {CT__LINK_MUL, {.kind = CT__LINK_SCALE, .c_times = 1, .c = 1}},
+               {CT__LINK_MUL0, {.kind = CT__LINK_SCALE0, .c_times = 1, .c = 1}},
+               {CT__LINK_DIV, {.kind = CT__LINK_OVER, .c_times = 1, .c = 1}}};
+  for (int r = 0; r < CT__COUNT(table); r++) {
+    if ((int)table[r].kind != l->kind) continue;
+    const ct__link *with = &table[r].with;
+    l->kind = with->kind;
+    l->c = with->c;
+    l->d = with->d;
+    l->c_times = (unsigned char)(with->c_times * (position + 1));
+    l->d_times = (unsigned char)(with->d_times * (position + 1));
+    return true;
+  }
+  return false;
 }
 
 /* ---- a product and a sum ------------------------------------------------------------------------ */
@@ -124,6 +149,7 @@ bool ct__chain_contract(ct__link *product, const ct__link *sum) {
   product->kind = (unsigned char)w->both;
   product->c *= w->sign;
   product->d = sum->c;
+  product->d_times = sum->c_times;
   return true;
 }
 

@@ -14,6 +14,7 @@
 #define CT__CHAIN_ALONE(X)                                                                         \
   X(SCALE, c * a)              X(SHIFT, c + a)            X(NEG, -a)                               \
   X(SQUARE, a * a)             X(RECIPROCAL, 1 / a)       X(RELU, ZERO(a <= 0, a))                 \
+  X(SCALE0, ZERO(a == 0, c * a))                          X(OVER, a / c)                           \
                                                                                                    \
   X(SCALE_SHIFT, c * a + d)    X(SQUARE_SHIFT, a * a + d)
 #define CT__CHAIN_WITH(X)                                                                          \
@@ -41,6 +42,8 @@ typedef enum ct__link_kind {
 typedef struct ct__link {
   unsigned char kind, x, y; /* positions among the operands of the loop */
   bool same;                /* x is that of the link before, or of those between that have none */
+  /* 1 + the position of an operand that is a single number: it is a factor of c, or d; 0: none */
+  unsigned char c_times, d_times;
   double c, d;
 } ct__link;
 
@@ -48,7 +51,8 @@ enum { CT__CHAIN_LENGTH = 64, CT__TILE_OPERANDS = 12 }; /* at most */
 
 /* The attributes of the loops below. The first link loads, no other one does. */
 typedef struct ct__chain {
-  int n, result; /* links; operands, the result lies behind them */
+  int n, result;    /* links; operands, the result lies behind them */
+  unsigned numbers; /* a mask of the operands that are single numbers */
   ct__link link[CT__CHAIN_LENGTH];
 } ct__chain;
 
@@ -74,11 +78,14 @@ typedef struct ct__cheap {
 } ct__cheap;
 bool ct__chain_cheap(ct_loop *loop, ct_dtype dtype, ct__cheap *cheap);
 
+/* A link with a single number as its operand x, at that position, as one without operand; false if
+ * there is none. */
+bool ct__chain_with_number(ct__link *l, int position);
 /* A product and the sum behind it as one link, in the product's place; false if they are not. */
 bool ct__chain_contract(ct__link *product, const ct__link *sum);
 /* The same for a sum whose operand x is a product of x, if kind scales, or of x and y. */
 bool ct__chain_take_in(ct__link_kind product, ct__link *sum);
-/* Finds the operands that repeat, when all links are there. */
+/* When all links are there: finds operands that repeat, and numbers. */
 void ct__chain_finish(ct__chain *c);
 
 #endif

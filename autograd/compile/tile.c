@@ -53,6 +53,8 @@ static bool in_order(const ct_view *v, int64_t size) {
   return v->size == size && (v->contiguous || size == 1);
 }
 
+static bool is_number(const ct__tile *t, int reg) { return t->number && t->number[reg]; }
+
 static bool run_few(const ct__tile *t, const ct_view *const *in, ct_view *const *out) {
   _Alignas(LINE) char pool[POOL];
   char *reg[CT__TILE_REGS];
@@ -60,7 +62,7 @@ static bool run_few(const ct__tile *t, const ct_view *const *in, ct_view *const 
   if (size > SLOT / 8 || slot * t->n_reg > POOL || (size > 1 && ct__reference())) return false;
   for (int r = 0; r < t->n_reg; r++) reg[r] = pool + r * slot;
   for (int i = 0; i < t->n_in; i++) {
-    if (!in_order(in[i], size)) return false;
+    if (!in_order(in[i], size) && !is_number(t, i)) return false;
     reg[i] = in[i]->data;
   }
   for (int o = 0; o < t->n_out; o++) {
@@ -142,7 +144,8 @@ static bool dense(const tiling *a, int q, int d) {
 /* Registers that surely need a slot, or might. */
 static int count_slots(const tiling *a) {
   int n = a->t->n_reg - a->n_op;
-  for (int q = 0; q < a->n_op; q++) n += a->aside[q] || !dense(a, q, 0);
+  for (int q = 0; q < a->n_op; q++)
+    n += !is_number(a->t, a->reg[q]) && (a->aside[q] || !dense(a, q, 0));
   return n;
 }
 
@@ -178,7 +181,8 @@ static void choose_tile(tiling *a, int slots) {
 static void give_slots(tiling *a) {
   memset(a->slot, 0, (size_t)a->t->n_reg * sizeof *a->slot);
   for (int q = 0; q < a->n_op; q++)
-    if (!a->aside[q] && dense(a, q, a->axis)) a->slot[a->reg[q]] = -1;
+    if (is_number(a->t, a->reg[q]) || (!a->aside[q] && dense(a, q, a->axis)))
+      a->slot[a->reg[q]] = -1;
   for (int r = 0, next = 0; r < a->t->n_reg; r++)
     if (a->slot[r] == 0) a->slot[r] = next++;
 }

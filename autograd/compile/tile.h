@@ -25,6 +25,7 @@ typedef struct ct__tile {
   const ct__tile_step *step;
   const ct_dtype *dtype; /* of each register */
   const int *out;        /* register of each output */
+  const bool *number;    /* of each register: a single number, which only chains read; or NULL */
   int n_tails;           /* reductions of registers that one step writes, or none */
   const ct__tail *tail;
 } ct__tile;

@@ -60,6 +60,8 @@ static void NAMED(run_few)(int64_t n, const ct__chain *chain, char *const *p) {
   char *there[CT__TILE_OPERANDS];
   const size_t bytes = (size_t)n * sizeof(T);
   for (int k = 0; k < chain->result; k++) {
+    there[k] = p[k];
+    if (chain->numbers >> k & 1) continue;
     there[k] = memcpy(room[k], p[k], bytes);
     memset(there[k] + bytes, 0, sizeof room[k] - bytes);
   }
@@ -94,9 +96,21 @@ static void NAMED(run_number)(const ct__chain *chain, char *const *p) {
   *(T *)(void *)p[chain->result] = a;
 }
 
+/* The chain with the numbers that are operands. */
+static const ct__chain *NAMED(complete)(const ct__chain *chain, char *const *p, ct__chain *own) {
+  memcpy(own, chain, offsetof(ct__chain, link) + (size_t)chain->n * sizeof *chain->link);
+  for (ct__link *l = own->link; l < own->link + own->n; l++) {
+    if (l->c_times) l->c *= (double)*(const T *)(const void *)p[l->c_times - 1];
+    if (l->d_times) l->d *= (double)*(const T *)(const void *)p[l->d_times - 1];
+  }
+  return own;
+}
+
 static void NAMED(run)(int64_t n, char *const *p, const int64_t *s, const void *attr) {
   (void)s;
   const ct__chain *chain = attr;
+  ct__chain own;
+  if (chain->numbers) chain = NAMED(complete)(chain, p, &own);
   T *to = (T *)(void *)p[chain->result];
   int64_t at = 0;
   for (; at + GROUP * LANES <= n; at += GROUP * LANES) NAMED(run_group)(chain, p, at, to + at);
