@@ -83,16 +83,21 @@ static void NAMED(run_last)(int64_t n, int64_t m, const ct__chain *chain, char *
 #define ZERO(condition, y) ((condition) ? 0 : (y))
 #define SIGN(x)            ((x) != (x) ? (x) : (T)(((x) > 0) - ((x) < 0)))
 #define NUMBER(name, ...)                                                                          \
-  case CT__LINK_##name: a = __VA_ARGS__; break;
+  case CT__LINK_##name: {                                                                          \
+    const T x = *(const T *)(const void *)p[l->x], y = *(const T *)(const void *)p[l->y];          \
+    const T c = (T)l->c, d = (T)l->d;                                                              \
+    (void)x, (void)y, (void)c, (void)d;                                                            \
+    a = __VA_ARGS__;                                                                               \
+    break;                                                                                         \
+  }
 
 /* The one element that there is. */
 static void NAMED(run_number)(const ct__chain *chain, char *const *p) {
-  T a = 0;
-  for (const ct__link *l = chain->link, *end = l + chain->n; l < end; l++) {
-    const T x = *(const T *)(const void *)p[l->x], y = *(const T *)(const void *)p[l->y];
-    const T c = (T)l->c, d = (T)l->d;
-    switch (l->kind) { CT__CHAIN_LIST(NUMBER) }
-  }
+  const ct__link *l = chain->link, *end = l + chain->n;
+  T a = *(const T *)(const void *)p[l->x];
+  while (++l < end) switch (l->kind) {
+      CT__CHAIN_LIST(NUMBER)
+    }
   *(T *)(void *)p[chain->result] = a;
 }
 
@@ -110,13 +115,15 @@ static void NAMED(run)(int64_t n, char *const *p, const int64_t *s, const void *
   (void)s;
   const ct__chain *chain = attr;
   ct__chain own;
-  if (chain->numbers) chain = NAMED(complete)(chain, p, &own);
+  if (CT__UNLIKELY(chain->numbers)) chain = NAMED(complete)(chain, p, &own);
   T *to = (T *)(void *)p[chain->result];
   int64_t at = 0;
-  for (; at + GROUP * LANES <= n; at += GROUP * LANES) NAMED(run_group)(chain, p, at, to + at);
-  if (n == 1)
+  if (n == 1) {
     NAMED(run_number)(chain, p);
-  else if (at == 0)
+    return;
+  }
+  for (; at + GROUP * LANES <= n; at += GROUP * LANES) NAMED(run_group)(chain, p, at, to + at);
+  if (at == 0)
     NAMED(run_few)(n, chain, p);
   else if (at < n)
     NAMED(run_last)(n, n - at, chain, p);
