@@ -9,8 +9,10 @@
 #include "../../tensor/pool.h"
 
 enum {
-  POOL = 32768, /* bytes: the first cache, shared with what is in place */
-  SLOT = 8192,  /* at most */
+  POOL = 32768,  /* bytes: the first cache, shared with what is in place */
+  SLOT = 8192,   /* at most */
+  FAR = 1 << 24, /* bytes of all operands: they come from memory, */
+  SHORT = 1024,  /* which should not rest while the steps of a tile compute: then at most this */
   LINE = 64,
   GRAIN = 128 /* elements: tiles have a multiple of what the loop of a chain takes at once */
 };
@@ -156,9 +158,17 @@ static bool pitched(const tiling *a) {
   return false;
 }
 
+static int64_t bytes_of(const tiling *a) {
+  int64_t bytes = 0;
+  for (int q = 0; q < a->n_op; q++) bytes += a->item[q];
+  for (int d = 0; d < a->ndim; d++) bytes *= a->dim[d];
+  return bytes;
+}
+
 /* As many rows as there is room for; all tiles of a line about as long. */
 static void choose_tile(tiling *a, int slots) {
-  int64_t widest = 1, most = slots * SLOT <= POOL ? SLOT : POOL / slots;
+  int64_t widest = 1, most = slots > 0 && bytes_of(a) >= FAR ? SHORT : SLOT;
+  if (slots * most > POOL) most = POOL / slots;
   for (int r = 0; r < a->t->n_reg; r++) {
     int64_t item = (int64_t)ct__item_size(a->t->dtype[r]);
     if (item > widest) widest = item;
