@@ -401,6 +401,37 @@ static void far_matrices_are_passed_over_once(void **state) {
   }
 }
 
+/* Two such layers, one behind the other, and a first one whose input needs no cotangent. */
+static void layers_are_swept_one_by_one(void **state) {
+  (void)state;
+  enum { LAYERS = 3, WIDTH = 380 };
+  ct_tensor *x = ct_placeholder(CT_F32, CT_SHAPE(1, WIDTH)), *y = x, *w[LAYERS], *g[LAYERS];
+  ct_tensor *step[LAYERS], *start[LAYERS], *after[2][LAYERS];
+  for (int i = 0; i < LAYERS; i++) {
+    start[i] = ct_scale(waves(CT_F32, WIDTH, WIDTH), 0.1 + 0.01 * i);
+    w[i] = ct_variable(start[i]);
+    y = ct_tanh(ct_matmul(y, w[i]));
+  }
+  assert_ok(ct_grad(ct_sum(y, CT_ALL, false), (ct_list){LAYERS, w}, g));
+  for (int i = 0; i < LAYERS; i++) step[i] = ct_sub(w[i], ct_scale(g[i], 0.01));
+  for (int e = 0; e < 2; e++) {
+    ct_program *p = updating(CT_LIST(x), CT_NONE, LAYERS, w, step, e ? exact : checked);
+    assert_int_equal(sweeps_in(p), e ? 0 : LAYERS - 1);
+    assert_ok(ct_run(p, CT_LIST(waves(CT_F32, 1, WIDTH)), NULL));
+    for (int i = 0; i < LAYERS; i++) {
+      after[e][i] = ct_detach(ct_contiguous(w[i]));
+      assert_ok(ct_assign(w[i], start[i]));
+    }
+    ct_program_release(&p);
+  }
+  for (int i = 0; i < LAYERS; i++) {
+    double error;
+    assert_ok(ct_item(ct_max(ct_abs(ct_sub(after[0][i], after[1][i])), CT_ALL, false), &error));
+    assert_true(error <= 1e-6);
+    ct_release(&w[i]);
+  }
+}
+
 /* ---- memory -------------------------------------------------------------------------------------- */
 
 /* A long chain needs no more than a few buffers; results of shape do not count. */
@@ -552,6 +583,7 @@ int main(void) {
       TEST(gradient_steps_are_products),
       TEST(repeats_are_read_once),
       TEST(far_matrices_are_passed_over_once),
+      TEST(layers_are_swept_one_by_one),
       TEST(memory_is_used_again),
       TEST(long_recipes_compile),
       TEST(threads_share_a_program),

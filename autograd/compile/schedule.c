@@ -10,9 +10,11 @@
 typedef struct schedule {
   ct_program *p;
   bool *sink;   /* of each instruction: what it makes only updates use */
-  int *key;     /* of each instruction: twice its position, sinks behind what they wait for */
+  int *key;     /* of each instruction: its place, sinks behind what they wait for */
   bool *placed; /* of each update: done in the variable's memory */
 } schedule;
+
+enum { RANKS = 3 }; /* of an instruction, and of sinks right behind it */
 
 static int base_of(const ct_program *p, int i) { return p->value[i].base; }
 
@@ -74,41 +76,45 @@ static bool place_updates(schedule *s) {
   return true;
 }
 
-/* Sinks go behind their producers, the readers of what they overwrite and all that can fail. */
+/* The last instruction but sinks that reads what sink k overwrites, or -1. */
+static int last_reader(const ct_program *p, const int *readers, int k) {
+  int last = -1;
+  for (int o = 0; o < p->instr[k].n_out; o++) {
+    int reader = readers[base_of(p, ct__outs(&p->instr[k])[o])] - 1;
+    if (reader > last) last = reader;
+  }
+  return last;
+}
+
+/* Sinks go behind their producers, the readers of what they overwrite and all that can fail. Of
+ * those behind one instruction the update of what it has read comes first: that is still near. */
 static bool set_keys(schedule *s) {
   ct_program *p = s->p;
   int *maker = ct__program_makers(p), last_failure = 0;
-  int *reader = ct__zone_alloc(p, (size_t)p->n_values * sizeof *reader + 1);
-  if (!maker || !reader) return false;
+  int *readers = ct__zone_alloc(p, (size_t)p->n_values * sizeof *readers + 1);
+  if (!maker || !readers) return false;
   for (int k = 0; k < p->n_instrs; k++) {
-    s->key[k] = 2 * k;
+    s->key[k] = RANKS * k;
     if (ct__can_fail(p->instr[k].op)) last_failure = k;
+    for (int i = 0; i < p->instr[k].n_in && !s->sink[k]; i++)
+      readers[base_of(p, p->instr[k].arg[i])] = k + 1;
   }
   for (int k = 0; k < p->n_instrs; k++) {
     if (!s->sink[k]) continue;
-    int after = last_failure;
+    int after = last_failure, reader = last_reader(p, readers, k);
     for (int i = 0; i < p->instr[k].n_in; i++) {
       int from = maker[base_of(p, p->instr[k].arg[i])];
       if (from > after) after = from;
     }
-    s->key[k] = 2 * after + 1;
+    s->key[k] = reader >= after ? RANKS * reader + 1 : RANKS * after + 2;
   }
-  /* A sink may not come before the last reader of the variable that it overwrites. */
-  for (int k = 0; k < p->n_instrs; k++)
-    for (int i = 0; i < p->instr[k].n_in && !s->sink[k]; i++)
-      reader[base_of(p, p->instr[k].arg[i])] = 2 * k + 1;
-  for (int k = 0; k < p->n_instrs; k++)
-    for (int o = 0; o < p->instr[k].n_out && s->sink[k]; o++) {
-      int base = base_of(p, ct__outs(&p->instr[k])[o]);
-      if (reader[base] > s->key[k]) s->key[k] = reader[base];
-    }
   return true;
 }
 
 /* Sorts the instructions by key, equal ones in the order they had. */
 static bool reorder(schedule *s) {
   ct_program *p = s->p;
-  int n = p->n_instrs, rooms = 2 * n + 2;
+  int n = p->n_instrs, rooms = RANKS * n + 2;
   int *start = ct__zone_alloc(p, (size_t)rooms * sizeof *start);
   ct__instr *sorted = ct__zone_alloc(p, (size_t)p->room_instrs * sizeof *sorted);
   if (!start || !sorted) return false;

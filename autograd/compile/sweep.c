@@ -98,7 +98,7 @@ static const ct_op sweep_op = {CT_OP,
 static int base_of(const ct_program *p, int i) { return p->value[i].base; }
 
 static bool reads(const ct_program *p, const ct__instr *k, int variable) {
-  for (int i = 0; i < k->n_in; i++)
+  for (int i = 0; i < k->n_in && k->op; i++)
     if (base_of(p, k->arg[i]) == variable) return true;
   return false;
 }
@@ -109,7 +109,7 @@ static int reader_before(const ct_program *p, const int *maker, int j) {
   const ct__instr *add = &p->instr[j];
   int variable = base_of(p, ct__outs(add)[0]), k = j - 1;
   for (; k >= 0 && !reads(p, &p->instr[k], variable); k--)
-    if (ct__can_fail(p->instr[k].op)) return -1;
+    if (p->instr[k].op && ct__can_fail(p->instr[k].op)) return -1;
   for (int i = 0; i < add->n_in; i++)
     if (maker[base_of(p, add->arg[i])] >= k && base_of(p, add->arg[i]) != variable) return -1;
   return k;
