@@ -161,7 +161,8 @@ enum {
   MOST_PIECES = 32,
   CACHED = 256 << 10, /* bytes of C: a block is still in the cache when it is done */
   FEW_ROWS = 32,      /* of a block, if B fits into the cache, */
-  MANY_ROWS = 128,    /* otherwise, so that the cost of reading B is shared */
+  MANY_ROWS = 128,    /* otherwise, so that the cost of reading B is shared, */
+  FEWEST_PIECES = 4,  /* unless fewer than these are left for threads */
   PANELS = 5,         /* of a block of that many rows */
   BLAS_ROWS = 192,
   BLAS_COLUMNS = 256,
@@ -189,6 +190,8 @@ static void cut(ct__gemm_plan *w) {
   int64_t panels = p->m >= FEW_ROWS ? PANELS : 1;
   int64_t least_columns = !blas ? panels * w->grain[1] : w->pieces[0] > 1 ? p->n : BLAS_COLUMNS;
   w->pieces[1] = within(wanted / w->pieces[0], 1, p->n / least_columns);
+  if (!blas && w->pieces[0] * w->pieces[1] < FEWEST_PIECES)
+    w->pieces[0] = within(wanted, 1, p->m / FEW_ROWS);
   if (wanted > 1 && w->pieces[0] > 1) w->pieces[0] += w->pieces[0] % 2;
 }
 
