@@ -332,15 +332,13 @@ static void compare_with(const bench_peer_place *place, int n, const task *tasks
   if (!bench_report_end(report)) exit(1);
 }
 
-static void compare_with_peers(int n, const task *tasks) {
-  static const bench_peer_place peers[] = {
-      {"jax", "CT_PEER_JAX", "exec \"$CT_PEER_JAX\" with_jax.py"},
-      {"torch", "CT_PEER_TORCH", "exec \"$CT_PEER_TORCH\" with_torch.py"},
-      {"kann", "CT_PEER_KANN",
-       "out=$(mktemp -d) && cc -O3 -w -I \"$CT_PEER_KANN\" kann.c \"$CT_PEER_KANN\"/kautodiff.c -lm "
-       "-o \"$out\"/kann && \"$out\"/kann; rm -r \"$out\""}};
-  for (size_t i = 0; i < sizeof peers / sizeof peers[0]; i++) compare_with(&peers[i], n, tasks);
-}
+static const bench_peer_place scalars = {
+    "kann", "CT_PEER_KANN",
+    "out=$(mktemp -d) && cc -O3 -w -I \"$CT_PEER_KANN\" kann.c \"$CT_PEER_KANN\"/kautodiff.c -lm "
+    "-o \"$out\"/kann && \"$out\"/kann; rm -r \"$out\""};
+static const bench_peer_place tensors[] = {
+    {"jax", "CT_PEER_JAX", "exec \"$CT_PEER_JAX\" with_jax.py"},
+    {"torch", "CT_PEER_TORCH", "exec \"$CT_PEER_TORCH\" with_torch.py"}};
 
 #define WAY(function, of) ((bench_way){.run = (function), .state = (of)})
 
@@ -352,6 +350,8 @@ int main(int argc, char **argv) {
   linear_map reverse, forward, full;
   chains all = {.x = ct_variable(ct_scalar(CT_F32, 0.9)), .kinds = CHAIN_KINDS};
   bool with_full = argc > 1 && strcmp(argv[1], "full") == 0;
+  const task chain = {"chains", WAY(chains_run, &all)};
+  compare_with(&scalars, 1, &chain); /* both in a process that has done nothing else yet */
   network_init(&n);
   network_compile(&n);
   linear_map_init(&reverse, 100, 10000, CT_JACOBIAN_REVERSE);
@@ -388,8 +388,9 @@ int main(int argc, char **argv) {
                         {"per_sample", WAY(run_per_sample, &n)},
                         {"jacobian_reverse", WAY(run_jacobian, &reverse)},
                         {"jacobian_forward", WAY(run_jacobian, &forward)},
-                        {"chains", WAY(chains_run, &all)}};
-  compare_with_peers(CT__COUNT(tasks), tasks);
+                        chain};
+  for (size_t i = 0; i < CT__COUNT(tensors); i++)
+    compare_with(&tensors[i], CT__COUNT(tasks), tasks);
   linear_map_end(&reverse);
   linear_map_end(&forward);
   linear_map_end(&full);
