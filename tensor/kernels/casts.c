@@ -1,12 +1,6 @@
 /* casts.c - from one dtype to another. Compiled once for each instruction set. */
 #include "../tensor_internal.h"
-
-/* Iterations do not depend on each other: an output may take the place of an input. */
-#ifdef __clang__
-#define VECTORISE _Pragma("clang loop vectorize(assume_safety)")
-#else
-#define VECTORISE _Pragma("GCC ivdep")
-#endif
+#include "../vectors.h"
 
 /* Out of range is undefined in C; here it saturates, and NaN becomes 0. Bounds come first, so that
  * no step depends on a condition. */

@@ -1,27 +1,26 @@
 /* gemm.c - the kernels of matrix products. Compiled once for each instruction set; CT__ISA is its
- * name. The only kernels for which the compiler may contract a product and a sum to one fused
- * operation (CMakeLists.txt): every sum here is of the form c + a * b, so there is one way to do
- * it.
- */
+ * name. The compiler may contract a product and a sum to one fused operation (CMakeLists.txt):
+ * every sum here is of the form c + a * b, so there is one way to do it. */
 #include "../tensor_internal.h"
+#include "../vectors.h"
 
 /* A tile is ROWS x VECTORS vectors of accumulators, which leaves registers for a row of B; TAIL
  * rows of B are kept for its end. Tiles of STRIP_ROWS rows of A meet a panel of B in turn: where
  * the panel fits into the first cache these are many. */
 #if defined(__AVX512F__)
-enum { VECTOR_BYTES = 64, ROWS = 8, VECTORS = 3, TAIL = 3, STRIP_ROWS = 16 };
+enum { ROWS = 8, VECTORS = 3, TAIL = 3, STRIP_ROWS = 16 };
 #define F32_LANES 16
 #define F64_LANES 8
 #elif defined(__AVX2__)
-enum { VECTOR_BYTES = 32, ROWS = 6, VECTORS = 2, TAIL = 1, STRIP_ROWS = 48 };
+enum { ROWS = 6, VECTORS = 2, TAIL = 1, STRIP_ROWS = 48 };
 #define F32_LANES 8
 #define F64_LANES 4
 #elif defined(__aarch64__)
-enum { VECTOR_BYTES = 16, ROWS = 8, VECTORS = 3, TAIL = 2, STRIP_ROWS = 64 };
+enum { ROWS = 8, VECTORS = 3, TAIL = 2, STRIP_ROWS = 64 };
 #define F32_LANES 4
 #define F64_LANES 2
 #else
-enum { VECTOR_BYTES = 16, ROWS = 4, VECTORS = 2, TAIL = 1, STRIP_ROWS = 32 };
+enum { ROWS = 4, VECTORS = 2, TAIL = 1, STRIP_ROWS = 32 };
 #define F32_LANES 4
 #define F64_LANES 2
 #endif
@@ -76,15 +75,6 @@ enum { SUMS = ROWS * VECTORS > DOT_SUMS ? ROWS *VECTORS : DOT_SUMS };
 #define PASTE(a, b) a##b
 #define JOIN(a, b)  PASTE(a, b)
 #define OF_TYPE(a)  JOIN(a##_, TYPE)
-
-#if defined(__clang__)
-#define UNROLL   _Pragma("clang loop unroll(full)")
-#define NOUNROLL _Pragma("clang loop unroll(disable)")
-#else
-#define UNROLL   _Pragma("GCC unroll 32")
-#define NOUNROLL _Pragma("GCC unroll 1")
-#endif
-#define INLINE static inline __attribute__((always_inline))
 
 static int64_t at_most(int64_t n, int64_t limit) { return n < limit ? n : limit; }
 

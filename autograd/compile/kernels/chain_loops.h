@@ -1,14 +1,7 @@
 /* chain_loops.h - the loops of chain.h as a set named LOOPS. Included by chain.c and contracted.c,
  * which are compiled once for each instruction set; CT__ISA is its name. */
+#include "../../../tensor/vectors.h"
 #include "../chain.h"
-
-#if defined(__AVX512F__)
-enum { BYTES = 64 };
-#elif defined(__AVX2__)
-enum { BYTES = 32 };
-#else
-enum { BYTES = 16 };
-#endif
 
 /* An operand that repeats stays in registers where there are enough: it costs half as much again to
  * load one as to add it. */

@@ -5,10 +5,10 @@
 #define BITS   NAMED(bits)
 #define MEMORY NAMED(memory)
 #define LANES  NAMED(lanes)
-enum { LANES = BYTES / (int)sizeof(T) };
-typedef T VECTOR __attribute__((vector_size(BYTES)));
-typedef U BITS __attribute__((vector_size(BYTES)));
-typedef T MEMORY __attribute__((vector_size(BYTES), aligned(sizeof(T)), may_alias));
+enum { LANES = VECTOR_BYTES / (int)sizeof(T) };
+typedef T VECTOR __attribute__((vector_size(VECTOR_BYTES)));
+typedef U BITS __attribute__((vector_size(VECTOR_BYTES)));
+typedef T MEMORY __attribute__((vector_size(VECTOR_BYTES), aligned(sizeof(T)), may_alias));
 
 #define IN(from, i) ((VECTOR) * (const MEMORY *)((from) + (i)*LANES))
 #define LOAD(i, ...)                                                                               \

@@ -2,18 +2,9 @@
  * The compiler may contract a product and a sum here: there is one way to do it.
  */
 #include "../sweep.h"
-
-#if defined(__AVX512F__)
-enum { BYTES = 64 };
-#elif defined(__AVX2__)
-enum { BYTES = 32 };
-#else
-enum { BYTES = 16 };
-#endif
+#include "../../../tensor/vectors.h"
 
 enum { SUMS = 4 }; /* that do not wait for each other */
-#define UNROLL _Pragma("GCC unroll 4")
-#define INLINE static inline __attribute__((always_inline))
 
 #define T           float
 #define NAMED(name) name##_f32

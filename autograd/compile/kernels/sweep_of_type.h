@@ -1,12 +1,13 @@
 /* sweep_of_type.h - the kernel of one float type T: part of sweep.c, included for each. */
 
-typedef T NAMED(vector) __attribute__((vector_size(BYTES)));
-typedef T NAMED(in_memory) __attribute__((vector_size(BYTES), aligned(sizeof(T)), may_alias));
+typedef T NAMED(vector) __attribute__((vector_size(VECTOR_BYTES)));
+typedef T NAMED(in_memory)
+    __attribute__((vector_size(VECTOR_BYTES), aligned(sizeof(T)), may_alias));
 
 #define VECTOR   NAMED(vector)
 #define READ(p)  (*(const NAMED(in_memory) *)(p))
 #define WRITE(p) (*(NAMED(in_memory) *)(p))
-#define LANES    ((int64_t)(BYTES / sizeof(T)))
+#define LANES    ((int64_t)(VECTOR_BYTES / sizeof(T)))
 
 /* The sum of w a; to the row before, if there is one, is added factor a. */
 INLINE T NAMED(sweep_row)(int64_t n, const T *w, const T *a, T *before, T factor) {

@@ -1,14 +1,7 @@
 /* tail.c - the loops of tail.h. Compiled once for each instruction set; CT__ISA is its name. The
  * order of operations is the same for all. */
 #include "../tail.h"
-
-#if defined(__AVX512F__)
-enum { BYTES = 64 };
-#elif defined(__AVX2__)
-enum { BYTES = 32 };
-#else
-enum { BYTES = 16 };
-#endif
+#include "../../../tensor/vectors.h"
 
 /* Eight numbers are combined in their own type before they go to an accumulator: to convert each
  * would take longer than all the rest. They are rounded pairwise, so that it matters little. */

@@ -6,10 +6,10 @@
 #define MEMORY NAMED(memory)
 #define WIDTH  NAMED(width)
 #define LANES  NAMED(lanes)
-enum { WIDTH = BYTES / (int)sizeof(T), LANES = LINE / (int)sizeof(T) };
-typedef T VECTOR __attribute__((vector_size(BYTES)));
-typedef U BITS __attribute__((vector_size(BYTES)));
-typedef T MEMORY __attribute__((vector_size(BYTES), aligned(sizeof(T)), may_alias));
+enum { WIDTH = VECTOR_BYTES / (int)sizeof(T), LANES = LINE / (int)sizeof(T) };
+typedef T VECTOR __attribute__((vector_size(VECTOR_BYTES)));
+typedef U BITS __attribute__((vector_size(VECTOR_BYTES)));
+typedef T MEMORY __attribute__((vector_size(VECTOR_BYTES), aligned(sizeof(T)), may_alias));
 
 #define X_AT(i)                 ((VECTOR) * (const MEMORY *)(x + (i)))
 #define EITHER(condition, x, a) ((VECTOR)(((condition) & (BITS)(x)) | (~(condition) & (BITS)(a))))

@@ -1,4 +1,5 @@
 /* folds.c - reductions, and positions of extrema. Compiled once for each instruction set. */
+#include "../../../tensor/vectors.h"
 #include "../kernels.h"
 
 #include <math.h>
@@ -10,8 +11,7 @@
 #else
 #define EACH(i, n) _Pragma("GCC ivdep") _Pragma("GCC unroll 1") for (int64_t i = 0; i < (n); i++)
 #endif
-#define APART  static __attribute__((noinline))
-#define INLINE static inline __attribute__((always_inline))
+#define APART static __attribute__((noinline))
 
 /* ---- folds ----------------------------------------------------------------------------------- */
 

@@ -2,14 +2,8 @@
  * instruction set; CT__ISA is its name. */
 #include "../kernels.h"
 
+#include "../../../tensor/vectors.h"
 #include "../elementwise.h"
-
-/* Iterations do not depend on each other: an output may take the place of an input. */
-#ifdef __clang__
-#define VECTORISE _Pragma("clang loop vectorize(assume_safety)")
-#else
-#define VECTORISE _Pragma("GCC ivdep")
-#endif
 
 /* ---- from strided operands to runs of neighbours ----------------------------------------------- */
 

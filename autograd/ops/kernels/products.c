@@ -1,14 +1,9 @@
 /* products.c - the loops of products.h. Compiled once for each instruction set; CT__ISA is its
  * name. */
 #include "../products.h"
+#include "../../../tensor/vectors.h"
 
 /* Zero times anything is zero. The old y is where the new one will be. */
-#ifdef __clang__
-#define VECTORISE _Pragma("clang loop vectorize(assume_safety)")
-#else
-#define VECTORISE _Pragma("GCC ivdep")
-#endif
-
 #define LOOP(T, NAME)                                                                              \
   static inline void NAME##_steps(int64_t n, char *const *p, int64_t a_step, int64_t b_step,       \
                                   int64_t y_step, T w) {                                           \
