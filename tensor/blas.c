@@ -25,7 +25,6 @@ static const size_t buffer_bytes = (size_t)256 << 20;
 
 static atomic_int inside;  /* calls at this time */
 static atomic_int buffers; /* that are there */
-static atomic_int begun;
 
 /* ---- loading --------------------------------------------------------------------------------- */
 
@@ -55,6 +54,8 @@ static bool asks(const char *variable, const char *value) {
   return is && strcmp(is, value) == 0;
 }
 
+static void child_is_alone(void) { atomic_store(&inside, 0); }
+
 /* The one that the host has loaded, if there is one. Otherwise it must not start threads: nobody
  * needs them, and where it cannot start them it ends the process. */
 static void look(void) {
@@ -63,6 +64,7 @@ static void look(void) {
   keep_threads = asks("CT_BLAS_THREADS", "keep");
   found = find(dlopen(NULL, RTLD_NOW)) ||
           find(keep_threads ? dlopen(file, RTLD_NOW) : ct__open_on_one_processor(file));
+  if (found) pthread_atfork(NULL, NULL, child_is_alone);
 }
 
 /* Asked for each large product: the answer never changes, or the bits of results would. */
@@ -72,10 +74,6 @@ static bool is_there(void) {
 }
 
 /* ---- its buffers ----------------------------------------------------------------------------- */
-
-static void child_is_alone(void) { atomic_store(&inside, 0); }
-
-static void begin(void) { pthread_atfork(NULL, NULL, child_is_alone); }
 
 static bool room_for_a_buffer(void) {
   void *p = mmap(NULL, buffer_bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
@@ -102,7 +100,6 @@ static void single_thread(void) {
 
 ct_status ct__blas_begin(void) {
   if (CT__LIKELY(atomic_load(&buffers) > 0)) return CT_OK;
-  ct__once(&begun, begin);
   if (!room_for_a_buffer())
     return ct__fail(CT_ENOMEM, "out of memory (%zu bytes for OpenBLAS)", buffer_bytes);
   /* Large enough for its general kernels; the small ones take no buffer. */

@@ -317,18 +317,16 @@ static void run_piece(void *context, int64_t piece) {
   if (part.rows > 0 && part.columns > 0) run_part(w, part);
 }
 
-size_t ct__gemm_work(const ct_view *a, const ct_view *b, const ct_view *c) {
-  if (c->size == 0 || a->dim[1] == 0) return 0;
-  ct__gemm_plan plan;
-  ct__gemm_plan_set(&plan, a, b, c);
-  if (plan.kernel == ct__blas_gemm) return ct__blas_begin() == CT_OK ? 0 : SIZE_MAX;
-  if (plan.bytes < 0) ct__fail(CT_ESIZE, "too large to pack a matrix");
-  return plan.bytes < 0 ? SIZE_MAX : (size_t)plan.bytes;
+size_t ct__gemm_work(const ct__gemm_plan *plan) {
+  if (plan->p.m == 0 || plan->p.n == 0 || plan->p.k == 0) return 0;
+  if (plan->kernel == ct__blas_gemm) return ct__blas_begin() == CT_OK ? 0 : SIZE_MAX;
+  if (plan->bytes < 0) ct__fail(CT_ESIZE, "too large to pack a matrix");
+  return plan->bytes < 0 ? SIZE_MAX : (size_t)plan->bytes;
 }
 
 ct_status ct__gemm_run(const ct__gemm_plan *plan, void *work, double alpha, const ct_view *a,
-                       const ct_view *b, double beta, ct_view *c, bool whole_rows,
-                       ct__gemm_done *done, void *context) {
+                       const ct_view *b, double beta, ct_view *c, ct__gemm_done *done,
+                       void *context) {
   if (c->size == 0) return CT_OK;
   if (a->dim[1] == 0 || alpha == 0 || ct__reference()) {
     plain(alpha, a, b, beta, c);
@@ -340,7 +338,7 @@ ct_status ct__gemm_run(const ct__gemm_plan *plan, void *work, double alpha, cons
     ct__gemm_plan_set(&own, a, b, c);
     plan = &own;
   }
-  job w = {.plan = plan, .p = plan->p, .beta = beta, .context = context};
+  job w = {.plan = plan, .p = plan->p, .beta = beta, .done = done, .context = context};
   w.p.a.data = plan->transposed ? b->data : a->data;
   w.p.b.data = plan->transposed ? a->data : b->data;
   w.p.c.data = c->data;
@@ -348,28 +346,15 @@ ct_status ct__gemm_run(const ct__gemm_plan *plan, void *work, double alpha, cons
   w.p.add = beta != 0;
   ct_status status = prepare(&w, work);
   if (status != CT_OK) return status;
-  bool in_rows = plan->pieces[!plan->transposed] == 1;
-  if (in_rows || !whole_rows) w.done = done;
   int64_t pieces = plan->pieces[0] * plan->pieces[1];
   if (pieces == 1)
     run_part(&w, (ct__part){0, w.p.m, 0, w.p.n});
   else
     ct__parallel(pieces, run_piece, &w);
-  if (done && !w.done) done(context, 0, c->dim[0], 0, c->dim[1]);
   if (!work && w.packed) ct__free(w.packed, (size_t)plan->bytes);
   return CT_OK;
 }
 
-ct_status ct__gemm_in(void *work, double alpha, const ct_view *a, const ct_view *b, double beta,
-                      ct_view *c, bool whole_rows, ct__gemm_done *done, void *context) {
-  return ct__gemm_run(NULL, work, alpha, a, b, beta, c, whole_rows, done, context);
-}
-
-ct_status ct__gemm_then(double alpha, const ct_view *a, const ct_view *b, double beta, ct_view *c,
-                        bool whole_rows, ct__gemm_done *done, void *context) {
-  return ct__gemm_in(NULL, alpha, a, b, beta, c, whole_rows, done, context);
-}
-
 ct_status ct__gemm(double alpha, const ct_view *a, const ct_view *b, double beta, ct_view *c) {
-  return ct__gemm_then(alpha, a, b, beta, c, false, NULL, NULL);
+  return ct__gemm_run(NULL, NULL, alpha, a, b, beta, c, NULL, NULL);
 }

@@ -9,31 +9,25 @@
  * is 0. CT_ENOMEM if there is no memory for a packed copy; C is as it was then. */
 ct_status ct__gemm(double alpha, const ct_view *a, const ct_view *b, double beta, ct_view *c);
 
+/* How products of these shapes and strides are done: for who has the same one many times, since
+ * the choice takes longer than a small product. */
+typedef struct ct__gemm_plan ct__gemm_plan;
+void ct__gemm_plan_set(ct__gemm_plan *plan, const ct_view *a, const ct_view *b, const ct_view *c);
+/* Bytes to pack into; makes OpenBLAS ready if the product goes there. SIZE_MAX after an error. */
+size_t ct__gemm_work(const ct__gemm_plan *plan);
+
 /* Called when a block of C is done, while it is in cache: rows [row, row + rows), columns [column,
  * column + columns). The blocks partition C and depend on the shape only. May be called from
  * several threads at once. */
 typedef void ct__gemm_done(void *context, int64_t row, int64_t rows, int64_t column,
                            int64_t columns);
-/* The same product, to the bit, with done (if not NULL) called for each block of C. whole_rows:
- * every block spans all columns. After CT_ENOMEM no block was done. */
-ct_status ct__gemm_then(double alpha, const ct_view *a, const ct_view *b, double beta, ct_view *c,
-                        bool whole_rows, ct__gemm_done *done, void *context);
-/* The same with memory to pack into: as much as ct__gemm_work says, 64-byte aligned. Such a product
- * cannot fail. NULL: it allocates what it wants itself. */
-ct_status ct__gemm_in(void *work, double alpha, const ct_view *a, const ct_view *b, double beta,
-                      ct_view *c, bool whole_rows, ct__gemm_done *done, void *context);
-/* From shapes and strides alone; makes OpenBLAS ready if the product goes there. SIZE_MAX after an
- * error. */
-size_t ct__gemm_work(const ct_view *a, const ct_view *b, const ct_view *c);
-
-/* How products of these shapes and strides are done: for who has the same one many times, since
- * the choice takes longer than a small product. */
-typedef struct ct__gemm_plan ct__gemm_plan;
-void ct__gemm_plan_set(ct__gemm_plan *plan, const ct_view *a, const ct_view *b, const ct_view *c);
-/* ct__gemm_in by that plan; by a new one if it is NULL or for other shapes or strides. */
+/* The same product, to the bit, by that plan, or by a new one if it is NULL or for other shapes or
+ * strides; done, if not NULL, is called for each block of C, for none after an error. work is
+ * memory to pack into, 64-byte aligned: with as much as the plan wants it cannot fail. NULL: it
+ * allocates what it wants itself. */
 ct_status ct__gemm_run(const ct__gemm_plan *plan, void *work, double alpha, const ct_view *a,
-                       const ct_view *b, double beta, ct_view *c, bool whole_rows,
-                       ct__gemm_done *done, void *context);
+                       const ct_view *b, double beta, ct_view *c, ct__gemm_done *done,
+                       void *context);
 
 /* What a product is given to: the choice by shape, or for tests and benchmarks always one side.
  * OpenBLAS takes no layout that it cannot express. */

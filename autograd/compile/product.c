@@ -54,17 +54,18 @@ void ct__product_finish(void *context, int64_t row, int64_t rows, int64_t column
 
 static ct_status product_eval(const ct_eval *e) {
   const ct__product_attr *f = e->attr;
-  return ct__gemm_run(f->plan, e->work, f->alpha, e->in[0], e->in[1], 0, e->out[0], false,
+  return ct__gemm_run(f->plan, e->work, f->alpha, e->in[0], e->in[1], 0, e->out[0],
                       f->tile ? ct__product_finish : NULL, (void *)(uintptr_t)e);
 }
 
 /* Packing takes place in the arena: a product must not fail between two updates. */
 static size_t product_work(const ct_call *c) {
   const ct_view *a = ct__in(c, 0), *b = ct__in(c, 1);
+  ct__gemm_plan *plan = ((const ct__product_attr *)c->attr)->plan;
   ct_view y;
   ct__view_set(&y, a->dtype, 2, (const int64_t[]){a->dim[0], b->dim[1]});
-  ct__gemm_plan_set(((const ct__product_attr *)c->attr)->plan, a, b, &y);
-  return ct__gemm_work(a, b, &y);
+  ct__gemm_plan_set(plan, a, b, &y);
+  return ct__gemm_work(plan);
 }
 
 const ct_op ct__product_op = {CT_OP,
@@ -92,17 +93,23 @@ static ct_status add_eval(const ct_eval *e) {
   const ct__product_add_attr *f = e->attr;
   double alpha = e->n_in > 3 ? f->alpha * ct__get(e->in[3], 0) : f->alpha;
   if (e->out[0]->data != e->in[2]->data) ct__copy(e->in[2], e->out[0]);
-  return ct__gemm_run(f->plan, e->work, alpha, e->in[0], e->in[1], 1, e->out[0], false, NULL, NULL);
+  return ct__gemm_run(f->plan, e->work, alpha, e->in[0], e->in[1], 1, e->out[0], NULL, NULL);
 }
 
 /* In c's memory or, contiguous, in another place. */
 static size_t add_work(const ct_call *c) {
   const ct_view *a = ct__in(c, 0), *b = ct__in(c, 1), *y = ct__in(c, 2);
-  ct_view fresh;
-  ct__view_set(&fresh, y->dtype, 2, y->dim);
-  ct__gemm_plan_set(((const ct__product_add_attr *)c->attr)->plan, a, b, y);
-  size_t there = ct__gemm_work(a, b, y), here = ct__gemm_work(a, b, &fresh);
-  return there > here ? there : here;
+  ct__gemm_plan *plan = ((const ct__product_add_attr *)c->attr)->plan;
+  size_t fresh_bytes = 0;
+  if (!y->contiguous) {
+    ct_view fresh;
+    ct__view_set(&fresh, y->dtype, 2, y->dim);
+    ct__gemm_plan_set(plan, a, b, &fresh);
+    fresh_bytes = ct__gemm_work(plan);
+  }
+  ct__gemm_plan_set(plan, a, b, y);
+  size_t bytes = ct__gemm_work(plan);
+  return bytes > fresh_bytes ? bytes : fresh_bytes;
 }
 
 const ct_op ct__product_add_op = {CT_OP,
