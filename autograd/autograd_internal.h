@@ -191,6 +191,8 @@ ct_tensor *ct__draw(ct_tensor *key, int64_t next);
 
 /* ---- for operations -------------------------------------------------------------------------- */
 
+/* NULL if there is none. */
+const ct_op *ct__op_named(const char *name);
 /* The families, each a table that ends with NULL (registry.c lists them). */
 typedef const ct_op *const ct__family[];
 extern ct__family ct__unary_ops, ct__binary_ops, ct__misc_ops, ct__reduce_ops, ct__sort_ops,

@@ -55,9 +55,7 @@ static const ct_kernel *kernel[CT__COUNT(rows)];
 static atomic_int found;
 
 static void find_kernels(void) {
-  for (int i = 0; i < ct_op_count(); i++)
-    for (int r = 0; r < CT__COUNT(rows); r++)
-      if (strcmp(ct_op_at(i)->name, rows[r].name) == 0) kernel[r] = ct_op_at(i)->kernel;
+  for (int r = 0; r < CT__COUNT(rows); r++) kernel[r] = ct__op_named(rows[r].name)->kernel;
 }
 
 bool ct__chain_cheap(ct_loop *loop, ct_dtype dtype, ct__cheap *cheap) {

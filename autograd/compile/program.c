@@ -168,6 +168,27 @@ ct_call ct__instr_call(const ct_program *p, const ct__instr *k, const ct__call_r
   return (ct_call){k->op, k->attr, k->n_in, k->n_out, room->in};
 }
 
+/* Asked with extents all of which differ, the result tells. */
+bool ct__reduced_axes(const ct_call *c, unsigned *axes, bool *keepdims) {
+  ct_view *x = &c->in[0]->v;
+  const ct_view is = *x;
+  ct_spec out;
+  int64_t dim[CT_MAX_DIMS];
+  for (int d = 0; d < is.ndim; d++) dim[d] = d + 2;
+  ct__view_set(x, is.dtype, is.ndim, dim);
+  bool found = c->op->infer(c, &out) == CT_OK;
+  *x = is;
+  if (!found) return false;
+  *axes = 0;
+  *keepdims = out.shape.n == is.ndim;
+  for (int d = 0, o = 0; d < is.ndim; d++) {
+    bool kept = o < out.shape.n && out.shape.dim[o] == d + 2;
+    if (!kept) *axes |= 1u << d;
+    o += kept || *keepdims;
+  }
+  return true;
+}
+
 /* ---- the copy -------------------------------------------------------------------------------- */
 
 static ct_status copy_eval(const ct_eval *e) {

@@ -100,6 +100,7 @@ static inline const int *ct__outs(const ct__instr *k) { return k->arg + k->n_in;
 static inline size_t ct__value_bytes(const ct__value *x) {
   return (size_t)x->v.size * ct__item_size(x->v.dtype);
 }
+static inline int ct__base_of(const ct_program *p, int i) { return p->value[i].base; }
 /* All of the base's memory, in order. */
 static inline bool ct__value_whole(const ct_program *p, int i) {
   const ct__value *x = &p->value[i], *base = &p->value[x->base];
@@ -116,6 +117,9 @@ typedef struct ct__call_room {
 } ct__call_room;
 bool ct__call_room_new(ct_program *p, ct__call_room *room); /* for the widest instruction */
 ct_call ct__instr_call(const ct_program *p, const ct__instr *k, const ct__call_room *room);
+/* The axes that such a call of a reduction reduces, as a mask, and whether they stay with extent 1.
+ */
+bool ct__reduced_axes(const ct_call *c, unsigned *axes, bool *keepdims);
 
 /* y = x, into memory of its own. */
 extern const ct_op ct__copy_op;

@@ -15,35 +15,22 @@ static const row *row_of(const ct_program *p, const ct_op *op) {
   return NULL;
 }
 
-/* With one element along axis d of the operand the result has the same shape: d is reduced. */
-static bool is_reduced(const ct_program *p, const ct__instr *k, const ct__call_room *room, int d) {
-  ct_call c = ct__instr_call(p, k, room);
-  const ct_view *y = &p->value[ct__outs(k)[0]].v;
-  ct_spec spec;
-  room->tensor[0].v.dim[d] = 1;
-  ct__view_refresh(&room->tensor[0].v);
-  return c.op->infer(&c, &spec) == CT_OK && spec.shape.n == y->ndim &&
-         ct__same_dims(y->ndim, spec.shape.dim, y->dim);
-}
-
 /* The operand without the axes along which it repeats, and how often it did; 1 for no change. */
 static int64_t shrink(const ct_program *p, const ct__instr *k, const ct__call_room *room,
                       ct_view *x) {
+  ct_call c = ct__instr_call(p, k, room);
   int64_t times = 1;
+  unsigned axes;
+  bool keepdims;
   *x = p->value[k->arg[0]].v;
-  for (int d = 0; d < x->ndim && x->size > 0; d++) {
-    if (x->stride[d] != 0 || x->dim[d] == 1 || !is_reduced(p, k, room, d)) continue;
+  if (x->size == 0 || !ct__reduced_axes(&c, &axes, &keepdims)) return times;
+  for (int d = 0; d < x->ndim; d++) {
+    if (x->stride[d] != 0 || !(axes >> d & 1)) continue;
     times *= x->dim[d];
     x->dim[d] = 1;
   }
   ct__view_refresh(x);
   return times;
-}
-
-static const ct_op *scale_op(void) {
-  int i = 0;
-  while (strcmp(ct_op_at(i)->name, "scale") != 0) i++;
-  return ct_op_at(i);
 }
 
 /* y = times of what the operation now gives. */
@@ -54,7 +41,8 @@ static ct_status count_in(ct_program *p, int k, int64_t times) {
   if (once < 0) return CT_ENOMEM;
   *out = once;
   ct__instr reduced = p->instr[k];
-  if (!ct__instr_new(p, scale_op(), &(double){(double)times}, 1, &once, 1, &y)) return CT_ENOMEM;
+  if (!ct__instr_new(p, ct__op_named("scale"), &(double){(double)times}, 1, &once, 1, &y))
+    return CT_ENOMEM;
   /* The scale takes the reduction's place, which moves right before it. */
   ct__instr scale = p->instr[--p->n_instrs];
   memmove(p->instr + k + 2, p->instr + k + 1, (size_t)(p->n_instrs - k - 1) * sizeof scale);

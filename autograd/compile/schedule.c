@@ -16,8 +16,6 @@ typedef struct schedule {
 
 enum { RANKS = 3 }; /* of an instruction, and of sinks right behind it */
 
-static int base_of(const ct_program *p, int i) { return p->value[i].base; }
-
 static bool find_sinks(schedule *s) {
   ct_program *p = s->p;
   int *other = ct__program_uses(p);
@@ -41,19 +39,19 @@ static bool may_take(const ct__instr *k, int variable) {
 static bool read_late(const schedule *s, int variable, int k) {
   const ct_program *p = s->p;
   for (int o = 0; o < p->n_out; o++)
-    if (base_of(p, p->out[o]) == variable) return true;
+    if (ct__base_of(p, p->out[o]) == variable) return true;
   for (int u = 0; u < p->n_updates; u++)
-    if (base_of(p, p->update[u].value) == variable) return true;
+    if (ct__base_of(p, p->update[u].value) == variable) return true;
   for (int j = 0; j < p->n_instrs; j++)
     for (int i = 0; i < p->instr[j].n_in && s->sink[j] && j != k; i++)
-      if (base_of(p, p->instr[j].arg[i]) == variable) return true;
+      if (ct__base_of(p, p->instr[j].arg[i]) == variable) return true;
   return false;
 }
 
 /* Other operands of the same variable must lie exactly like it. */
 static bool mixed(const ct_program *p, const ct__instr *k, int variable) {
   for (int i = 0; i < k->n_in; i++)
-    if (k->arg[i] != variable && base_of(p, k->arg[i]) == variable) return true;
+    if (k->arg[i] != variable && ct__base_of(p, k->arg[i]) == variable) return true;
   return false;
 }
 
@@ -64,7 +62,7 @@ static bool place_updates(schedule *s) {
   if (!maker) return false;
   for (int u = 0; u < p->n_updates; u++) {
     int variable = p->update[u].variable, made = p->update[u].value, k = maker[made];
-    if (k < 0 || !s->sink[k] || base_of(p, made) != made) continue;
+    if (k < 0 || !s->sink[k] || ct__base_of(p, made) != made) continue;
     if (!may_take(&p->instr[k], variable) || mixed(p, &p->instr[k], variable)) continue;
     if (read_late(s, variable, k)) continue;
     p->value[made].base = variable;
@@ -80,7 +78,7 @@ static bool place_updates(schedule *s) {
 static int last_reader(const ct_program *p, const int *readers, int k) {
   int last = -1;
   for (int o = 0; o < p->instr[k].n_out; o++) {
-    int reader = readers[base_of(p, ct__outs(&p->instr[k])[o])] - 1;
+    int reader = readers[ct__base_of(p, ct__outs(&p->instr[k])[o])] - 1;
     if (reader > last) last = reader;
   }
   return last;
@@ -97,13 +95,13 @@ static bool set_keys(schedule *s) {
     s->key[k] = RANKS * k;
     if (ct__can_fail(p->instr[k].op)) last_failure = k;
     for (int i = 0; i < p->instr[k].n_in && !s->sink[k]; i++)
-      readers[base_of(p, p->instr[k].arg[i])] = k + 1;
+      readers[ct__base_of(p, p->instr[k].arg[i])] = k + 1;
   }
   for (int k = 0; k < p->n_instrs; k++) {
     if (!s->sink[k]) continue;
     int after = last_failure, reader = last_reader(p, readers, k);
     for (int i = 0; i < p->instr[k].n_in; i++) {
-      int from = maker[base_of(p, p->instr[k].arg[i])];
+      int from = maker[ct__base_of(p, p->instr[k].arg[i])];
       if (from > after) after = from;
     }
     s->key[k] = reader >= after ? RANKS * reader + 1 : RANKS * after + 2;
@@ -162,7 +160,7 @@ static ct_status give_results(ct_program *p) {
 static ct_status copy_updates(schedule *s) {
   ct_program *p = s->p;
   for (int u = 0; u < p->n_updates; u++) {
-    if (s->placed[u] || p->value[base_of(p, p->update[u].value)].home != CT__CAPTURED) continue;
+    if (s->placed[u] || p->value[ct__base_of(p, p->update[u].value)].home != CT__CAPTURED) continue;
     p->update[u].value = copy_of(p, p->update[u].value);
     if (p->update[u].value < 0) return CT_ENOMEM;
   }

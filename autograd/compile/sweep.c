@@ -95,11 +95,9 @@ static const ct_op sweep_op = {CT_OP,
 
 /* ---- the pass ------------------------------------------------------------------------------------ */
 
-static int base_of(const ct_program *p, int i) { return p->value[i].base; }
-
 static bool reads(const ct_program *p, const ct__instr *k, int variable) {
   for (int i = 0; i < k->n_in && k->op; i++)
-    if (base_of(p, k->arg[i]) == variable) return true;
+    if (ct__base_of(p, k->arg[i]) == variable) return true;
   return false;
 }
 
@@ -107,11 +105,12 @@ static bool reads(const ct_program *p, const ct__instr *k, int variable) {
  * it: nothing in between can fail, or makes what j reads. */
 static int reader_before(const ct_program *p, const int *maker, int j) {
   const ct__instr *add = &p->instr[j];
-  int variable = base_of(p, ct__outs(add)[0]), k = j - 1;
+  int variable = ct__base_of(p, ct__outs(add)[0]), k = j - 1;
   for (; k >= 0 && !reads(p, &p->instr[k], variable); k--)
     if (p->instr[k].op && ct__can_fail(p->instr[k].op)) return -1;
   for (int i = 0; i < add->n_in; i++)
-    if (maker[base_of(p, add->arg[i])] >= k && base_of(p, add->arg[i]) != variable) return -1;
+    if (maker[ct__base_of(p, add->arg[i])] >= k && ct__base_of(p, add->arg[i]) != variable)
+      return -1;
   return k;
 }
 
@@ -130,9 +129,9 @@ static bool same_vector(const ct_program *p, int a, int b, int dimension) {
 /* A row times all of the far matrix that is updated, whose columns are contiguous. */
 static bool suits(const ct_program *p, const ct__instr *product, const ct__instr *add, sweep *f) {
   if (product->op != &ct__product_op) return false;
-  int variable = base_of(p, ct__outs(add)[0]);
+  int variable = ct__base_of(p, ct__outs(add)[0]);
   for (int i = 0; i < product->n_in; i++)
-    if (i != 1 && base_of(p, product->arg[i]) == variable) return false;
+    if (i != 1 && ct__base_of(p, product->arg[i]) == variable) return false;
   const ct__value *b = &p->value[product->arg[1]], *c = &p->value[add->arg[2]];
   f->across = !same_place(&c->v, &b->v, false);
   if (b->base != variable || b->offset != c->offset) return false;
@@ -164,8 +163,8 @@ ct_status ct__pass_sweeps(ct_program *p) {
   ct_status status = CT_OK;
   for (int j = 0, n = p->n_instrs; j < n && status == CT_OK; j++) {
     const ct__instr *add = &p->instr[j];
-    bool in_place =
-        add->op == &ct__product_add_op && base_of(p, ct__outs(add)[0]) == base_of(p, add->arg[2]);
+    bool in_place = add->op == &ct__product_add_op &&
+                    ct__base_of(p, ct__outs(add)[0]) == ct__base_of(p, add->arg[2]);
     int k = in_place ? reader_before(p, maker, j) : -1;
     if (k < 0) continue;
     const ct__instr *product = &p->instr[k];

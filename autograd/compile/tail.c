@@ -23,26 +23,6 @@ static bool find_kind(const char *name, ct__fold_kind *kind) {
   return false;
 }
 
-/* The axes that the call reduces: asked with extents all of which differ, the result tells. */
-static bool find_axes(const ct_call *c, ct__tail *tail) {
-  ct_view *x = &c->in[0]->v;
-  const ct_view is = *x;
-  ct_spec out;
-  int64_t dim[CT_MAX_DIMS];
-  for (int d = 0; d < is.ndim; d++) dim[d] = d + 2;
-  ct__view_set(x, is.dtype, is.ndim, dim);
-  bool found = c->op->infer(c, &out) == CT_OK && out.dtype == is.dtype;
-  *x = is;
-  if (!found) return false;
-  tail->keepdims = out.shape.n == is.ndim;
-  for (int d = 0, o = 0; d < is.ndim; d++) {
-    bool kept = o < out.shape.n && out.shape.dim[o] == d + 2;
-    if (!kept) tail->axes |= 1u << d;
-    o += kept || tail->keepdims;
-  }
-  return true;
-}
-
 /* Extents of 1 are on either side. */
 static bool one_side(const ct_view *x, unsigned axes, bool last) {
   bool over = false;
@@ -60,7 +40,8 @@ bool ct__tail_of(const ct_call *c, ct__tail *tail) {
   if (c->n_in != 1 || c->n_out != 1) return false;
   const ct_view *x = ct__in(c, 0);
   *tail = (ct__tail){.dtype = x->dtype, .results = 1, .copies = MOST_COPIES};
-  if (!find_kind(c->op->name, &tail->kind) || !ct__is_float(x->dtype) || !find_axes(c, tail))
+  if (!find_kind(c->op->name, &tail->kind) || !ct__is_float(x->dtype) ||
+      !ct__reduced_axes(c, &tail->axes, &tail->keepdims))
     return false;
   for (int d = 0; d < x->ndim; d++)
     if (!(tail->axes >> d & 1)) tail->results *= x->dim[d];
