@@ -17,7 +17,7 @@
 #include <string.h>
 #include <unistd.h>
 
-enum { STEPS = 50, WAYS = 2, BATCHES = 4, THREADS = 2, LARGEST_FOR_PEERS = 128 };
+enum { STEPS = 50, WAYS = 2, BATCHES = 4, THREADS = 2, LARGEST_FOR_OWN_LOOPS = 128 };
 static const double rate = 0.01, tolerance = 1e-4; /* of losses */
 /* Of parameters after STEPS steps: a unit near relu's kink may switch a step later. */
 static const double loose = 2e-3;
@@ -64,6 +64,7 @@ static double our_loss(rival *r) {
   "-I \"$CT_PEER_GGML\"/include -L \"$CT_PEER_GGML\"/lib -Wl,-rpath,\"$CT_PEER_GGML\"/lib "        \
   "-lggml -lggml-cpu -lggml-blas -lggml-base -lstdc++"
 
+/* The first one takes seconds for a step of the largest batch. */
 static const bench_peer_place places[] = {
     {"KANN, own loops", "CT_PEER_KANN", COMPILED("kann", KANN)},
     {"KANN, OpenBLAS", "CT_PEER_KANN", COMPILED("kann", "-DHAVE_CBLAS " KANN OPENBLAS)},
@@ -187,8 +188,9 @@ static void measure(const choice *c, point *p, int batch, bench_peer *peers[PEER
   for (int i = 0; i < WAYS; i++)
     if (wanted(c->way, ways[i].name))
       tallies[i].at[tallies[i].n++] = measure_ours(p, &ways[i], report, ways[i].goal[batch]);
-  for (int i = 0; i < PEERS && p->batch <= LARGEST_FOR_PEERS; i++)
-    if (peers[i] && wanted(c->way, "peers")) measure_peer(p, peers[i], places[i].name, report);
+  for (int i = 0; i < PEERS; i++)
+    if (peers[i] && wanted(c->way, "peers") && (i > 0 || p->batch <= LARGEST_FOR_OWN_LOOPS))
+      measure_peer(p, peers[i], places[i].name, report);
   floor_free(p->floor);
 }
 
