@@ -1,78 +1,28 @@
 /* gemm.c - the boundary between our kernels and OpenBLAS: the products of training multilayer
  * perceptrons, and squares.
  *
- * Each row is a product by our kernels against the fastest of sgemm, sgemv and sger; its way says
- * which kernel, and whether the dispatch takes it. Where it does not, OpenBLAS is taken. A ratio
- * above 1 where ours is taken, or below 1 where it is not, is a place where the limits in
+ * Each row is a product by our kernels against the fastest of sgemm, sgemv, sger and a loop; its
+ * way says which kernel, and whether the dispatch takes it. Where it does not, OpenBLAS is taken. A
+ * ratio above 1 where ours is taken, or below 1 where it is not, is a place where the limits in
  * tensor/gemm.c are wrong for this processor. CT_ISA=v3 measures the kernels for AVX2.
  */
 #include "support/bench.h"
+#include "support/products.h"
 #include "tensor/tensor_internal.h"
 
-#include <cblas.h>
-#include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 
-typedef struct product {
-  int m, n, k;
-  bool a_transposed, b_transposed;
-  float alpha, beta;
-} product;
-
-typedef void multiply(const product *p, const float *a, const float *b, float *c);
-
 typedef struct job {
-  product p;
-  multiply *theirs;
+  by_hand p;
+  const by_hand_way *theirs;
   float *a, *b, *c;
   ct_view a_view, b_view, c_view;
 } job;
 
-/* ---- OpenBLAS -------------------------------------------------------------------------------- */
-
-static CBLAS_TRANSPOSE flag(bool transposed) { return transposed ? CblasTrans : CblasNoTrans; }
-
-static void by_gemm(const product *p, const float *a, const float *b, float *c) {
-  cblas_sgemm(CblasRowMajor, flag(p->a_transposed), flag(p->b_transposed), p->m, p->n, p->k,
-              p->alpha, a, p->a_transposed ? p->m : p->k, b, p->b_transposed ? p->k : p->n, p->beta,
-              c, p->n);
-}
-
-/* Row by row. */
-static void by_gemv(const product *p, const float *a, const float *b, float *c) {
-  int rows = p->b_transposed ? p->n : p->k, columns = p->b_transposed ? p->k : p->n;
-  for (ptrdiff_t i = 0; i < p->m; i++)
-    cblas_sgemv(CblasRowMajor, flag(!p->b_transposed), rows, columns, p->alpha, b, columns,
-                a + (p->a_transposed ? i : i * p->k), p->a_transposed ? p->m : 1, p->beta,
-                c + i * p->n, 1);
-}
-
-/* One outer product after the other. */
-static void by_ger(const product *p, const float *a, const float *b, float *c) {
-  if (p->beta == 0) memset(c, 0, (size_t)p->m * (size_t)p->n * sizeof *c);
-  for (ptrdiff_t i = 0; i < p->k; i++)
-    cblas_sger(CblasRowMajor, p->m, p->n, p->alpha, a + (p->a_transposed ? i * p->m : i),
-               p->a_transposed ? 1 : p->k, b + (p->b_transposed ? i : i * p->n),
-               p->b_transposed ? p->k : 1, c, p->n);
-}
-
 static void run_theirs(void *state) {
   const job *j = state;
-  j->theirs(&j->p, j->a, j->b, j->c);
-}
-
-static void choose_fastest(job *j) {
-  static multiply *const ways[] = {by_gemm, by_gemv, by_ger};
-  multiply *best = by_gemm;
-  double best_time = INFINITY;
-  for (int i = 0; i < CT__COUNT(ways); i++) {
-    j->theirs = ways[i];
-    double time = bench_shortest((bench_way){.run = run_theirs, .state = j});
-    if (time < best_time) best = ways[i];
-    best_time = fmin(best_time, time);
-  }
-  j->theirs = best;
+  j->theirs->run(&j->p, j->a, j->b, j->c);
 }
 
 /* ---- ours ------------------------------------------------------------------------------------ */
@@ -102,15 +52,15 @@ static float *some_numbers(int rows, int columns) {
   return x;
 }
 
-static void compare(bench_report *report, const char *label, product p) {
+static void compare(bench_report *report, const char *label, by_hand p) {
   job j = {.p = p,
            .a = some_numbers(p.m, p.k),
            .b = some_numbers(p.k, p.n),
-           .c = some_numbers(p.m, p.n)};
+           .c = some_numbers(p.m, p.n),
+           .theirs = by_hand_fastest(p)};
   j.a_view = view_of(j.a, p.m, p.k, p.a_transposed);
   j.b_view = view_of(j.b, p.k, p.n, p.b_transposed);
   j.c_view = view_of(j.c, p.m, p.n, false);
-  choose_fastest(&j);
   bool taken = strcmp(ct__gemm_name(&j.a_view, &j.b_view, &j.c_view), "OpenBLAS") != 0;
   ct__gemm_prefer(CT__BY_KERNELS);
   char way[64], speed[64];
@@ -150,20 +100,20 @@ int main(int argc, char **argv) {
       char label[64];
       bool narrow = l->out < 16; /* then the weight lies with its rows along the inputs */
       snprintf(label, sizeof label, "%d -> %d, %d, forward", l->in, l->out, batch);
-      compare(report, label, (product){batch, l->out, l->in, false, narrow, 1, 0});
+      compare(report, label, (by_hand){batch, l->out, l->in, false, narrow, 1, 0});
       snprintf(label, sizeof label, "%d -> %d, %d, weight", l->in, l->out, batch);
-      product weight = {l->in, l->out, batch, true, false, -1e-6F, 1};
-      if (narrow) weight = (product){l->out, l->in, batch, true, false, -1e-6F, 1};
+      by_hand weight = {l->in, l->out, batch, true, false, -1e-6F, 1};
+      if (narrow) weight = (by_hand){l->out, l->in, batch, true, false, -1e-6F, 1};
       compare(report, label, weight);
       if (l->first) continue;
       snprintf(label, sizeof label, "%d -> %d, %d, input", l->in, l->out, batch);
-      compare(report, label, (product){batch, l->in, l->out, false, !narrow, 1, 0});
+      compare(report, label, (by_hand){batch, l->in, l->out, false, !narrow, 1, 0});
     }
   for (int i = 0; i < CT__COUNT(squares); i++) {
     int n = squares[i];
     char label[64];
     snprintf(label, sizeof label, "%d x %d x %d", n, n, n);
-    compare(report, label, (product){n, n, n, false, false, 1, 0});
+    compare(report, label, (by_hand){n, n, n, false, false, 1, 0});
   }
   return bench_report_end(report) ? 0 : 1;
 }

@@ -3,6 +3,7 @@
 
 #include "autograd/ops/kernels.h"
 #include "bench.h"
+#include "products.h"
 
 #include <cblas.h>
 #include <math.h>
@@ -10,128 +11,10 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* Hand-written C is compiled for the machine it runs on. */
-#if defined(__x86_64__) && defined(__gnu_linux__)
-#define BEST_ISA __attribute__((target_clones("arch=x86-64-v4", "arch=x86-64-v3", "default")))
-#else
-#define BEST_ISA
-#endif
-
 const floor_shape floor_shapes[FLOOR_SHAPES] = {
     {"A", "784-128-10 sigmoid", FLOOR_SIGMOID, 2, {784, 128, 10}},
     {"B", "784-256-128-10 relu", FLOOR_RELU, 3, {784, 256, 128, 10}},
     {"C", "784-1024-1024-10 relu", FLOOR_RELU, 3, {784, 1024, 1024, 10}}};
-
-/* ---- products -------------------------------------------------------------------------------- */
-
-/* C (m,n) = alpha A B + beta C, where A (m,k) or B (k,n) may be stored transposed. */
-typedef struct product {
-  int m, n, k;
-  bool a_transposed, b_transposed;
-  float alpha, beta;
-} product;
-
-typedef void multiply(const product *p, const float *a, const float *b, float *c);
-
-static CBLAS_TRANSPOSE flag(bool transposed) { return transposed ? CblasTrans : CblasNoTrans; }
-
-static void by_gemm(const product *p, const float *a, const float *b, float *c) {
-  cblas_sgemm(CblasRowMajor, flag(p->a_transposed), flag(p->b_transposed), p->m, p->n, p->k,
-              p->alpha, a, p->a_transposed ? p->m : p->k, b, p->b_transposed ? p->k : p->n, p->beta,
-              c, p->n);
-}
-
-/* Each row of C is B^T times a row of A. */
-static void by_gemv_rows(const product *p, const float *a, const float *b, float *c) {
-  int rows = p->b_transposed ? p->n : p->k, columns = p->b_transposed ? p->k : p->n;
-  for (int i = 0; i < p->m; i++)
-    cblas_sgemv(CblasRowMajor, flag(!p->b_transposed), rows, columns, p->alpha, b, columns,
-                p->a_transposed ? a + i : a + (size_t)i * (size_t)p->k, p->a_transposed ? p->m : 1,
-                p->beta, c + (size_t)i * (size_t)p->n, 1);
-}
-
-/* Each column of C is A times a column of B. */
-static void by_gemv_columns(const product *p, const float *a, const float *b, float *c) {
-  int rows = p->a_transposed ? p->k : p->m, columns = p->a_transposed ? p->m : p->k;
-  for (int j = 0; j < p->n; j++)
-    cblas_sgemv(CblasRowMajor, flag(p->a_transposed), rows, columns, p->alpha, a, columns,
-                p->b_transposed ? b + (size_t)j * (size_t)p->k : b + j, p->b_transposed ? 1 : p->n,
-                p->beta, c + j, p->n);
-}
-
-/* C is a sum of k outer products. beta is 0 or 1. */
-static void by_ger(const product *p, const float *a, const float *b, float *c) {
-  if (p->beta == 0) memset(c, 0, (size_t)p->m * (size_t)p->n * sizeof *c);
-  for (int i = 0; i < p->k; i++)
-    cblas_sger(CblasRowMajor, p->m, p->n, p->alpha,
-               p->a_transposed ? a + (size_t)i * (size_t)p->m : a + i, p->a_transposed ? 1 : p->k,
-               p->b_transposed ? b + i : b + (size_t)i * (size_t)p->n, p->b_transposed ? p->k : 1,
-               c, p->n);
-}
-
-/* One outer product added to C: k = 1, beta = 1. */
-BEST_ISA static void by_loop(const product *p, const float *a, const float *b, float *restrict c) {
-  for (int i = 0; i < p->m; i++) {
-    float scale = p->alpha * a[i], *restrict row = c + (size_t)i * (size_t)p->n;
-    for (int j = 0; j < p->n; j++) row[j] += scale * b[j];
-  }
-}
-
-/* How many calls of OpenBLAS each way takes. Many pass over memory too often. */
-enum { HOPELESS = 65 };
-static int once(const product *p) { return (void)p, 1; }
-static int for_rows(const product *p) { return p->m; }
-static int for_columns(const product *p) { return p->n; }
-static int for_products(const product *p) { return p->k; }
-static int for_one_added(const product *p) { return p->k == 1 && p->beta == 1 ? 1 : HOPELESS; }
-
-static const struct way {
-  const char *name;
-  multiply *run;
-  int (*calls)(const product *p);
-} ways[] = {{"gemm", by_gemm, once},
-            {"gemv rows", by_gemv_rows, for_rows},
-            {"gemv columns", by_gemv_columns, for_columns},
-            {"ger", by_ger, for_products},
-            {"loop", by_loop, for_one_added}};
-enum { WAYS = sizeof ways / sizeof ways[0] };
-
-typedef struct trial {
-  multiply *run;
-  product p;
-  float *a, *b, *c;
-} trial;
-
-static void try_once(void *p) {
-  trial *t = p;
-  t->run(&t->p, t->a, t->b, t->c);
-}
-
-static float *some_numbers(size_t n) {
-  float *x = bench_alloc(n, sizeof *x);
-  for (size_t i = 0; i < n; i++) x[i] = (float)(i % 17) / 17 - 0.5F;
-  return x;
-}
-
-static const struct way *fastest(product p) {
-  size_t m = (size_t)p.m, n = (size_t)p.n, k = (size_t)p.k;
-  trial t = {NULL, p, some_numbers(m * k), some_numbers(k * n), some_numbers(m * n)};
-  const struct way *best = NULL;
-  double best_time = 0;
-  for (const struct way *w = ways; w < ways + WAYS; w++) {
-    if (w->calls(&p) >= HOPELESS) continue;
-    t.run = w->run;
-    double time = bench_shortest((bench_way){.run = try_once, .state = &t});
-    if (!best || time < best_time) {
-      best = w;
-      best_time = time;
-    }
-  }
-  free(t.a);
-  free(t.b);
-  free(t.c);
-  return best;
-}
 
 /* ---- the network ----------------------------------------------------------------------------- */
 
@@ -139,8 +22,8 @@ typedef struct layer {
   int in, out;
   float *weight, *bias, *gbias;
   float *y, *gy; /* (batch, out): the result, and its cotangent */
-  product forward, backward, update;
-  const struct way *forward_way, *backward_way, *update_way;
+  by_hand forward, backward, update;
+  const by_hand_way *forward_way, *backward_way, *update_way;
 } layer;
 
 struct floor_net {
@@ -165,9 +48,9 @@ static void layer_init(layer *l, int in, int out, int batch, float lr) {
                .forward = {batch, out, in, false, false, 1, 0},
                .backward = {batch, in, out, false, true, 1, 0},
                .update = {in, out, batch, true, false, -lr, 1},
-               .forward_way = ways,
-               .backward_way = ways,
-               .update_way = ways};
+               .forward_way = by_hand_ways,
+               .backward_way = by_hand_ways,
+               .update_way = by_hand_ways};
 }
 
 floor_net *floor_new(const floor_shape *shape, int batch, float lr) {
@@ -190,9 +73,9 @@ void floor_tune(floor_net *net, int threads) {
   openblas_set_num_threads(threads);
   for (int i = 0; i < net->layers; i++) {
     layer *l = &net->at[i];
-    l->forward_way = fastest(l->forward);
-    if (i) l->backward_way = fastest(l->backward);
-    l->update_way = fastest(l->update);
+    l->forward_way = by_hand_fastest(l->forward);
+    if (i) l->backward_way = by_hand_fastest(l->backward);
+    l->update_way = by_hand_fastest(l->update);
     at += (size_t)snprintf(net->ways + at, sizeof net->ways - at, "%s%s/%s/%s", i ? ", " : "",
                            l->forward_way->name, i ? l->backward_way->name : "-",
                            l->update_way->name);
