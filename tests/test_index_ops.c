@@ -1,17 +1,10 @@
 /* test_index_ops.c - gather, scatter_add, one_hot, sort, random numbers, and the elementwise
  * operations with a constant or a condition. */
-#include "testing.h"
+#include "tensors.h"
 
 #include "autograd/autograd_internal.h"
 
 /* ---- what the tests share ---------------------------------------------------------------------------- */
-
-/* 0, 1, 2, ... */
-static ct_tensor *counting(ct_dtype dtype, ct_shape shape) {
-  int64_t n = 1;
-  for (int i = 0; i < shape.n; i++) n *= shape.dim[i];
-  return ct_reshape(ct_arange(dtype, 0, (double)n, 1), shape);
-}
 
 static ct_tensor *sample(uint64_t seed, ct_shape shape) {
   return ct_randn(ct_key(seed), CT_F64, shape);
@@ -21,26 +14,11 @@ static ct_tensor *sample(uint64_t seed, ct_shape shape) {
 static ct_tensor *numbers_of(ct_dtype dtype, int64_t n, const double *value) {
   return ct_cast(ct_from(CT_F64, CT_SHAPE(n), value), dtype);
 }
-#define NUMBERS(...)                                                                               \
-  (int64_t)(sizeof((double[]){__VA_ARGS__}) / sizeof(double)), (double[]) { __VA_ARGS__ }
 
 /* Floats first, and those that can be added or drawn before the rest. */
 static const ct_dtype dtypes[] = {CT_F32, CT_F64, CT_I32, CT_U8, CT_BOOL};
 
 enum { MOST = 512 };
-
-static void assert_shape(const ct_tensor *t, ct_shape want) {
-  if (ct_is_nil(t)) print_error("nil: %s\n", ct_error_message());
-  assert_false(ct_is_nil(t));
-  assert_true(ct_shape_equal(ct_shape_of(t), want));
-}
-
-static void assert_holds(const ct_tensor *t, ct_shape shape, int64_t n, const double *want) {
-  double got[MOST];
-  assert_shape(t, shape);
-  tensor_values(t, got, n);
-  for (int64_t i = 0; i < n; i++) assert_near(got[i], want[i], 0);
-}
 
 /* The same shape, dtype and bytes. */
 static void assert_same(const ct_tensor *a, const ct_tensor *b) {

@@ -1,34 +1,12 @@
 /* test_shape_ops.c - operations that rearrange: exact values, views where strides allow, errors,
  * both modes. */
-#include "testing.h"
+#include "tensors.h"
 
 #include "autograd/autograd_internal.h"
 
 /* ---- what the tests share ---------------------------------------------------------------------------- */
 
-/* 0, 1, 2, ... */
-static ct_tensor *counting(ct_dtype dtype, ct_shape shape) {
-  int64_t n = 1;
-  for (int i = 0; i < shape.n; i++) n *= shape.dim[i];
-  return ct_reshape(ct_arange(dtype, 0, (double)n, 1), shape);
-}
-
 enum { MOST = 64 };
-
-static void assert_shape(const ct_tensor *t, ct_shape want) {
-  if (ct_is_nil(t)) print_error("nil: %s\n", ct_error_message());
-  assert_false(ct_is_nil(t));
-  assert_true(ct_shape_equal(ct_shape_of(t), want));
-}
-
-static void assert_holds(const ct_tensor *t, ct_shape shape, int64_t n, const double *want) {
-  double got[MOST];
-  assert_shape(t, shape);
-  tensor_values(t, got, n);
-  for (int64_t i = 0; i < n; i++) assert_near(got[i], want[i], 0);
-}
-#define NUMBERS(...)                                                                               \
-  (int64_t)(sizeof((double[]){__VA_ARGS__}) / sizeof(double)), (double[]) { __VA_ARGS__ }
 
 static bool shares(const ct_tensor *a, const ct_tensor *b) { return a->buffer == b->buffer; }
 
