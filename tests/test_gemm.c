@@ -221,6 +221,63 @@ static void nan_is_read_where_it_counts(void **state) {
   operands_free(&o);
 }
 
+static ct_view turned(const ct_view *v) {
+  ct_view t = *v;
+  for (int d = 0; d < 2; d++) {
+    t.dim[d] = v->dim[!d];
+    t.stride[d] = v->stride[!d];
+  }
+  ct__view_refresh(&t);
+  return t;
+}
+
+/* C, of which rows where A is 0 are -0, and stay so if alpha and all of B, with odd, are finite. */
+static void check_zero_rows(const problem *p, bool turn, double odd) {
+  operands o = operands_of(p, fill_fractions);
+  ct_view *c = &o.c.v;
+  for (int64_t i = 0; i < p->m; i++)
+    if (i % 3) set_number(p->dtype, o.a.v.data, i * o.a.v.stride[0], i % 3 == 1 ? 0 : -0.0);
+  for (int64_t i = 0; i < p->m; i++)
+    for (int64_t j = 0; j < p->n && i % 3; j++)
+      set_number(p->dtype, c->data, i * c->stride[0] + j * c->stride[1], -0.0);
+  set_number(p->dtype, o.b.v.data, 5 * o.b.v.stride[1], odd);
+  matrix was = copy_of(&o.c);
+  ct_view a = turned(&o.a.v), b = turned(&o.b.v), across = turned(c);
+  assert_string_equal(ct__gemm_name(&o.a.v, &o.b.v, c), "outer");
+  if (turn)
+    assert_ok(ct__gemm(p->alpha, &b, &a, 1, &across));
+  else
+    assert_ok(ct__gemm(p->alpha, &o.a.v, &o.b.v, 1, c));
+  for (int64_t i = 0; i < p->m; i++)
+    for (int64_t j = 0; j < p->n; j++) {
+      double x = entry(c, i, j), product = entry(&o.a.v, i, 0) * entry(&o.b.v, 0, j);
+      double want = entry(&was.v, i, j) + p->alpha * product;
+      assert_true(isnan(want) ? isnan(x) : x == want || fabs(x - want) <= 1e-6);
+      if (i % 3 && isfinite(odd) && isfinite(p->alpha)) assert_true(signbit(x));
+    }
+  free(was.block);
+  operands_free(&o);
+}
+
+static void try_zero_rows(void) {
+  static const problem cases[] = {{CT_F32, 700, 300, 1, {COLUMNS, ROWS, ROWS}, -0.1, 1},
+                                  {CT_F64, 150, 70, 1, {SPREAD, ROWS, PART}, 0.5, 1},
+                                  {CT_F64, 65, 64, 1, {COLUMNS, ROWS, UPSIDE_DOWN}, 1, 1},
+                                  {CT_F32, 80, 90, 1, {ROWS, ROWS, ROWS}, INFINITY, 1}};
+  for (int i = 0; i < CT__COUNT(cases); i++)
+    for (int turn = 0; turn < 2; turn++) {
+      check_zero_rows(&cases[i], turn, 1);
+      check_zero_rows(&cases[i], turn, INFINITY);
+      check_zero_rows(&cases[i], turn, NAN);
+    }
+}
+
+/* An outer product adds nothing where 0 is multiplied with finite numbers. */
+static void zero_rows_are_left_alone(void **state) {
+  (void)state;
+  for_each_isa(try_zero_rows);
+}
+
 /* ---- threads and blocks ---------------------------------------------------------------------- */
 
 /* Each kernel, cut by rows and by columns, in both orientations. */
@@ -483,6 +540,7 @@ int main(void) {
       cmocka_unit_test(long_shapes),
       cmocka_unit_test(openblas_gives_the_same),
       cmocka_unit_test(nan_is_read_where_it_counts),
+      cmocka_unit_test(zero_rows_are_left_alone),
       cmocka_unit_test(threads_give_the_same_bits),
       cmocka_unit_test(plans_give_the_same_bits),
       cmocka_unit_test(blocks_are_reported_once),

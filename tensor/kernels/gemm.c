@@ -33,6 +33,8 @@ enum { FEW_BYTES = 16, LINE_BYTES = VECTOR_BYTES < 32 ? VECTOR_BYTES : 32 };
 enum { DEPTH = 400 };
 /* Of B that is passed over again for each strip: half of the second cache. */
 enum { NEAR_BYTES = 448 << 10 };
+/* Columns of an outer product from which on it pays to look for rows that are zero, by so many. */
+enum { LONG_ROW = 64, AT_A_TIME = 64 };
 /* Rows of B up to which a tile's end is much of its work. */
 enum { SHALLOW = 48 };
 /* B is packed if so many rows of A use it and its own lie so far apart. */
@@ -127,9 +129,15 @@ static int64_t at_most(int64_t n, int64_t limit) { return n < limit ? n : limit;
 #define dots_table    OF_TYPE(dots_table)
 #define by_dots       OF_TYPE(by_dots)
 #define LINE          OF_TYPE(line)
+#define all_finite    OF_TYPE(all_finite)
+#define count_zeros   OF_TYPE(count_zeros)
+#define list_rows     OF_TYPE(list_rows)
+#define outer_row     OF_TYPE(outer_row)
 #define outer_rows    OF_TYPE(outer_rows)
 #define outer_added   OF_TYPE(outer_added)
 #define outer_stored  OF_TYPE(outer_stored)
+#define outer_some    OF_TYPE(outer_some)
+#define leaves_rows   OF_TYPE(leaves_rows)
 #define by_outer      OF_TYPE(by_outer)
 #define QUARTER       ((int)(FEW_BYTES / sizeof(T)))
 /* Rows of a last panel that are copied: see count_copied. */

@@ -489,34 +489,66 @@ static void by_dots(const ct__product *p, ct__part block, const void *packed) {
   }
 }
 
+#include "zeros.h"
+
 /* ---- outer products -------------------------------------------------------------------------- */
 
 /* Lines in the second cache come and go twice as fast in halves as in whole vectors of 64 bytes. */
 typedef T LINE __attribute__((vector_size(LINE_BYTES), aligned(sizeof(T)), may_alias));
 
-INLINE void outer_rows(bool add, const ct__product *p, ct__part block) {
+INLINE void outer_row(bool add, int64_t n, const T *b, T *c, T factor) {
   enum { STEP = LINE_BYTES / (int)sizeof(T), TOGETHER = 4 };
-  const T *a = (const T *)(const void *)p->a.data + block.row * p->a.row;
-  const T *b = (const T *)(const void *)p->b.data + block.column;
-  T *c = (T *)(void *)p->c.data + block.row * p->c.row + block.column, alpha = (T)p->alpha;
-  int64_t a_row = p->a.row, c_row = p->c.row, n = block.columns;
   int64_t whole = n - n % (TOGETHER * STEP);
-  for (int64_t i = 0; i < block.rows; i++, a += a_row, c += c_row) {
-    T factor = alpha * *a;
-    for (int64_t j = 0; j < whole; j += TOGETHER * STEP)
-      UNROLL for (int64_t v = j; v < j + TOGETHER * STEP; v += STEP) {
-        LINE was = {0};
-        if (add) was = *(const LINE *)(c + v);
-        *(LINE *)(c + v) = was + *(const LINE *)(b + v) * factor;
-      }
-    for (int64_t j = whole; j < n; j++) c[j] = (add ? c[j] : 0) + factor * b[j];
-  }
+  for (int64_t j = 0; j < whole; j += TOGETHER * STEP)
+    UNROLL for (int64_t v = j; v < j + TOGETHER * STEP; v += STEP) {
+      LINE was = {0};
+      if (add) was = *(const LINE *)(c + v);
+      *(LINE *)(c + v) = was + *(const LINE *)(b + v) * factor;
+    }
+  for (int64_t j = whole; j < n; j++) c[j] = (add ? c[j] : 0) + factor * b[j];
+}
+
+INLINE void outer_rows(bool add, const ct__product *p, ct__part block) {
+  const T *a = a_at(p, block.row, 0), *b = (const T *)(const void *)p->b.data + block.column;
+  T *c = c_at(p, block.row, block.column), alpha = (T)p->alpha;
+  int64_t a_row = p->a.row, c_row = p->c.row;
+  for (int64_t i = 0; i < block.rows; i++, a += a_row, c += c_row)
+    outer_row(add, block.columns, b, c, alpha * *a);
 }
 
 static void outer_added(const ct__product *p, ct__part block) { outer_rows(true, p, block); }
 static void outer_stored(const ct__product *p, ct__part block) { outer_rows(false, p, block); }
 
+/* Rows whose factor is 0 are left alone. */
+static void outer_some(const ct__product *p, ct__part block) {
+  const T *a = a_at(p, block.row, 0), *b = (const T *)(const void *)p->b.data + block.column;
+  T *c = c_at(p, block.row, block.column), alpha = (T)p->alpha;
+  int64_t a_row = p->a.row, c_row = p->c.row, left = block.rows;
+  for (int row[AT_A_TIME]; left > 0; left -= AT_A_TIME) {
+    int listed = list_rows(false, (int)at_most(left, AT_A_TIME), a, a_row, row);
+    for (int i = 0; i < listed; i++)
+      outer_row(true, block.columns, b, c + row[i] * c_row, alpha * a[row[i] * a_row]);
+    a += AT_A_TIME * a_row;
+    c += AT_A_TIME * c_row;
+  }
+}
+
+static int64_t count_zeros(int64_t n, const T *f, int64_t step) {
+  int64_t zeros = 0;
+  if (step == 1)
+    for (int64_t i = 0; i < n; i++) zeros += f[i] == 0;
+  else
+    for (int64_t i = 0; i < n; i++) zeros += f[i * step] == 0;
+  return zeros;
+}
+
+static bool leaves_rows(const ct__product *p, ct__part block) {
+  return p->add && block.columns >= LONG_ROW && (T)p->alpha * 0 == 0 &&
+         count_zeros(block.rows, a_at(p, block.row, 0), p->a.row) > block.rows / 8 &&
+         all_finite(block.columns, (const T *)(const void *)p->b.data + block.column);
+}
+
 static void by_outer(const ct__product *p, ct__part block, const void *packed) {
   (void)packed;
-  (p->add ? outer_added : outer_stored)(p, block);
+  (leaves_rows(p, block) ? outer_some : p->add ? outer_added : outer_stored)(p, block);
 }
