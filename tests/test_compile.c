@@ -1,14 +1,10 @@
 /* Programs: what they compute, when they write, where things lie, and that the verifier sees
  * mistakes. */
-#include "testing.h"
+#include "updating_program.h"
 
-#include "autograd/compile/program.h"
 #include "cotangent.h"
 
 #include <pthread.h>
-
-static const ct_compile_opts checked = {.verify = true};
-static const ct_compile_opts exact = {.exact = true, .verify = true};
 
 static ct_tensor *numbers(int n, const double *x) {
   ct_tensor *t = ct_from(CT_F64, CT_SHAPE(n), x);
@@ -164,17 +160,6 @@ static void empty_and_scalar_shapes(void **state) {
 }
 
 /* ---- updates ------------------------------------------------------------------------------------ */
-
-/* A program that makes the given updates and gives the outputs. */
-static ct_program *updating(ct_list in, ct_list out, int n, ct_tensor *const *variable,
-                            ct_tensor *const *value, ct_compile_opts opts) {
-  assert_ok(ct_build_begin());
-  for (int u = 0; u < n; u++) assert_ok(ct_assign(variable[u], value[u]));
-  ct_program *p = ct_compile(in, out, opts);
-  assert_ok(ct_build_end());
-  assert_ok(p ? CT_OK : ct_error_code());
-  return p;
-}
 
 static void updates_apply_after_all_reads(void **state) {
   (void)state;
@@ -335,103 +320,6 @@ static void repeats_are_read_once(void **state) {
   ct_program_release(&p);
 }
 
-static ct_tensor *waves(ct_dtype dtype, int64_t rows, int64_t columns) {
-  ct_tensor *t = ct_sin(ct_scale(ct_arange(dtype, 0, (double)(rows * columns), 1), 0.7));
-  return ct_reshape(t, CT_SHAPE(rows, columns));
-}
-
-/* y = (g W)^2 and W -= u^T g / 8; turned: all of W is seen transposed. */
-typedef struct sweep_case {
-  ct_dtype dtype;
-  int64_t rows, columns;
-  bool turned, by_rows; /* the rows of W are what g is multiplied with */
-  bool swept;
-} sweep_case;
-
-static int sweeps_in(const ct_program *p) {
-  int n = 0;
-  for (int k = 0; k < p->n_instrs; k++) n += strcmp(p->instr[k].op->name, "product_sweep") == 0;
-  return n;
-}
-
-static ct_tensor *swept_matrix(const sweep_case *c, int threads, ct_tensor **y) {
-  int64_t n = c->rows, k = c->columns;
-  ct_tensor *start = c->by_rows ? waves(c->dtype, n, k) : ct_transpose(waves(c->dtype, k, n), 0, 1);
-  ct_tensor *w = ct_variable(c->turned ? ct_transpose(start, 0, 1) : start);
-  ct_tensor *g = ct_placeholder(c->dtype, CT_SHAPE(1, k));
-  ct_tensor *u = ct_placeholder(c->dtype, CT_SHAPE(1, n));
-  ct_tensor *square = ct_square(ct_matmul(g, c->turned ? w : ct_transpose(w, 0, 1)));
-  ct_tensor *outer = ct_matmul(ct_transpose(u, 0, 1), g);
-  ct_tensor *step = ct_sub(w, ct_scale(c->turned ? ct_transpose(outer, 0, 1) : outer, 0.125));
-  ct_program *p = updating(CT_LIST(g, u), CT_LIST(square), 1, &w, &step, threads ? checked : exact);
-  assert_int_equal(sweeps_in(p), threads && c->swept);
-  int before = ct_threads();
-  assert_ok(ct_set_threads(threads ? threads : 1));
-  assert_ok(ct_run(p, CT_LIST(waves(c->dtype, 1, k), waves(c->dtype, 1, n)), y));
-  assert_ok(ct_set_threads(before));
-  ct_tensor *after = ct_detach(ct_contiguous(w));
-  ct_program_release(&p);
-  ct_release(&w);
-  return after;
-}
-
-/* A row times a far matrix, which then is updated: one pass, for any number of threads. */
-static void far_matrices_are_passed_over_once(void **state) {
-  (void)state;
-  const sweep_case cases[] = {
-      {CT_F32, 403, 397, false, true, true}, {CT_F32, 403, 397, true, true, true},
-      {CT_F64, 301, 283, false, true, true}, {CT_F64, 301, 283, true, true, true},
-      {CT_F64, 67, 1030, false, true, true}, {CT_F32, 140001, 1, false, true, false},
-      {CT_F32, 40, 30, false, true, false},  {CT_F32, 403, 397, false, false, false},
-  };
-  for (int i = 0; i < CT__COUNT(cases); i++) {
-    ct_scope scope = ct_scope_begin();
-    ct_tensor *want_y, *y, *other_y, *want = swept_matrix(&cases[i], 0, &want_y);
-    ct_tensor *w = swept_matrix(&cases[i], 1, &y), *other = swept_matrix(&cases[i], 3, &other_y);
-    double room = cases[i].dtype == CT_F32 ? 1e-5 : 1e-13, error, largest;
-    assert_ok(ct_item(ct_max(ct_abs(ct_sub(w, want)), CT_ALL, false), &error));
-    assert_true(error <= room);
-    assert_ok(ct_item(ct_max(ct_abs(ct_sub(y, want_y)), CT_ALL, false), &error));
-    assert_ok(ct_item(ct_max(want_y, CT_ALL, false), &largest));
-    assert_true(error <= room * largest);
-    size_t item = ct_dtype_size(cases[i].dtype);
-    assert_memory_equal(ct_data(w), ct_data(other), (size_t)ct_size(w) * item);
-    assert_memory_equal(ct_data(y), ct_data(other_y), (size_t)ct_size(y) * item);
-    assert_ok(ct_scope_end(scope));
-  }
-}
-
-/* Two such layers, one behind the other, and a first one whose input needs no cotangent. */
-static void layers_are_swept_one_by_one(void **state) {
-  (void)state;
-  enum { LAYERS = 3, WIDTH = 380 };
-  ct_tensor *x = ct_placeholder(CT_F32, CT_SHAPE(1, WIDTH)), *y = x, *w[LAYERS], *g[LAYERS];
-  ct_tensor *step[LAYERS], *start[LAYERS], *after[2][LAYERS];
-  for (int i = 0; i < LAYERS; i++) {
-    start[i] = ct_scale(waves(CT_F32, WIDTH, WIDTH), 0.1 + 0.01 * i);
-    w[i] = ct_variable(start[i]);
-    y = ct_tanh(ct_matmul(y, w[i]));
-  }
-  assert_ok(ct_grad(ct_sum(y, CT_ALL, false), (ct_list){LAYERS, w}, g));
-  for (int i = 0; i < LAYERS; i++) step[i] = ct_sub(w[i], ct_scale(g[i], 0.01));
-  for (int e = 0; e < 2; e++) {
-    ct_program *p = updating(CT_LIST(x), CT_NONE, LAYERS, w, step, e ? exact : checked);
-    assert_int_equal(sweeps_in(p), e ? 0 : LAYERS - 1);
-    assert_ok(ct_run(p, CT_LIST(waves(CT_F32, 1, WIDTH)), NULL));
-    for (int i = 0; i < LAYERS; i++) {
-      after[e][i] = ct_detach(ct_contiguous(w[i]));
-      assert_ok(ct_assign(w[i], start[i]));
-    }
-    ct_program_release(&p);
-  }
-  for (int i = 0; i < LAYERS; i++) {
-    double error;
-    assert_ok(ct_item(ct_max(ct_abs(ct_sub(after[0][i], after[1][i])), CT_ALL, false), &error));
-    assert_true(error <= 1e-6);
-    ct_release(&w[i]);
-  }
-}
-
 /* ---- memory -------------------------------------------------------------------------------------- */
 
 /* A long chain needs no more than a few buffers; results of shape do not count. */
@@ -582,8 +470,6 @@ int main(void) {
       TEST(builds_collect_assignments),
       TEST(gradient_steps_are_products),
       TEST(repeats_are_read_once),
-      TEST(far_matrices_are_passed_over_once),
-      TEST(layers_are_swept_one_by_one),
       TEST(memory_is_used_again),
       TEST(long_recipes_compile),
       TEST(threads_share_a_program),

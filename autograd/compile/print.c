@@ -41,8 +41,8 @@ static const char *amount(double n, char text[NAME]) {
 
 double ct__instr_flops(const ct_program *p, const ct__instr *k) {
   const ct_view *y = &p->value[ct__outs(k)[0]].v;
-  static const char *const products[] = {"matmul", "product", "product_add",
-                                         "product_sweep"}; /* as much again for its update */
+  static const char *const products[] = {"matmul", "product", "product_add", "product_sweep",
+                                         "masked_sweep"}; /* twice with updates */
   for (int i = 0; i < CT__COUNT(products); i++)
     if (strcmp(k->op->name, products[i]) == 0) {
       const ct_view *a = &p->value[k->arg[0]].v;

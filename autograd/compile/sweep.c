@@ -14,6 +14,7 @@
 
 enum {
   FAR = 512 << 10, /* bytes of a matrix that the second cache does not keep for long */
+  NEAR = 64 << 10, /* of one that need not be read as a whole */
   BLOCK = 64 << 10,
   MOST_IN = 2 + CT__CHAIN_IN + 4
 };
@@ -27,6 +28,7 @@ typedef struct sweep {
   ct__product_attr product;
   ct__product_add_attr add;
   bool across;    /* c is b transposed */
+  bool masked;    /* y counts only where u is not 0 */
   int64_t blocks; /* of the columns of b */
 } sweep;
 
@@ -63,7 +65,8 @@ static void run_columns(const ct_eval *e, int64_t from, int64_t to) {
                  .u_step = step,
                  .y_step = y->stride[1],
                  .alpha = f->product.alpha,
-                 .scale = f->add.alpha};
+                 .scale = f->add.alpha,
+                 .masked = f->masked};
   if (e->n_in - f->n_in > 3) s.scale *= ct__get(in[3], 0);
   sets[ct__isa()]->of[b->dtype == CT_F64](&s);
 }
@@ -84,14 +87,14 @@ static ct_status sweep_eval(const ct_eval *e) {
   return CT_OK;
 }
 
-static const ct_op sweep_op = {CT_OP,
-                               .name = "product_sweep",
-                               .doc = "y = a b, and to the matrix of b an outer product is added",
-                               .n_in = CT_VARIADIC,
-                               .n_out = CT_VARIADIC,
-                               .attr_size = sizeof(sweep),
-                               .infer = sweep_infer,
-                               .eval = sweep_eval};
+#define SWEEP(NAME, DOC)                                                                           \
+  {                                                                                                \
+    CT_OP, .name = NAME, .doc = DOC, .n_in = CT_VARIADIC, .n_out = CT_VARIADIC,                    \
+           .attr_size = sizeof(sweep), .infer = sweep_infer, .eval = sweep_eval                    \
+  }
+static const ct_op sweep_op = SWEEP("product_sweep",
+                                    "y = a b, and to the matrix of b an outer product is added"),
+                   masked_op = SWEEP("masked_sweep", "the same where the outer product is not 0");
 
 /* ---- the pass ------------------------------------------------------------------------------------ */
 
@@ -122,8 +125,21 @@ static bool same_place(const ct_view *a, const ct_view *b, bool turned) {
 /* A contiguous row a, and a row or column of the same numbers. */
 static bool same_vector(const ct_program *p, int a, int b, int dimension) {
   const ct__value *x = &p->value[a], *y = &p->value[b];
-  return x->base == y->base && x->offset == y->offset && x->v.size == y->v.size &&
+  return x->v.ndim == 2 && x->base == y->base && x->offset == y->offset && x->v.size == y->v.size &&
          x->v.stride[1] == 1 && y->v.stride[dimension] == 1;
+}
+
+/* Is y read only by the derivative of relu, which is 0 where value u is? */
+static bool is_masked(const ct_program *p, const ct__instr *product, int u, int dimension) {
+  const ct__product_attr *f = product->attr;
+  ct__cheap by;
+  if (!f->tile || f->tile->n_steps != 1) return false;
+  const ct__tile_step *s = f->tile->step;
+  if (!ct__chain_cheap(s->loop, f->tile->dtype[f->hole], &by) || by.kind != CT__LINK_RELU_DX)
+    return false;
+  int i = s->reg[by.right];
+  return s->reg[by.left] == f->hole && i != f->hole &&
+         same_vector(p, product->arg[2 + i - (i > f->hole)], u, dimension);
 }
 
 /* A row times all of the far matrix that is updated, whose columns are contiguous. */
@@ -138,8 +154,9 @@ static bool suits(const ct_program *p, const ct__instr *product, const ct__instr
   if (f->across && !same_place(&c->v, &b->v, true)) return false;
   if (p->value[product->arg[0]].v.dim[0] != 1 || p->value[add->arg[0]].v.dim[1] != 1) return false;
   if (b->v.stride[0] != 1 || b->v.dim[0] == 1) return false;
+  f->masked = is_masked(p, product, add->arg[!f->across], !f->across);
   f->blocks = (int64_t)(ct__value_bytes(b) / BLOCK);
-  return ct__value_bytes(b) >= FAR && f->blocks <= b->v.dim[1] &&
+  return ct__value_bytes(b) >= (f->masked ? NEAR : FAR) && f->blocks <= b->v.dim[1] &&
          same_vector(p, product->arg[0], add->arg[f->across], f->across);
 }
 
@@ -150,7 +167,8 @@ static ct_status join(ct_program *p, int k, int j, const sweep *f) {
   memcpy(in + product->n_in, add->arg, (size_t)add->n_in * sizeof *in);
   memcpy(out, ct__outs(product), (size_t)product->n_out * sizeof *out);
   out[product->n_out] = ct__outs(add)[0];
-  if (!ct__instr_new(p, &sweep_op, f, product->n_in + add->n_in, in, f->n_out, out))
+  if (!ct__instr_new(p, f->masked ? &masked_op : &sweep_op, f, product->n_in + add->n_in, in,
+                     f->n_out, out))
     return CT_ENOMEM;
   p->instr[k] = p->instr[--p->n_instrs];
   p->instr[j].op = NULL;

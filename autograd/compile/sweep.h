@@ -4,7 +4,8 @@
 
 #include "../autograd_internal.h"
 
-/* y_i = alpha sum_j w_ij a_j with the old w, and w_ij += scale u_i a_j. */
+/* y_i = alpha sum_j w_ij a_j with the old w, and w_ij += scale u_i a_j. Rows of w where u_i is 0
+ * are not written, and where y is masked by u, not read: y_i is 0. */
 typedef struct ct__sweep {
   int64_t rows, columns;
   char *w;
@@ -13,6 +14,7 @@ typedef struct ct__sweep {
   char *y;
   int64_t row, u_step, y_step; /* in elements */
   double alpha, scale;
+  bool masked;
 } ct__sweep;
 typedef void ct__sweep_kernel(const ct__sweep *s);
 

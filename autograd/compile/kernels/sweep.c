@@ -4,7 +4,12 @@
 #include "../sweep.h"
 #include "../../../tensor/vectors.h"
 
-enum { SUMS = 4 }; /* that do not wait for each other */
+enum { SUMS = 4 /* that do not wait for each other */, AT_A_TIME = 64 };
+
+#define all_finite NAMED(all_finite)
+#define list_rows  NAMED(list_rows)
+#define sweep_row  NAMED(sweep_row)
+#define sweep      NAMED(sweep)
 
 #define T           float
 #define NAMED(name) name##_f32
