@@ -60,12 +60,9 @@ void ct__fill(ct_view *v, double value) {
 }
 
 double ct__get(const ct_view *v, int64_t offset) {
+  static const int64_t one[] = {1, 1};
   double value = 0;
-  ct_view one = {.data = v->data + offset * (int64_t)ct_dtype_size(v->dtype),
-                 .dtype = v->dtype,
-                 .size = 1,
-                 .contiguous = true};
-  ct_view out = {.data = (char *)&value, .dtype = CT_F64, .size = 1, .contiguous = true};
-  ct__cast(&one, &out);
+  char *const at[] = {v->data + offset * (int64_t)ct__item_size(v->dtype), (char *)&value};
+  ct__cast_loop(v->dtype, CT_F64)(1, at, one, NULL);
   return value;
 }

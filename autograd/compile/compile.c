@@ -108,8 +108,9 @@ static ct_status index_memory(ct_program *p) {
   p->moved_at = ct__zone_alloc(p, (size_t)(n + 1) * sizeof *p->moved_at);
   p->moved = ct__zone_alloc(p, (size_t)p->n_values * sizeof *p->moved + 1);
   p->captured = ct__zone_alloc(p, (size_t)p->n_values * sizeof *p->captured + 1);
+  p->updated = ct__zone_alloc(p, (size_t)p->n_updates * sizeof *p->updated + 1);
   int *cursor = ct__zone_alloc(p, (size_t)n * sizeof *cursor + 1);
-  if (!p->moved_at || !p->moved || !p->captured || !cursor) return CT_ENOMEM;
+  if (!p->moved_at || !p->moved || !p->captured || !p->updated || !cursor) return CT_ENOMEM;
   for (int i = 0; i < p->n_values; i++)
     if (run_key(p, i) >= 0) p->moved_at[run_key(p, i) + 1]++;
   for (int k = 0; k < n; k++) p->moved_at[k + 1] += p->moved_at[k];
@@ -117,7 +118,9 @@ static ct_status index_memory(ct_program *p) {
   for (int i = 0; i < p->n_values; i++)
     if (run_key(p, i) >= 0) p->moved[cursor[run_key(p, i)]++] = i;
   for (int i = 0; i < p->n_values; i++)
-    if (p->value[i].tensor) p->captured[p->n_captured++] = i;
+    if (p->value[i].tensor) p->captured[p->n_captured++] = p->value[i].tensor;
+  for (int u = 0; u < p->n_updates; u++)
+    p->updated[u] = p->value[p->update[u].variable].tensor;
   return CT_OK;
 }
 

@@ -6,12 +6,18 @@
  */
 #include "program.h"
 
+/* An instruction: a cache line, as a large one before it leaves nothing of the record near. */
+typedef struct ready {
+  ct_status (*run)(const ct_eval *e);
+  ct_eval e;
+} ready;
+
 struct ct__instance {
   ct__instance *next;
   size_t bytes;
   char *arena;
   ct_view *view;         /* of each value */
-  ct_eval *eval;         /* of each instruction */
+  ready *instr;          /* each one */
   const ct_view **place; /* their operands */
 };
 
@@ -31,6 +37,13 @@ static char *data_of(const ct_program *p, const ct__instance *s, const ct__value
   return s->arena + base->at + x->offset;
 }
 
+ct_status ct__run_instr(const ct_eval *e) {
+  const ct_op *op = e->op;
+  if (!op->kernel) return op->eval(e);
+  ct_map(e->n_in, e->in, e->out[0], op->kernel->loop[e->in[e->n_in - 1]->dtype], e->attr);
+  return CT_OK;
+}
+
 static void fill_instance(const ct_program *p, ct__instance *s) {
   const ct_view **at = s->place;
   for (int i = 0; i < p->n_values; i++) {
@@ -42,25 +55,26 @@ static void fill_instance(const ct_program *p, ct__instance *s) {
     const ct_view *const *in = at;
     for (int i = 0; i < instr->n_in + instr->n_out; i++) *at++ = &s->view[instr->arg[i]];
     ct_view *const *out = (ct_view *const *)(const void *)(in + instr->n_in);
-    s->eval[k] = (ct_eval){
-        instr->op, instr->attr, instr->n_in, instr->n_out, in, out, s->arena + instr->work_at};
+    s->instr[k] = (ready){instr->op->kernel ? ct__run_instr : instr->op->eval,
+                          {instr->op, instr->attr, instr->n_in, instr->n_out, in, out,
+                           s->arena + instr->work_at}};
   }
 }
 
 static ct__instance *instance_new(const ct_program *p) {
   size_t head = ct__whole_lines(sizeof(ct__instance));
   size_t views = ct__whole_lines((size_t)p->n_values * sizeof(ct_view));
-  size_t evals = ct__whole_lines((size_t)p->n_instrs * sizeof(ct_eval));
+  size_t instrs = ct__whole_lines((size_t)p->n_instrs * sizeof(ready));
   size_t places = ct__whole_lines((size_t)count_operands(p) * sizeof(ct_view *));
-  size_t bytes = head + views + evals + places + p->arena;
+  size_t bytes = head + views + instrs + places + p->arena;
   char *block = ct__alloc(bytes);
   if (!block) return NULL;
   ct__instance *s = (ct__instance *)(void *)block;
   *s = (ct__instance){.bytes = bytes};
   s->view = (ct_view *)(void *)(block + head);
-  s->eval = (ct_eval *)(void *)(block + head + views);
-  s->place = (const ct_view **)(void *)(block + head + views + evals);
-  s->arena = block + head + views + evals + places;
+  s->instr = (ready *)(void *)(block + head + views);
+  s->place = (const ct_view **)(void *)(block + head + views + instrs);
+  s->arena = block + head + views + instrs + places;
   fill_instance(p, s);
   return s;
 }
@@ -123,15 +137,17 @@ static ct_status check(const ct_program *p, ct_list inputs, ct_tensor **outputs)
     return ct__fail_status(CT_EARG, "ct_run: want %d inputs, got %d", p->n_args, inputs.n);
   ct_status status = ct__check_list("ct_run", "inputs", inputs);
   for (int i = 0; i < inputs.n && status == CT_OK; i++) status = check_input(p, i, inputs.at[i]);
-  for (int i = 0; i < p->n_captured && status == CT_OK; i++)
-    status = ct__check_value("ct_run", p->value[p->captured[i]].tensor);
+  for (int i = 0; i < p->n_captured && status == CT_OK; i++) {
+    const ct_tensor *t = p->captured[i];
+    if (CT__UNLIKELY(!t->buffer || ct__stale(t))) status = ct__check_value("ct_run", t);
+  }
   return status;
 }
 
 /* Whether an update writes where the input lies. */
 static bool overwritten(const ct_program *p, const ct_tensor *t) {
   for (int u = 0; u < p->n_updates; u++)
-    if (p->value[p->update[u].variable].tensor->buffer == t->buffer) return true;
+    if (p->updated[u]->buffer == t->buffer) return true;
   return false;
 }
 
@@ -171,13 +187,6 @@ static ct_status bind_all(const ct_program *p, ct__instance *s, ct_list inputs,
 
 /* ---- running ---------------------------------------------------------------------------------- */
 
-ct_status ct__run_instr(const ct_eval *e) {
-  const ct_op *op = e->op;
-  if (!op->kernel) return op->eval(e);
-  ct_map(e->n_in, e->in, e->out[0], op->kernel->loop[e->in[e->n_in - 1]->dtype], e->attr);
-  return CT_OK;
-}
-
 static bool is_written(const ct_program *p, const ct__instr *k) {
   for (int o = 0; o < k->n_out; o++)
     if (p->value[p->value[ct__outs(k)[o]].base].home == CT__CAPTURED) return true;
@@ -191,7 +200,7 @@ static ct_status run_plainly(const ct_program *p, const ct__instance *s, int k) 
   while (first < k && !is_written(p, &p->instr[first])) first++;
   if (first == k) return CT_ENOMEM;
   const bool was = ct__use_reference(true);
-  ct_status status = ct__run_instr(&s->eval[k]);
+  ct_status status = s->instr[k].run(&s->instr[k].e);
   ct__use_reference(was);
   if (status == CT_OK) ct_error_clear();
   return status;
@@ -201,13 +210,12 @@ static ct_status run_all(const ct_program *p, const ct__instance *s, ct__watch *
                          void *payload) {
   if (watch) watch(payload, -1);
   for (int k = 0; k < p->n_instrs; k++) {
-    ct_status status = ct__run_instr(&s->eval[k]);
+    ct_status status = s->instr[k].run(&s->instr[k].e);
     if (CT__UNLIKELY(status == CT_ENOMEM)) status = run_plainly(p, s, k);
     if (CT__UNLIKELY(status != CT_OK)) return status;
     if (watch) watch(payload, k);
   }
-  for (int u = 0; u < p->n_updates; u++)
-    ct__written(p->value[p->update[u].variable].tensor, "ct_run");
+  for (int u = 0; u < p->n_updates; u++) ct__written(p->updated[u], "ct_run");
   return CT_OK;
 }
 
