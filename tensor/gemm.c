@@ -230,6 +230,7 @@ void ct__gemm_plan_set(ct__gemm_plan *plan, const ct_view *a, const ct_view *b, 
   key_of(a, b, c, plan->key);
   choose(plan, a, b, c);
   cut(plan);
+  plan->whole = (ct__part){0, plan->p.m, 0, plan->p.n};
   plan->bytes = packed_bytes(plan);
 }
 
@@ -298,23 +299,23 @@ static void scale(const ct__product *p, ct__part part, double beta) {
     SCALE(double)
 }
 
-static void report(const job *w, ct__part part) {
+static void report(const job *w, const ct__part *part) {
   if (w->plan->transposed)
-    w->done(w->context, part.column, part.columns, part.row, part.rows);
+    w->done(w->context, part->column, part->columns, part->row, part->rows);
   else
-    w->done(w->context, part.row, part.rows, part.column, part.columns);
+    w->done(w->context, part->row, part->rows, part->column, part->columns);
 }
 
-static void run_part(const job *w, ct__part part) {
-  if (w->beta != 0 && w->beta != 1) scale(&w->p, part, w->beta);
-  w->plan->kernel(&w->p, part, w->packed);
+static void run_part(const job *w, const ct__part *part) {
+  if (w->beta != 0 && w->beta != 1) scale(&w->p, *part, w->beta);
+  w->plan->kernel(&w->p, *part, w->packed);
   if (w->done) report(w, part);
 }
 
 static void run_piece(void *context, int64_t piece) {
   const job *w = context;
   ct__part part = part_of(w->plan, piece);
-  if (part.rows > 0 && part.columns > 0) run_part(w, part);
+  if (part.rows > 0 && part.columns > 0) run_part(w, &part);
 }
 
 size_t ct__gemm_work(const ct__gemm_plan *plan) {
@@ -348,7 +349,7 @@ ct_status ct__gemm_run(const ct__gemm_plan *plan, void *work, double alpha, cons
   if (status != CT_OK) return status;
   int64_t pieces = plan->pieces[0] * plan->pieces[1];
   if (pieces == 1)
-    run_part(&w, (ct__part){0, w.p.m, 0, w.p.n});
+    run_part(&w, &plan->whole);
   else
     ct__parallel(pieces, run_piece, &w);
   if (!work && w.packed) ct__free(w.packed, (size_t)plan->bytes);

@@ -89,6 +89,7 @@ struct ct__gemm_plan {
   ct__gemm_kernel *kernel;
   double cost;
   int64_t grain[2], pieces[2]; /* of the rows and columns of C: steps of a cut, and blocks */
+  ct__part whole;              /* the only one, if there is one */
   int64_t bytes;               /* to pack into, -1 if they cannot be counted */
   int64_t key[11];             /* what it was made for */
 };

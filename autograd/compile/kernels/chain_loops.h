@@ -13,6 +13,7 @@ enum { KEEPS_X = true };
 enum { SAME = CT__LINKS };
 
 enum { GROUP = 8 }; /* vectors */
+#define ONE(X, ...) X(0, __VA_ARGS__)
 #define EIGHT(X, ...)                                                                              \
   X(0, __VA_ARGS__)                                                                                \
   X(1, __VA_ARGS__)                                                                                \

@@ -28,54 +28,46 @@ typedef T MEMORY __attribute__((vector_size(VECTOR_BYTES), aligned(sizeof(T)), m
 #define SIGN(x)                                                                                    \
   ((VECTOR)((((x) > 0) & (BITS)one) | (((x) < 0) & (BITS)-one) | (((x) != (x)) & (BITS)(x))))
 
-// clang-format off
-#define ALONE(name, ...)                                                                           \
-  case CT__LINK_##name: EIGHT(APPLY, __VA_ARGS__) break;
-#define WITH(name, ...)                                                                            \
-  case CT__LINK_##name: EIGHT(LOAD_X, ) EIGHT(APPLY, __VA_ARGS__) break;                           \
-  case CT__LINK_##name + SAME: EIGHT(APPLY, __VA_ARGS__) break;
-// clang-format on
+/* So many vectors at a time: a group, or one of what there is less of. */
+#define VECTORS   EIGHT
+#define run_group NAMED(run_eight)
+#include "chain_group.h"
+#undef VECTORS
+#undef run_group
 
-/* The elements of eight vectors, from `at` on. */
-static inline void NAMED(run_group)(const ct__chain *chain, char *const *p, int64_t at, T *to) {
-  const VECTOR one = (VECTOR){0} + 1;
-  const ct__link *l = chain->link, *end = l + chain->n;
-  const T *from_x = (const T *)(const void *)p[l->x] + at, *from_y;
-  EIGHT(LOAD, )
-  while (++l < end) {
-    const T c = (T)l->c, d = (T)l->d;
-    from_x = (const T *)(const void *)p[l->x] + at;
-    from_y = (const T *)(const void *)p[l->y] + at;
-    switch (l->kind + (KEEPS_X && l->same ? SAME : 0)) {
-      CT__CHAIN_ALONE(ALONE)
-      CT__CHAIN_WITH(WITH)
-    }
-  }
-  EIGHT(STORE, )
-}
+#define VECTORS   ONE
+#define run_group NAMED(run_one)
+#include "chain_group.h"
+#undef VECTORS
+#undef run_group
 
-/* Less than a group: in memory of its own. */
+/* Less than a vector: in memory of its own. */
 static void NAMED(run_few)(int64_t n, const ct__chain *chain, char *const *p) {
-  VECTOR room[CT__TILE_OPERANDS][GROUP], result[GROUP];
+  VECTOR room[CT__TILE_OPERANDS], result;
   char *there[CT__TILE_OPERANDS];
-  const size_t bytes = (size_t)n * sizeof(T);
   for (int k = 0; k < chain->result; k++) {
     there[k] = p[k];
     if (chain->numbers >> k & 1) continue;
-    there[k] = memcpy(room[k], p[k], bytes);
-    memset(there[k] + bytes, 0, sizeof room[k] - bytes);
+    const T *from = (const T *)(const void *)p[k];
+    T *to = (T *)&room[k];
+    EACH_LANE(i, LANES) to[i] = i < n ? from[i] : 0;
+    there[k] = (char *)to;
   }
-  NAMED(run_group)(chain, there, 0, (T *)result);
-  memcpy(p[chain->result], result, bytes);
+  NAMED(run_one)(chain, there, 0, (T *)&result);
+  T *to = (T *)(void *)p[chain->result];
+  const T *from = (const T *)&result;
+  EACH_LANE(i, LANES) if (i < n) to[i] = from[i];
 }
 
-/* The last m elements, less than a group: the end of one whose other elements are stored already,
+/* Vector by vector. The last one ends where the operands end: its other elements are stored already,
  * perhaps where their operands were. */
-static void NAMED(run_last)(int64_t n, int64_t m, const ct__chain *chain, char *const *p) {
-  VECTOR result[GROUP];
-  NAMED(run_group)(chain, p, n - GROUP * LANES, (T *)result);
-  memcpy((T *)(void *)p[chain->result] + n - m, (T *)result + GROUP * LANES - m,
-         (size_t)m * sizeof(T));
+static void NAMED(run_rest)(int64_t at, int64_t n, const ct__chain *chain, char *const *p) {
+  T *to = (T *)(void *)p[chain->result];
+  for (; at + LANES <= n; at += LANES) NAMED(run_one)(chain, p, at, to + at);
+  if (at == n) return;
+  T last[LANES];
+  NAMED(run_one)(chain, p, n - LANES, last);
+  for (int64_t i = at - (n - LANES); i < LANES; i++) to[n - LANES + i] = last[i];
 }
 
 #undef ZERO
@@ -103,10 +95,14 @@ static void NAMED(run_number)(const ct__chain *chain, char *const *p) {
 
 /* The chain with the numbers that are operands. */
 static const ct__chain *NAMED(complete)(const ct__chain *chain, char *const *p, ct__chain *own) {
-  memcpy(own, chain, offsetof(ct__chain, link) + (size_t)chain->n * sizeof *chain->link);
-  for (ct__link *l = own->link; l < own->link + own->n; l++) {
-    if (l->c_times) l->c *= (double)*(const T *)(const void *)p[l->c_times - 1];
-    if (l->d_times) l->d *= (double)*(const T *)(const void *)p[l->d_times - 1];
+  own->n = chain->n;
+  own->result = chain->result;
+  own->numbers = chain->numbers;
+  for (int i = 0; i < chain->n; i++) {
+    ct__link l = chain->link[i];
+    if (l.c_times) l.c *= (double)*(const T *)(const void *)p[l.c_times - 1];
+    if (l.d_times) l.d *= (double)*(const T *)(const void *)p[l.d_times - 1];
+    own->link[i] = l;
   }
   return own;
 }
@@ -122,11 +118,11 @@ static void NAMED(run)(int64_t n, char *const *p, const int64_t *s, const void *
     NAMED(run_number)(chain, p);
     return;
   }
-  for (; at + GROUP * LANES <= n; at += GROUP * LANES) NAMED(run_group)(chain, p, at, to + at);
-  if (at == 0)
+  for (; at + GROUP * LANES <= n; at += GROUP * LANES) NAMED(run_eight)(chain, p, at, to + at);
+  if (n < LANES)
     NAMED(run_few)(n, chain, p);
-  else if (at < n)
-    NAMED(run_last)(n, n - at, chain, p);
+  else
+    NAMED(run_rest)(at, n, chain, p);
 }
 #undef VECTOR
 #undef BITS
@@ -137,8 +133,6 @@ static void NAMED(run)(int64_t n, char *const *p, const int64_t *s, const void *
 #undef STORE
 #undef LOAD_X
 #undef APPLY
-#undef ALONE
-#undef WITH
 #undef NUMBER
 #undef ZERO
 #undef SIGN

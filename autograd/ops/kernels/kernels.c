@@ -219,13 +219,6 @@ WHERE
 
 /* ---- lines ------------------------------------------------------------------------------------- */
 
-/* A loop over the lanes of a group: unrolled, it would not become vectors again. */
-#ifdef __clang__
-#define EACH_LANE(i, lanes) _Pragma("clang loop unroll(disable)") for (int i = 0; i < (lanes); i++)
-#else
-#define EACH_LANE(i, lanes) _Pragma("GCC unroll 1") for (int i = 0; i < (lanes); i++)
-#endif
-
 enum {
   LANES = 16,
   SHORT = 64, /* elements of the longest line that goes in one lane */
