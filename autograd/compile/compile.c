@@ -119,8 +119,7 @@ static ct_status index_memory(ct_program *p) {
     if (run_key(p, i) >= 0) p->moved[cursor[run_key(p, i)]++] = i;
   for (int i = 0; i < p->n_values; i++)
     if (p->value[i].tensor) p->captured[p->n_captured++] = p->value[i].tensor;
-  for (int u = 0; u < p->n_updates; u++)
-    p->updated[u] = p->value[p->update[u].variable].tensor;
+  for (int u = 0; u < p->n_updates; u++) p->updated[u] = p->value[p->update[u].variable].tensor;
   return CT_OK;
 }
 

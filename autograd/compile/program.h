@@ -57,8 +57,9 @@ struct ct_program {
   int *argument; /* value of each argument */
   int *out;      /* value of each output */
   size_t arena, live;
-  /* What a run looks at: captured tensors, the variable of each update, and the values in the memory
-   * of input or result i (inputs count first): moved[moved_at[i]] up to moved[moved_at[i + 1]]. */
+  /* What a run looks at: captured tensors, the variable of each update, and the values in the
+   * memory of input or result i (inputs count first): moved[moved_at[i]] up to moved[moved_at[i +
+   * 1]]. */
   ct_tensor **captured, **updated;
   int n_captured, *moved_at, *moved;
   double seconds;

@@ -55,9 +55,9 @@ static void fill_instance(const ct_program *p, ct__instance *s) {
     const ct_view *const *in = at;
     for (int i = 0; i < instr->n_in + instr->n_out; i++) *at++ = &s->view[instr->arg[i]];
     ct_view *const *out = (ct_view *const *)(const void *)(in + instr->n_in);
-    s->instr[k] = (ready){instr->op->kernel ? ct__run_instr : instr->op->eval,
-                          {instr->op, instr->attr, instr->n_in, instr->n_out, in, out,
-                           s->arena + instr->work_at}};
+    s->instr[k] = (ready){
+        instr->op->kernel ? ct__run_instr : instr->op->eval,
+        {instr->op, instr->attr, instr->n_in, instr->n_out, in, out, s->arena + instr->work_at}};
   }
 }
 

@@ -42,8 +42,6 @@ static bool read_behind(const ct__tile *t, int x, int y) {
 static bool too_early(const ct__tile *t, const ct_view *const *in, ct_view *const *out, int o) {
   for (int k = 0; k < t->n_tails; k++)
     if (t->tail[k].reg < t->n_in && in[t->tail[k].reg]->data == out[o]->data) return true;
-  const ct__tile_step *last = &t->step[t->n_steps - 1];
-  if (last->reg[last->n] == t->out[o]) return false;
   for (int i = 0; i < t->n_in; i++)
     if (in[i]->data == out[o]->data && read_behind(t, i, t->out[o])) return true;
   return false;

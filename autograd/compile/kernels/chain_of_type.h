@@ -59,8 +59,8 @@ static void NAMED(run_few)(int64_t n, const ct__chain *chain, char *const *p) {
   EACH_LANE(i, LANES) if (i < n) to[i] = from[i];
 }
 
-/* Vector by vector. The last one ends where the operands end: its other elements are stored already,
- * perhaps where their operands were. */
+/* Vector by vector. The last one ends where the operands end: its other elements are stored
+ * already, perhaps where their operands were. */
 static void NAMED(run_rest)(int64_t at, int64_t n, const ct__chain *chain, char *const *p) {
   T *to = (T *)(void *)p[chain->result];
   for (; at + LANES <= n; at += LANES) NAMED(run_one)(chain, p, at, to + at);
@@ -107,22 +107,27 @@ static const ct__chain *NAMED(complete)(const ct__chain *chain, char *const *p, 
   return own;
 }
 
-static void NAMED(run)(int64_t n, char *const *p, const int64_t *s, const void *attr) {
-  (void)s;
-  const ct__chain *chain = attr;
+/* Apart from the way of a single number, which has no need of its room. */
+static __attribute__((noinline)) void NAMED(run_many)(int64_t n, const ct__chain *chain,
+                                                      char *const *p) {
   ct__chain own;
   if (CT__UNLIKELY(chain->numbers)) chain = NAMED(complete)(chain, p, &own);
   T *to = (T *)(void *)p[chain->result];
   int64_t at = 0;
-  if (n == 1) {
-    NAMED(run_number)(chain, p);
-    return;
-  }
   for (; at + GROUP * LANES <= n; at += GROUP * LANES) NAMED(run_eight)(chain, p, at, to + at);
   if (n < LANES)
     NAMED(run_few)(n, chain, p);
   else
     NAMED(run_rest)(at, n, chain, p);
+}
+
+static void NAMED(run)(int64_t n, char *const *p, const int64_t *s, const void *attr) {
+  (void)s;
+  const ct__chain *chain = attr;
+  if (n == 1 && !chain->numbers)
+    NAMED(run_number)(chain, p);
+  else
+    NAMED(run_many)(n, chain, p);
 }
 #undef VECTOR
 #undef BITS
