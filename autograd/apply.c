@@ -44,7 +44,7 @@ INLINE void node_init(ct__node *n, const layout *l, const ct_call *c, int refs, 
   n->recipe.out = at + ins;
   n->recipe.extra = at + ins + outs;
   n->recipe.home = home;
-  n->recipe.destroy = home && !c->op->attr_release ? NULL : node_destroy;
+  n->recipe.destroy = home && !(l->attr && c->op->attr_release) ? NULL : node_destroy;
   n->call = (ct_call){c->op, l->attr ? n + 1 : NULL, c->n_in, c->n_out, at};
   n->symbolic = n->cut = n->expanded = n->numbers = false;
   n->slot = at + l->pointers - outs;
@@ -60,7 +60,6 @@ INLINE ct__node *node_new(const ct_call *c, size_t attr_size, int refs, ct_tenso
   const layout l = layout_of(attr_size, c->n_in, c->n_out);
   ct__node *n = home ? ct__room(home) : ct__alloc(l.bytes);
   if (!n) return NULL;
-  node_init(n, &l, c, refs, home);
   if (attr_size > 0) {
     void *attr = n + 1;
     if (!c->op->attr_copy)
@@ -70,10 +69,11 @@ INLINE ct__node *node_new(const ct_call *c, size_t attr_size, int refs, ct_tenso
       return NULL;
     }
   }
+  for (int i = 0; i < c->n_in; i++) ct__ref(c->in[i]);
+  node_init(n, &l, c, refs, home);
   for (int i = 0; i < c->n_in; i++) {
     n->recipe.in[i] = c->in[i];
     n->stamp[i] = c->in[i]->stamp;
-    ct__ref(c->in[i]);
   }
   return n;
 }
@@ -239,8 +239,11 @@ typedef struct fate {
 
 INLINE fate decide(const ct_call *c, size_t attr_size, bool recording, traits have) {
   enum { MOST = 4096 };
-  fate f = {(have.flags & CT__RECORDED) && (recording || have.symbolic), false, 0};
-  f.cut = (have.flags & (CT__RECORDED | CT__CUT)) && !(recording && live(c, have.flags));
+  fate f = {.recorded = have.flags & CT__RECORDED};
+  if (CT__UNLIKELY(!recording || (have.flags & CT__CUT))) {
+    f.cut = (have.flags & (CT__RECORDED | CT__CUT)) && !(recording && live(c, have.flags));
+    f.recorded &= recording || have.symbolic;
+  }
   size_t bytes = f.recorded && c->n_out == 1 ? layout_of(attr_size, c->n_in, 1).bytes : 0;
   if (bytes <= MOST) f.room = bytes;
   return f;
@@ -288,51 +291,64 @@ ct_status ct__apply(const ct_op *op, const void *attr, int n_in, ct_tensor *cons
   return CT_OK;
 }
 
-/* An elementwise operation on single numbers without dimensions: no shapes, views and drivers. NULL
- * where that is not what it is, or something is wrong with it. */
+INLINE bool is_number(const ct_tensor *t, ct_dtype dtype) {
+  return t->buffer && t->v.ndim == 0 && t->v.dtype == dtype && !ct__stale(t);
+}
+
+/* An elementwise operation of one dtype on single numbers without dimensions: no shapes, views and
+ * drivers. NULL where that is not what it is, or something is wrong with it. */
 INLINE ct_tensor *apply_to_numbers(const ct_op *op, const void *attr, const size_t attr_size,
                                    const int n_in, ct_tensor *const *in) {
   static const int64_t one[CT__MAX_OPERANDS] = {1, 1, 1, 1, 1, 1};
-  ct__scopes *scopes = &ct__thread_scopes;
-  if (!scopes->top) return NULL;
-  const ct_dtype dtype = in[0] ? in[0]->v.dtype : CT_F32;
+  ct__scope *scope = ct__thread_scopes.top;
+  if (!scope || !in[0]) return NULL;
+  const ct_dtype dtype = in[0]->v.dtype;
   ct_loop *loop = op->kernel->loop[dtype];
+  if (!loop) return NULL;
   traits have = {.numbers = n_in <= 2};
   char *p[CT__MAX_OPERANDS];
   for (int i = 0; i < n_in; i++) {
-    const ct_tensor *t = in[i];
-    if (!t || !t->buffer || t->v.ndim || t->v.dtype != dtype || ct__stale(t)) return NULL;
-    have.flags |= t->flags;
-    p[i] = t->v.data;
+    if (!in[i] || !is_number(in[i], dtype)) return NULL;
+    have.flags |= in[i]->flags;
+    p[i] = in[i]->v.data;
   }
-  if (!loop) return NULL;
   const ct_call call = {op, attr, n_in, 1, in};
-  const fate f = decide(&call, attr_size, scopes->top->recording, have);
-  ct_tensor *y = ct__tensor_number(f.room, dtype);
+  const fate f = decide(&call, attr_size, scope->recording, have);
+  ct_tensor *y = f.recorded ? ct__tensor_number(f.room, dtype) : ct__tensor_alloc(dtype, 0, NULL);
   if (!y) return ct_nil();
-  p[n_in] = y->v.data;
-  loop(1, p, one, attr);
   if (record(&call, attr_size, have, f, &y) != CT_OK) {
     ct__unref(y);
     return ct_nil();
   }
-  ct__scope_add(scopes->top, y);
+  ct__scope_add(scope, y);
+  p[n_in] = y->v.data;
+  loop(1, p, one, attr);
+  return y;
+}
+
+static ct_tensor *apply_to_tensors(const ct_op *op, const void *attr, int n_in,
+                                   ct_tensor *const *in) {
+  ct_tensor *y;
+  ct__apply(op, attr, n_in, in, &y);
   return y;
 }
 
 ct_tensor *ct__apply1(const ct_op *op, const void *attr, int n_in, ct_tensor *const *in) {
-  ct_tensor *y = NULL;
-  if (op->kernel && n_in == op->n_in &&
-      (op->infer == ct_infer_same || op->infer == ct__infer_like)) {
-    if (n_in == 1 && op->attr_size == 0)
-      y = apply_to_numbers(op, attr, 0, 1, in);
-    else if (n_in == 2 && op->attr_size == 0)
-      y = apply_to_numbers(op, attr, 0, 2, in);
-    else
-      y = apply_to_numbers(op, attr, op->attr_size, n_in, in);
-  }
-  if (!y) ct__apply(op, attr, n_in, in, &y);
-  return y;
+  bool one_dtype = op->infer == ct_infer_same || op->infer == ct__infer_like;
+  ct_tensor *y = op->kernel && one_dtype && n_in == op->n_in
+                     ? apply_to_numbers(op, attr, op->attr_size, n_in, in)
+                     : NULL;
+  return y ? y : apply_to_tensors(op, attr, n_in, in);
+}
+
+ct_tensor *ct__unary(const ct_op *op, ct_tensor *x) {
+  ct_tensor *y = apply_to_numbers(op, NULL, 0, 1, (ct_tensor *[]){x});
+  return CT__LIKELY(y != NULL) ? y : apply_to_tensors(op, NULL, 1, (ct_tensor *[]){x});
+}
+
+ct_tensor *ct__binary(const ct_op *op, ct_tensor *a, ct_tensor *b) {
+  ct_tensor *y = apply_to_numbers(op, NULL, 0, 2, (ct_tensor *[]){a, b});
+  return CT__LIKELY(y != NULL) ? y : apply_to_tensors(op, NULL, 2, (ct_tensor *[]){a, b});
 }
 
 /* ---- the public face ------------------------------------------------------------------------- */

@@ -22,13 +22,15 @@ typedef struct ct__node {
   ct_tensor **slot;      /* one per output, what a walk found for it; NULL outside of walks */
   uint64_t epoch;        /* the walk that last came here */
   struct ct__node *link; /* parent during a walk, then the next in order */
-  ct__number number;     /* the cotangent of the only output, if slot[0] says so (reverse.c) */
-  int cursor;
-  bool reaches;      /* leads to a target */
-  bool symbolic : 1; /* made without values */
-  bool cut : 1;      /* made symbolically while recording was off: evaluated, not differentiated */
-  bool expanded : 1;
-  bool numbers : 1; /* of a kernel, one or two single numbers of no dimension and one dtype */
+  union {
+    int cursor;        /* the input a walk is at; then a number for the use of who walked */
+    ct__number number; /* or the cotangent of the only output, if slot[0] says so (reverse.c) */
+  };
+  bool reaches;  /* leads to a target */
+  bool symbolic; /* made without values */
+  bool cut;      /* made symbolically while recording was off: evaluated, not differentiated */
+  bool expanded;
+  bool numbers; /* of a kernel, one or two single numbers of no dimension and one dtype */
 } ct__node;
 
 static inline ct__node *ct__node_of(const ct_tensor *t) { return (ct__node *)(void *)t->recipe; }
@@ -46,6 +48,9 @@ ct_tensor *ct__apply1(const ct_op *op, const void *attr, int n_in, ct_tensor *co
 #define CT__APPLY(op, attr, ...)                                                                   \
   ct__apply1(op, attr, (int)(sizeof((ct_tensor *[]){__VA_ARGS__}) / sizeof(ct_tensor *)),          \
              (ct_tensor *[]){__VA_ARGS__})
+/* Elementwise, of one dtype, without attributes. */
+ct_tensor *ct__unary(const ct_op *op, ct_tensor *x);
+ct_tensor *ct__binary(const ct_op *op, ct_tensor *a, ct_tensor *b);
 /* ct_map over tensors with values; single numbers need no driver. */
 static inline void ct__map_tensors(int n_in, ct_tensor *const *in, ct_tensor *out, ct_loop *loop,
                                    const void *attr) {

@@ -90,24 +90,24 @@ static inline void enter(const ct__walk *w, ct__mode mode, ct__node *n, ct__node
   n->reaches = mode >= CT__REPLAY; /* all of it is needed */
 }
 
+/* The input at the cursor leads to a target or not; on to the next. */
+static inline void note(ct__node *n, bool wanted) {
+  n->want[n->cursor++] = wanted;
+  n->reaches |= wanted;
+}
+
 /* Goes on along the inputs of n to the next one that leads down to a call not seen yet; NULL after
  * the last. */
 static inline ct__node *next_child(const ct__walk *w, ct__mode mode, ct__node *n) {
   bool expanded = n->expanded && through(w, n);
   ct_tensor *const *in = expanded ? n->recipe.extra : n->recipe.in;
   int count = expanded ? n->call.n_out : n->call.n_in;
-  for (int i = n->cursor; i < count; i++) {
-    bool wanted = ct__walk_target(w, in[i]) >= 0;
-    if (!wanted) {
-      ct__node *child = source(mode, in[i]);
-      if (child && child->epoch != w->epoch) {
-        n->cursor = i; /* to come back here */
-        return child;
-      }
-      wanted = child && child->reaches;
-    }
-    n->want[i] = wanted;
-    n->reaches |= wanted;
+  while (n->cursor < count) {
+    const ct_tensor *t = in[n->cursor];
+    const bool target = ct__walk_target(w, t) >= 0;
+    ct__node *child = target ? NULL : source(mode, t);
+    if (child && child->epoch != w->epoch) return child;
+    note(n, target || (child && child->reaches));
   }
   return NULL;
 }
@@ -129,6 +129,7 @@ static inline ct_status descend(ct__walk *w, ct__mode mode, ct__node *root) {
       w->order = n;
       w->expands |= !ct__has_rule(n->call.op, mode);
     }
+    if (parent) note(parent, n->reaches);
     n = parent;
   }
   return CT_OK;

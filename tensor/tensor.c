@@ -125,24 +125,33 @@ static void recipe_unref(ct_recipe *r, ct_tensor **work) {
 
 static bool sole(atomic_int *refs) { return atomic_load_explicit(refs, memory_order_acquire) == 1; }
 
-/* Ends a dead tensor. The other parts of its block mostly die with it; those that others hold are
- * counted before they are let go, and the tensor with them until it is done. */
-static inline void end(ct_tensor *t, ct_tensor **work) {
+/* Ends a dead tensor of whose block others hold parts, or that has parts elsewhere. Those in its
+ * block are counted before they are let go, and the tensor with them until it is done. */
+static void end_parts(ct_tensor *t, ct_tensor **work) {
   ct_recipe *r = t->recipe;
   ct_buffer *b = t->buffer;
   bool recipe_here = r && r->home == t, buffer_here = b == ct__own_buffer(t);
-  bool recipe_dies = r && sole(&r->refs), buffer_dies = b && sole(&b->refs);
-  int others = (recipe_here && !recipe_dies) + (buffer_here && !buffer_dies);
-  if (others) atomic_store_explicit(&t->refs, 1 + others, memory_order_relaxed);
+  atomic_store_explicit(&t->refs, 1 + recipe_here + buffer_here, memory_order_relaxed);
   if (r) {
     r->out[t->out_index] = NULL;
-    if (recipe_dies)
-      drop_recipe(r, work);
-    else
-      recipe_unref(r, work);
+    recipe_unref(r, work);
   }
-  if (!(buffer_here && buffer_dies)) ct__buffer_unref(b);
-  if (!others || ct__last(&t->refs)) ct__free(block_of(t), t->bytes);
+  ct__buffer_unref(b);
+  part_end(t);
+}
+
+/* Ends a dead tensor. Mostly nobody holds its numbers and its recipe but it, and they are in its
+ * block. */
+static inline void end(ct_tensor *t, ct_tensor **work) {
+  ct_recipe *r = t->recipe;
+  ct_buffer *b = t->buffer;
+  if (CT__UNLIKELY(b != ct__own_buffer(t) || !sole(&b->refs) ||
+                   (r && (r->home != t || !sole(&r->refs))))) {
+    end_parts(t, work);
+    return;
+  }
+  if (r) drop_recipe(r, work);
+  ct__free(b->data, t->bytes);
 }
 
 /* A dead tensor may be the last owner of its recipe, which may be the last owner of its inputs, and

@@ -45,7 +45,7 @@ CT__UNARY_EXTRAS(PASS_ON)
 #define UNARY(NAME, DOC, f, derivative, LO, HI, I32)                                               \
   static const ct_kernel NAME##_kernel = {LOOPS(NAME, I32), PARTIAL(NAME)};                        \
   RECORD(NAME, DOC, LO, HI, .flags = CT_ELEMENTWISE, .partial = NAME##_partial)                    \
-  ct_tensor *ct_##NAME(ct_tensor *x) { return CT__APPLY(&NAME##_op, NULL, x); }
+  ct_tensor *ct_##NAME(ct_tensor *x) { return ct__unary(&NAME##_op, x); }
 #define UNARY_WITH(NAME, DOC, f, derivative, LO, HI)                                               \
   static const ct_kernel NAME##_kernel = {LOOPS(NAME, NULL), PARTIAL(NAME)};                       \
   RECORD(NAME, DOC, LO, HI, .flags = CT_ELEMENTWISE, .partial = NAME##_partial,                    \
@@ -53,7 +53,7 @@ CT__UNARY_EXTRAS(PASS_ON)
 #define UNARY_STEP(NAME, DOC, f, LO, HI, I32)                                                      \
   static const ct_kernel NAME##_kernel = {LOOPS(NAME, I32)};                                       \
   RECORD(NAME, DOC, LO, HI, .flags = CT_ELEMENTWISE | CT_NONDIFF)                                  \
-  ct_tensor *ct_##NAME(ct_tensor *x) { return CT__APPLY(&NAME##_op, NULL, x); }
+  ct_tensor *ct_##NAME(ct_tensor *x) { return ct__unary(&NAME##_op, x); }
 #include "unary.def"
 /* clang-format on */
 
@@ -101,7 +101,7 @@ static const ct_op not_op = {
     .infer = ct__infer_like,
     .kernel = &not_kernel,
 };
-ct_tensor *ct_not(ct_tensor *x) { return CT__APPLY(&not_op, NULL, x); }
+ct_tensor *ct_not(ct_tensor *x) { return ct__unary(&not_op, x); }
 
 const ct_op *const ct__unary_ops[] = {
 #define UNARY(name, ...) &name##_op,
