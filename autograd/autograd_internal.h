@@ -202,8 +202,9 @@ const ct_op *ct__op_named(const char *name);
 typedef const ct_op *const ct__family[];
 extern ct__family ct__unary_ops, ct__binary_ops, ct__misc_ops, ct__reduce_ops, ct__sort_ops,
     ct__shape_ops, ct__window_ops, ct__index_ops, ct__position_ops, ct__cumulative_ops,
-    ct__matmul_ops, ct__conv_ops, ct__pool_ops, ct__softmax_ops, ct__cross_entropy_ops,
-    ct__random_ops, ct__products_ops, ct__function_ops, ct__custom_ops, ct__hook_ops;
+    ct__matmul_ops, ct__conv_ops, ct__pool_ops, ct__softmax_ops, ct__moment_ops,
+    ct__cross_entropy_ops, ct__random_ops, ct__products_ops, ct__function_ops, ct__custom_ops,
+    ct__hook_ops;
 
 /* cross_entropy and cross_entropy_grad with the same logits, targets and attributes, at once:
  * inputs of the latter, results of both. */
@@ -233,6 +234,11 @@ ct_tensor *ct__put_along(const ct_view *x, ct_tensor *indices, ct_tensor *g, int
  * `axis`: positions along an axis as positions in a flattened tensor. CT_EINDEX outside 0 <= index
  * < extent. */
 ct_tensor *ct__flat_index(ct_tensor *indices, int axis, int64_t extent);
+/* ct_norm for p = 2, f32 or f64. */
+ct_tensor *ct__norm2(ct_tensor *x, ct_axes axes, bool keepdims);
+/* Along the last axis: the variance, which leaves an extent of 1, and layer normalisation. */
+ct_tensor *ct__var_of_lines(ct_tensor *x, int64_t ddof);
+ct_tensor *ct__layer_norm_of_lines(ct_tensor *x, double eps);
 /* A 0-d constant of x's dtype. */
 ct_tensor *ct__constant_like(const ct_tensor *x, double value);
 /* Ready-made jvp for operations linear in all float inputs together: the operation on the tangents.

@@ -1,9 +1,10 @@
 /* partial.c - t * dy/dx_i of an elementwise call as one operation.
  *
  * A row of unary.def or binary.def writes dy/dx once and has it expanded twice: as a loop and as a
- * composition of public operations, with the same bits. This operation is the loop; the composition
- * is its fallback, recorded when somebody differentiates it. So first derivatives are one pass,
- * eager and in programs, and every order still works.
+ * composition of public operations, with the same bits unless the loop keeps digits that a
+ * composition loses (PHI, GAUSS, GELU_GATE). This operation is the loop; the composition is its
+ * fallback, recorded when somebody differentiates it. So first derivatives are one pass, eager and
+ * in programs, and every order still works.
  */
 #include "autograd_internal.h"
 

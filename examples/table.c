@@ -21,6 +21,7 @@ static const convention conventions[] = {
     {"hypot", "derivative 0 at (0, 0)"},
     {"atan2", "derivative 0 at (0, 0)"},
     {"logaddexp", "derivative 0 where both are -infinity"},
+    {"norm2", "derivative 0 at 0"},
     {"logsumexp", "derivative 0 where all are -infinity"},
     {"pow", "dy/db is 0 at a = 0"},
     {"mul0", "0 times NaN or infinity is 0"},
@@ -79,6 +80,15 @@ static ct_tensor *loss_gradient(ct_tensor *x, ct_tensor *gy) {
   ct_cross_entropy_opts each = {.reduction = CT_EACH};
   return ct_vjp(ct_cross_entropy_with(x, AT, each), x, gy);
 }
+static ct_tensor *sort_gradient(ct_tensor *x, ct_tensor *gy) {
+  return ct_vjp(ct_sort(x, 0, false, NULL), x, gy);
+}
+static ct_tensor *var_tangent(ct_tensor *x, ct_tensor *dx) {
+  return ct_jvp(ct_var(x, CT_AXES(-1), 0, true), x, dx);
+}
+static ct_tensor *layer_norm_gradient(ct_tensor *x, ct_tensor *gy) {
+  return ct_vjp(ct_layer_norm(x, CT_AXES(-1), 0.1), x, gy);
+}
 static ct_tensor *coefficient(ct_tensor *x) {
   ct_tensor *c[3];
   return ct_taylor(ct_exp(x), x, x, 2, c) == CT_OK ? c[2] : ct_nil();
@@ -110,6 +120,7 @@ static FILE *nowhere; /* for what prints when asked */
   PROBE(cast, ct_cast(X, CT_F64))                                                                  \
   PROBE(sum, ct_sum(X, CT_ALL, false))                                                             \
   PROBE(mean, ct_mean(X, CT_ALL, false))                                                           \
+  PROBE(norm2, ct_norm(X, 2, CT_ALL, false))                                                       \
   PROBE(prod, ct_prod(X, CT_ALL, false))                                                           \
   PROBE(max, ct_max(X, CT_ALL, false))                                                             \
   PROBE(min, ct_min(X, CT_ALL, false))                                                             \
@@ -131,6 +142,7 @@ static FILE *nowhere; /* for what prints when asked */
   PROBE(scatter_add, ct_scatter_add(X, AT, X, 0))                                                  \
   PROBE(scatter_set, ct_scatter_set(X, AT, X, 0))                                                  \
   PROBE(one_hot, ct_one_hot(X, 4, CT_F64))                                                         \
+  PROBE(put_along, sort_gradient(X, X))                                                            \
   PROBE(searchsorted, ct_searchsorted(X, X, false))                                                \
   PROBE(cumsum, ct_cumsum(X, 0))                                                                   \
   PROBE(matmul, ct_matmul(X, X))                                                                   \
@@ -140,6 +152,10 @@ static FILE *nowhere; /* for what prints when asked */
   PROBE(avgpool, ct_avgpool(IMAGE, POOL))                                                          \
   PROBE(softmax, ct_softmax(X, 0))                                                                 \
   PROBE(log_softmax, ct_log_softmax(X, 0))                                                         \
+  PROBE(centre, var_tangent(X, X))                                                                 \
+  PROBE(var, ct_var(X, CT_AXES(-1), 1, true))                                                      \
+  PROBE(layer_norm, ct_layer_norm(X, CT_AXES(-1), 0.1))                                            \
+  PROBE(layer_norm_grad, layer_norm_gradient(X, X))                                                \
   PROBE(cross_entropy, ct_cross_entropy(X, AT))                                                    \
   PROBE(deviation, log_softmax_tangent(X, X))                                                      \
   PROBE(balance, log_softmax_gradient(X, X))                                                       \
@@ -192,10 +208,8 @@ static const composite composites[] = {
     COMPOSITE(flatten, "reshape of the last axes to one"),
     COMPOSITE(argsort, "the positions that sort gives"),
     COMPOSITE(take_along_axis, "y[..., j, ...] = x[..., i[..., j, ...], ...]: flat_index, gather"),
-    COMPOSITE(norm, "(sum |x|^p)^(1/p), scaled"),
-    COMPOSITE(var, "sum (x - mean)^2 / (n - ddof)"),
+    COMPOSITE(norm, "(sum |x|^p)^(1/p), scaled; norm2 for p = 2"),
     COMPOSITE(std, "sqrt(var)"),
-    COMPOSITE(layer_norm, "(x - mean) / sqrt(var + eps)"),
     COMPOSITE(nansum, "sum of where(x is NaN, 0, x)"),
     COMPOSITE(nanmean, "nansum / how many are not NaN"),
     COMPOSITE(topk, "the first k of sort, descending"),

@@ -283,23 +283,27 @@ VMATH double erfcx(double x) {
                     3.6880798983271997e-10);
 }
 
-/* What x x loses by rounding. */
-VMATH float square_lostf(float x, float square) {
-  float hi = from_bitsf(bitsf(x) & 0xfffff000u), lo = x - hi;
-  return VMATH_FMA ? __builtin_fmaf(x, x, -square) : ((hi * hi - square) + 2 * hi * lo) + lo * lo;
+/* What a b loses by rounding. */
+VMATH float lostf(float a, float b, float product) {
+  float ah = from_bitsf(bitsf(a) & 0xfffff000u), al = a - ah;
+  float bh = from_bitsf(bitsf(b) & 0xfffff000u), bl = b - bh;
+  return VMATH_FMA ? __builtin_fmaf(a, b, -product)
+                   : ((ah * bh - product) + (ah * bl + al * bh)) + al * bl;
 }
 
-VMATH double square_lost(double x, double square) {
-  double hi = from_bits(bits(x) & 0xfffffffff8000000u), lo = x - hi;
-  return VMATH_FMA ? __builtin_fma(x, x, -square) : ((hi * hi - square) + 2 * hi * lo) + lo * lo;
+VMATH double lost(double a, double b, double product) {
+  double ah = from_bits(bits(a) & 0xfffffffff8000000u), al = a - ah;
+  double bh = from_bits(bits(b) & 0xfffffffff8000000u), bl = b - bh;
+  return VMATH_FMA ? __builtin_fma(a, b, -product)
+                   : ((ah * bh - product) + (ah * bl + al * bh)) + al * bl;
 }
 
 #define VMATH_ERF(T, S, ZERO)                                                                      \
   /* for x >= 0, which may be NaN */                                                               \
   VMATH T erfc_right##S(T x) {                                                                     \
-    T near = at_most##S(x, ZERO), square = near * near, lost = square_lost##S(near, square);       \
+    T near = at_most##S(x, ZERO), square = near * near;                                            \
     T e = exp_down##S(-square);                                                                    \
-    return madd##S(e, -lost, e) * erfcx##S(near);                                                  \
+    return madd##S(e, -lost##S(near, near, square), e) * erfcx##S(near);                           \
   }                                                                                                \
   VMATH T verfc##S(T x) {                                                                          \
     T y = erfc_right##S(fabs##S(x));                                                               \
@@ -308,14 +312,59 @@ VMATH double square_lost(double x, double square) {
   VMATH T verf##S(T x) {                                                                           \
     T far = copysign##S(1 - erfc_right##S(fabs##S(x)), x);                                         \
     return fabs##S(x) < 1 ? madd##S(x, erf_near##S(x * x), x) : far;                               \
+  }                                                                                                \
+  /* e^(-h x^2) for h = 1 or 1/2; it has its digits where x^2 has lost them */                     \
+  VMATH T vgauss##S(T h, T x) {                                                                    \
+    T near = at_most##S(fabs##S(x), (T)1.5 * ZERO), square = near * near;                          \
+    T e = exp_down##S(-h * square);                                                                \
+    return madd##S(e, -h * lost##S(near, near, square), e);                                        \
+  }                                                                                                \
+  /* the standard normal distribution, erfc(-x / sqrt 2) / 2 */                                    \
+  VMATH T vphi##S(T x) {                                                                           \
+    T near = at_most##S(fabs##S(x), (T)1.5 * ZERO);                                                \
+    T y = (T)0.5 * vgauss##S((T)0.5, x) * erfcx##S((T)0.70710678118654752 * near);                 \
+    return x < 0 ? y : 1 - y;                                                                      \
   }
 VMATH_ERF(float, f, 10.5f)
 VMATH_ERF(double, , 27.5)
 
+/* The sigmoid of u = 2 sqrt(2 / pi) (x + 0.044715 x^3) with what u loses by rounding, as the result
+ * would lose it where u is far below 0. The constants are two numbers each. */
+#define VMATH_GELU_GATE(T, S, FAR, A, A_REST, B, B_REST)                                           \
+  VMATH T vgelu_gate##S(T x) {                                                                     \
+    T near = at_least##S(at_most##S(x, FAR), -FAR), square = near * near, cubic = B * square;      \
+    T slope = A + cubic, u = near * slope, y = vsigmoid##S(u), taken = slope - A;                  \
+    T cubic_rest = madd##S(B, lost##S(near, near, square), lost##S(B, square, cubic));             \
+    T rest = (A - (slope - taken)) + (cubic - taken);                                              \
+    rest += cubic_rest + madd##S(B_REST, square, A_REST);                                          \
+    return madd##S(y * (1 - y), madd##S(near, rest, lost##S(near, slope, u)), y);                  \
+  }
+VMATH_GELU_GATE(float, f, 12.0f, 1.59576917f, -4.53406804e-08f, 0.0713548139f, 2.3988324e-09f)
+VMATH_GELU_GATE(double, , 22.0, 1.5957691216057308, -9.9693088091109202e-17, 0.071354816272600249,
+                -6.175149918155315e-19)
+
+/* sqrt(a^2 + b^2): squares of f32 stay in the range of double, those of f64 are scaled where they
+ * would not. What is infinite wins over NaN. */
+VMATH float vhypotf(float a, float b) {
+  double x = (double)a, y = (double)b;
+  float far = (float)sqrt(x * x + y * y);
+  return isinf(a) || isinf(b) ? INFINITY : far;
+}
+
+VMATH double vhypot(double a, double b) {
+  double x = fabs(a), y = fabs(b), top = x > y ? x : y;
+  double down = top > 0x1p+500 ? 0x1p-600 : top < 0x1p-450 ? 0x1p+600 : 1;
+  double up = top > 0x1p+500 ? 0x1p+600 : top < 0x1p-450 ? 0x1p-600 : 1;
+  x *= down;
+  y *= down;
+  double far = sqrt(x * x + y * y) * up;
+  return isinf(a) || isinf(b) ? (double)INFINITY : far;
+}
+
 /* The inverse of erf: a guess, and two steps of Halley's iteration on erf where that is not near 1,
  * else on erfc. */
 VMATH double erfinv_step(double y, double x) {
-  double square = y * y, e = vexp(square), up = madd(e, square_lost(y, square), e);
+  double square = y * y, e = vexp(square), up = madd(e, lost(y, y, square), e);
   double error = x < 0.8 ? (madd(y, erf_near(square), y) - x) * up : (1 - x) * up - erfcx(y);
   double step = 0.88622692545275801 * error;
   return y - step / (1 + y * step);

@@ -375,6 +375,21 @@ static inline ct_tensor *softmax_pushed(ct_tensor *x, ct_tensor *dx) {
   return ct_jvp(ct_log_softmax(x, 1), x, dx);
 }
 
+static inline ct_tensor *sort_pulled(ct_tensor *x, ct_tensor *gy) {
+  x = recorded(x);
+  return ct_vjp(ct_sort(x, 1, false, NULL), x, gy);
+}
+
+static inline ct_tensor *var_pulled(ct_tensor *x, ct_tensor *gy) {
+  x = recorded(x);
+  return ct_vjp(ct_add(x, ct_var(x, CT_AXES(-1), 0, true)), x, gy);
+}
+
+static inline ct_tensor *layer_norm_pulled(ct_tensor *x, ct_tensor *gy) {
+  x = recorded(x);
+  return ct_vjp(ct_layer_norm(x, CT_AXES(-1), 0.01), x, gy);
+}
+
 /* a b / 2 - 2 b c */
 static inline ct_tensor *weighted(ct_tensor *a, ct_tensor *b, ct_tensor *c) {
   ct__sums s;

@@ -76,6 +76,11 @@ static void norms_at_the_ends(void **state) {
   ct_tensor *big = ct_full(CT_F32, CT_SHAPE(4), 1e30), *tiny = ct_full(CT_F32, CT_SHAPE(4), 1e-30);
   ASSERT_VALUES(ct_norm(big, 2, CT_ALL, false), 1e24, 2e30);
   ASSERT_VALUES(ct_norm(tiny, 2, CT_ALL, false), 1e-36, 2e-30);
+  ASSERT_VALUES(
+      ct_norm(F64(CT_SHAPE(3, 2), 3e200, -4e200, 3e-200, 4e-200, 3, 4), 2, CT_AXES(1), false),
+      1e185, 5e200, 5e-200, 5);
+  ASSERT_VALUES(ct_scale(ct_norm(F64(CT_SHAPE(2), 3e-200, 4e-200), 2, CT_ALL, true), 1e200), 1e-15,
+                5);
   ASSERT_VALUES(ct_norm(F64(CT_SHAPE(2), INFINITY, 1), 2, CT_ALL, false), 0, INFINITY);
   ASSERT_VALUES(ct_norm(F64(CT_SHAPE(2), NAN, 1), 2, CT_ALL, false), 0, NAN);
   ASSERT_VALUES(ct_norm(ct_zeros(CT_F64, CT_SHAPE(0)), 2, CT_ALL, false), 0, 0);
@@ -114,9 +119,63 @@ static void moments(void **state) {
   check(variance, NULL, CT_LIST(w));
   check(deviation, NULL, CT_LIST(w));
   check(layer_norm, NULL, CT_LIST(w));
-  ct_tensor *flat = ct_variable(ct_ones(CT_F64, CT_SHAPE(3)));
-  ASSERT_VALUES(gradient(ct_std(flat, CT_ALL, 0, false), flat), 0, 0, 0, 0);
+  ct_tensor *flat = ct_variable(ct_full(CT_F64, CT_SHAPE(7), 0.1));
+  ASSERT_VALUES(gradient(ct_std(flat, CT_ALL, 0, false), flat), 0, 0, 0, 0, 0, 0, 0, 0);
   ct_release(&flat);
+}
+
+/* y and its first two derivatives, two ways. */
+static void same_to_second_order(ct_fn *f, ct_fn *composition, ct_tensor *x, double tol) {
+  ct_tensor *v = ct_variable(x), *y[2] = {f(CT_LIST(v), NULL), composition(CT_LIST(v), NULL)},
+            *g[2];
+  for (int k = 0; k < 2; k++) g[k] = ct_vjp(y[k], v, wave(ct_shape_of(y[k]), 0.7));
+  assert_same(y[0], y[1], tol);
+  assert_same(g[0], g[1], tol);
+  ct_tensor *dx = wave(ct_shape_of(x), 0.4);
+  assert_same(ct_jvp(y[0], v, dx), ct_jvp(y[1], v, dx), tol);
+  assert_same(ct_vjp(g[0], v, dx), ct_vjp(g[1], v, dx), tol);
+  assert_same(ct_jvp(g[0], v, dx), ct_jvp(g[1], v, dx), tol);
+  ct_release(&v);
+}
+
+static ct_tensor *centred(ct_tensor *x) { return ct_sub(x, ct_mean(x, CT_AXES(-1), true)); }
+FUNCTION(var_lines, ct_var(x.at[0], CT_AXES(-1), 1, true))
+FUNCTION(plain_var, ct_scale(ct_sum(ct_square(centred(x.at[0])), CT_AXES(-1), true),
+                             1.0 / (double)(ct_dim(x.at[0], -1) - 1)))
+FUNCTION(plain_layer_norm,
+         ct_div(centred(x.at[0]),
+                ct_sqrt(ct_shift(ct_mean(ct_square(centred(x.at[0])), CT_AXES(-1), true), 1e-5))))
+FUNCTION(norm_lines, ct_norm(x.at[0], 2, CT_AXES(-1), true))
+FUNCTION(plain_norm, ct_sqrt(ct_sum(ct_square(x.at[0]), CT_AXES(-1), true)))
+
+/* Lines of all lengths around those of vectors, and with gaps. */
+static void kernels_are_their_compositions(void **state) {
+  (void)state;
+  for (int64_t n = 2; n <= 300; n += n < 40 ? 1 : 37) {
+    ct_scope scope = ct_scope_begin();
+    ct_tensor *lines[] = {wave(CT_SHAPE(3, n), 0), ct_transpose(wave(CT_SHAPE(n, 3), 0), 0, 1)};
+    for (int k = 0; k < 2; k++) {
+      same_to_second_order(var_lines, plain_var, lines[k], 1e-12);
+      same_to_second_order(layer_norm, plain_layer_norm, lines[k], 1e-12);
+      same_to_second_order(norm_lines, plain_norm, lines[k], 1e-12);
+    }
+    assert_ok(ct_scope_end(scope));
+  }
+}
+
+/* Far from 0 no digits are lost; a line with NaN stays NaN, but for a cotangent of zeros. */
+static void moments_at_the_ends(void **state) {
+  (void)state;
+  ct_tensor *far =
+      ct_from(CT_F32, CT_SHAPE(4), (const float[]){1e6f, 1e6f + 1, 1e6f + 2, 1e6f + 5});
+  ASSERT_VALUES(ct_var(far, CT_ALL, 0, false), 1e-6, 3.5);
+  ASSERT_VALUES(ct_layer_norm(far, CT_ALL, 0), 1e-6, -2 / sqrt(3.5), -1 / sqrt(3.5), 0,
+                3 / sqrt(3.5));
+  ct_tensor *x = ct_variable(F64(CT_SHAPE(2, 2), NAN, 1, 1, 3));
+  ct_tensor *y = ct_layer_norm(x, CT_AXES(-1), 0);
+  ASSERT_VALUES(y, 1e-15, NAN, NAN, -1, 1);
+  ASSERT_VALUES(ct_vjp(y, x, F64(CT_SHAPE(2, 2), 0, 0, 1, 0)), 1e-15, 0, 0, 0, 0);
+  ct_release(&x);
 }
 
 FUNCTION(sum_of_numbers, ct_nansum(ct_square(x.at[0]), CT_AXES(0), false))
@@ -494,6 +553,8 @@ int main(void) {
       TEST(norms),
       TEST(norms_at_the_ends),
       TEST(moments),
+      TEST(kernels_are_their_compositions),
+      TEST(moments_at_the_ends),
       TEST(what_is_not_nan),
       TEST(order),
       TEST(positions),

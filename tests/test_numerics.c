@@ -26,6 +26,29 @@ static long double softplus_slope(long double x) { return -sigmoid(-x); }
 static long double minus_sigmoid_slope(long double x) { return -sigmoid_slope(x); }
 static long double sigmoid_bend(long double x) { return -sigmoid_slope(x) * tanhl(x / 2); }
 
+static long double silu(long double x) { return x * sigmoid(x); }
+static long double silu_slope(long double x) { return sigmoid(x) * (1 + x * sigmoid(-x)); }
+static long double normal(long double x) { return erfcl(-x * sqrtl(0.5L)) / 2; }
+static long double density(long double x) {
+  return 0.3989422804014326779399460599343819L * expl(-x * x / 2);
+}
+static long double gelu(long double x) { return x * normal(x); }
+static long double gelu_slope(long double x) { return normal(x) + x * density(x); }
+static long double gelu_tanh_argument(long double x) {
+  return 1.5957691216057307117597842397375277L * (x + 0.044715L * x * x * x);
+}
+static long double gelu_tanh(long double x) { return x * sigmoid(gelu_tanh_argument(x)); }
+static long double gelu_tanh_slope(long double x) {
+  long double u = gelu_tanh_argument(x);
+  long double bend = 1.5957691216057307117597842397375277L * (1 + 0.134145L * x * x);
+  return sigmoid(u) * (1 + x * bend * sigmoid(-u));
+}
+static long double erfc_slope(long double x) {
+  return -1.1283791670955125738961589031215452L * expl(-x * x);
+}
+static long double five_quarters(long double x) { return 1.25L * x; }
+static long double five_quarters_slope(long double x) { return 1.25L + 0 * x; }
+
 /* ---- functions ------------------------------------------------------------------------------- */
 
 static ct_tensor *with_zeros(ct_tensor *x) {
@@ -46,6 +69,9 @@ static ct_tensor *cross_entropy(ct_tensor *x) {
   ct_tensor *label = ct_zeros(CT_I32, ct_shape_of(x));
   return ct_cross_entropy_with(with_zeros(x), label, (ct_cross_entropy_opts){.reduction = CT_EACH});
 }
+
+/* x is positive. */
+static ct_tensor *hypot_of_sides(ct_tensor *x) { return ct_hypot(x, ct_scale(x, 0.75)); }
 
 static ct_tensor *derivative(ct_tensor *y, ct_tensor *x) {
   return ct_vjp(y, x, ct_ones(ct_dtype_of(x), ct_shape_of(x)));
@@ -68,9 +94,10 @@ typedef struct row {
   double bound[2]; /* of value and derivative, both modes */
 } row;
 
-#define NEAR(sign)      sign * 1e-300, sign * 0.1, sign * 1e-36, sign * 0.1, true
-#define ALL(lo, hi)     lo, hi, lo, hi, false
-#define FAR(hi64, hi32) (hi64) > 0 ? 1.0 : -1.0, hi64, (hi64) > 0 ? 1.0 : -1.0, hi32, true
+#define NEAR(sign)             sign * 1e-300, sign * 0.1, sign * 1e-36, sign * 0.1, true
+#define ALL(lo, hi)            lo, hi, lo, hi, false
+#define FAR(hi64, hi32)        (hi64) > 0 ? 1.0 : -1.0, hi64, (hi64) > 0 ? 1.0 : -1.0, hi32, true
+#define LEFT(from, hi64, hi32) from, hi64, from, hi32, true
 
 static const row rows[] = {
     {"expm1", ct_expm1, expm1l, expl, "near 0, x > 0", NEAR(1), {3, 3}},
@@ -105,6 +132,36 @@ static const row rows[] = {
      "left tail",
      FAR(-700, -85),
      {4, 4}},
+    {"silu", ct_silu, silu, silu_slope, "middle", ALL(-1, 4), {4, 8}},
+    {"silu", ct_silu, silu, silu_slope, "right tail", FAR(1e300, 1e36), {4, 8}},
+    {"silu", ct_silu, silu, silu_slope, "left tail", LEFT(-2, -690, -80), {4, 8}},
+    {"gelu", ct_gelu, gelu, gelu_slope, "middle", ALL(-0.5, 3), {8, 8}},
+    {"gelu", ct_gelu, gelu, gelu_slope, "right tail", FAR(1e300, 1e36), {8, 8}},
+    {"gelu", ct_gelu, gelu, gelu_slope, "left tail", LEFT(-1, -37, -12.5), {8, 16}},
+    {"gelu_tanh", ct_gelu_tanh, gelu_tanh, gelu_tanh_slope, "middle", ALL(-0.5, 3), {8, 16}},
+    {"gelu_tanh", ct_gelu_tanh, gelu_tanh, gelu_tanh_slope, "right tail", FAR(1e100, 1e12), {8, 8}},
+    {"gelu_tanh",
+     ct_gelu_tanh,
+     gelu_tanh,
+     gelu_tanh_slope,
+     "left tail",
+     LEFT(-1, -20, -9.5),
+     {8, 16}},
+    {"erfc", ct_erfc, erfcl, erfc_slope, "right tail", FAR(26, 9), {8, 4}},
+    {"hypot",
+     hypot_of_sides,
+     five_quarters,
+     five_quarters_slope,
+     "(x, 3x/4), small",
+     NEAR(1),
+     {3, 4}},
+    {"hypot",
+     hypot_of_sides,
+     five_quarters,
+     five_quarters_slope,
+     "(x, 3x/4), large",
+     FAR(1e300, 1e36),
+     {3, 4}},
     {"logsumexp", logsumexp, softplus, sigmoid, "(x, 0), middle", ALL(-4, 4), {4, 6}},
     {"logsumexp", logsumexp, softplus, sigmoid, "(x, 0), x > 0", FAR(700, 85), {4, 6}},
     {"logsumexp", logsumexp, softplus, sigmoid, "(x, 0), x < 0", FAR(-700, -85), {4, 6}},

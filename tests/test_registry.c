@@ -273,6 +273,14 @@ static void pull_through(const situation *s, const ct_op *op, ct_tensor **gx) {
   for (int i = 0; i < s->n; i++) ct_release(&x[i]);
 }
 
+/* Their loops keep digits that their compositions lose. */
+static bool is_closer(const ct_op *op) {
+  const char *const names[] = {"erf", "erfc", "gelu", "gelu_tanh"};
+  for (int i = 0; i < CT__COUNT(names); i++)
+    if (strcmp(op->name, names[i]) == 0) return true;
+  return false;
+}
+
 /* dy/dx is written once: its loop and its composition have the same bits. */
 static void loops_agree_with_compositions(situation *s) {
   const ct_kernel *kernel = s->op->kernel;
@@ -287,7 +295,10 @@ static void loops_agree_with_compositions(situation *s) {
   pull_through(s, s->op, loop);
   pull_through(s, &composed, composition);
   for (int i = 0; i < s->n; i++)
-    require_same_bits(loop[i], composition[i], "the loop of the derivative is its composition");
+    if (is_closer(s->op))
+      require_close(loop[i], composition[i], tolerance_of(s), "the loop is near its composition");
+    else
+      require_same_bits(loop[i], composition[i], "the loop of the derivative is its composition");
 }
 
 static void loops_of_derivatives_are_their_compositions(void **state) {

@@ -137,6 +137,16 @@ static ct_tensor *numbers_of(ct_shape shape) { return ct_normal(ct_key(5), CT_F3
     return expression;                                                                             \
   }
 #define MATRIX CT_SHAPE(1000, 300)
+#define POOL   ((ct_pool_opts){.kernel = {3, 2}})
+
+static ct_tensor *pulled(ct_tensor *(*f)(ct_tensor *x), ct_tensor *x) {
+  ct_tensor *v = ct_variable(x), *y = f(v), *gx = ct_vjp(y, v, numbers_of(ct_shape_of(y)));
+  ct_release(&v);
+  return gx;
+}
+static ct_tensor *normed(ct_tensor *x) { return ct_layer_norm(x, CT_AXES(-1), 1e-5); }
+static ct_tensor *pooled(ct_tensor *x) { return ct_maxpool(x, POOL, NULL); }
+
 #define LARGE_LIST(X)                                                                              \
   X(random_normal, MATRIX, x)                                                                      \
   X(random_uniform, CT_SHAPE(1), (ct_uniform(ct_key(1), CT_F64, CT_SHAPE(100001), -1, 1)))         \
@@ -166,6 +176,11 @@ static ct_tensor *numbers_of(ct_shape shape) { return ct_normal(ct_key(5), CT_F3
   X(softmax, MATRIX, ct_softmax(x, 1))                                                             \
   X(softmax_first, MATRIX, ct_softmax(x, 0))                                                       \
   X(log_softmax, MATRIX, ct_log_softmax(x, 1))                                                     \
+  X(layer_norm, MATRIX, normed(x))                                                                 \
+  X(layer_norm_gradient, MATRIX, pulled(normed, x))                                                \
+  X(var, MATRIX, ct_var(x, CT_AXES(1), 1, false))                                                  \
+  X(norm, MATRIX, ct_norm(x, 2, CT_ALL, false))                                                    \
+  X(norm_rows, MATRIX, ct_norm(ct_cast(x, CT_F64), 2, CT_AXES(1), false))                          \
   X(cumsum, MATRIX, ct_cumsum(x, 1))                                                               \
   X(cumsum_first, MATRIX, ct_cumsum(x, 0))                                                         \
   X(sort, MATRIX, ct_sort(x, 1, false, NULL))                                                      \
@@ -177,8 +192,9 @@ static ct_tensor *numbers_of(ct_shape shape) { return ct_normal(ct_key(5), CT_F3
     (ct_conv2d(x, numbers_of(CT_SHAPE(4, 3, 3, 3)), (ct_conv2d_opts){0})))                         \
   X(conv2d_transpose, CT_SHAPE(20, 3, 40, 40),                                                     \
     (ct_conv2d_transpose(x, numbers_of(CT_SHAPE(3, 2, 3, 3)), (ct_conv2d_opts){0})))               \
-  X(maxpool, CT_SHAPE(20, 3, 40, 40), (ct_maxpool(x, (ct_pool_opts){.kernel = {3, 2}}, NULL)))     \
-  X(avgpool, CT_SHAPE(20, 3, 40, 40), (ct_avgpool(x, (ct_pool_opts){.kernel = {3, 2}})))
+  X(maxpool, CT_SHAPE(20, 3, 40, 40), pooled(x))                                                   \
+  X(maxpool_gradient, CT_SHAPE(20, 3, 40, 40), pulled(pooled, x))                                  \
+  X(avgpool, CT_SHAPE(20, 3, 40, 40), ct_avgpool(x, POOL))
 LARGE_LIST(LARGE)
 
 #define LARGE_ROW(name, shape, expression) {#name, large_##name},

@@ -32,12 +32,7 @@ static ct_tensor *root_of_powers(ct_tensor *x, double p, ct_axes axes) {
   ct_tensor *size = ct_abs(x);
   ct_tensor *scale = x->v.size > 0 ? magnitude(size, axes) : like(x, 1);
   ct_tensor *part = ct_div(size, scale);
-  ct_tensor *sum;
-  if (p == 2) {
-    sum = ct_sum(ct_square(part), axes, true);
-    return ct_mul(ct_sqrt(sum), scale);
-  }
-  sum = ct_sum(power(part, p, p < 0 ? (double)INFINITY : 0), axes, true);
+  ct_tensor *sum = ct_sum(power(part, p, p < 0 ? (double)INFINITY : 0), axes, true);
   return ct_mul(power(sum, 1 / p, p < 0 ? (double)INFINITY : 0), scale);
 }
 
@@ -60,11 +55,43 @@ ct_tensor *ct_norm(ct_tensor *x, double p, ct_axes axes, bool keepdims) {
   if (isinf(p)) return (p > 0 ? ct_max : ct_min)(ct_abs(x), axes, keepdims);
   if (p == 0) return ct_sum(ct_cast(ct_ne(x, like(x, 0)), x->v.dtype), axes, keepdims);
   if (p == 1) return ct_sum(ct_abs(x), axes, keepdims);
+  if (p == 2) return ct__norm2(x, axes, keepdims);
   ct_tensor *y = root_of_powers(x, p, axes);
   return keepdims ? y : ct_reshape(y, shape_without(x, mask));
 }
 
+/* x's shape, the axes of the mask with extents of 1. */
+static ct_shape shape_kept(const ct_tensor *x, unsigned mask) {
+  ct_shape shape = ct__shape_of_view(&x->v);
+  for (int i = 0; i < shape.n; i++)
+    if (mask >> i & 1) shape.dim[i] = 1;
+  return shape;
+}
+
 /* ---- moments --------------------------------------------------------------------------------- */
+
+/* Whether the axes of the mask are the last ones of x, with lines short enough for one thread. */
+static bool are_lines(const ct_tensor *x, unsigned mask) {
+  enum { LONGEST = 1 << 16 };
+  int64_t n = 1;
+  bool last = true;
+  for (int i = 0; i < x->v.ndim; i++) {
+    bool reduced = mask >> i & 1;
+    if (reduced) n *= x->v.dim[i];
+    if (i > 0 && mask >> (i - 1) & 1) last = last && reduced;
+  }
+  return last && mask != 0 && n <= LONGEST;
+}
+
+/* The last axes, those of the mask, as one. */
+static ct_tensor *as_lines(ct_tensor *x, unsigned mask) {
+  ct_shape shape = shape_without(x, mask);
+  if (shape.n == x->v.ndim - 1) return x;
+  shape.dim[shape.n] = 1;
+  for (int i = shape.n; i < x->v.ndim; i++) shape.dim[shape.n] *= x->v.dim[i];
+  shape.n++;
+  return ct_reshape(x, shape);
+}
 
 static ct_tensor *centred(ct_tensor *x, ct_axes axes) { return ct_sub(x, ct_mean(x, axes, true)); }
 
@@ -72,6 +99,10 @@ ct_tensor *ct_var(ct_tensor *x, ct_axes axes, int ddof, bool keepdims) {
   unsigned mask;
   if (!ct__given("var", x) || ct__axes_mask("var", axes, x->v.ndim, &mask) != CT_OK)
     return ct_nil();
+  if (are_lines(x, mask)) {
+    ct_tensor *y = ct__var_of_lines(as_lines(x, mask), ddof);
+    return ct_reshape(y, keepdims ? shape_kept(x, mask) : shape_without(x, mask));
+  }
   double n = 1;
   for (int i = 0; i < x->v.ndim; i++)
     if (mask >> i & 1) n *= (double)x->v.dim[i];
@@ -84,6 +115,13 @@ ct_tensor *ct_std(ct_tensor *x, ct_axes axes, int ddof, bool keepdims) {
 }
 
 ct_tensor *ct_layer_norm(ct_tensor *x, ct_axes axes, double eps) {
+  unsigned mask;
+  if (!ct__given("layer_norm", x) || ct__axes_mask("layer_norm", axes, x->v.ndim, &mask) != CT_OK)
+    return ct_nil();
+  if (are_lines(x, mask)) {
+    ct_tensor *lines = as_lines(x, mask), *y = ct__layer_norm_of_lines(lines, eps);
+    return lines == x ? y : ct_reshape(y, ct__shape_of_view(&x->v));
+  }
   ct_tensor *d = centred(x, axes);
   return ct_mul(d, ct_rsqrt(ct_shift(ct_mean(ct_square(d), axes, true), eps)));
 }

@@ -32,7 +32,9 @@
 #define COS(x)          ct_cos(x)
 #define SINH(x)         ct_sinh(x)
 #define COSH(x)         ct_cosh(x)
-#define ERFC(x)         ct_erfc(x)
+#define GAUSS(h, x)     ct_exp(ct_scale(ct_square(x), -(h)))
+#define PHI(x)          ct_scale(ct_erfc(ct_scale(x, -0.70710678118654752)), 0.5)
+#define GELU_GATE(x)    ct_sigmoid(GELU_ARGUMENT(x))
 #define POLYGAMMA(n, x) ct_polygamma((int)(n), x)
 #define SIGMOID(x)      ct_sigmoid(x)
 

@@ -96,8 +96,8 @@ CT__ISA_LIST(CT__KERNELS_OF)
 
 /* Reductions, and loops that find positions along lines, by dtype. */
 typedef struct ct__folds {
-  ct__reducer sum[CT_DTYPES], mean[CT_DTYPES], prod[CT_DTYPES], max[CT_DTYPES], min[CT_DTYPES],
-      any[CT_DTYPES], all[CT_DTYPES];
+  ct__reducer sum[CT_DTYPES], mean[CT_DTYPES], norm2[CT_DTYPES], prod[CT_DTYPES], max[CT_DTYPES],
+      min[CT_DTYPES], any[CT_DTYPES], all[CT_DTYPES];
   ct_loop *argmax[CT_DTYPES], *argmin[CT_DTYPES];
 } ct__folds;
 #define CT__FOLDS_OF(isa) extern const ct__folds ct__folds_##isa;

@@ -1,5 +1,11 @@
-/* position.c - positions along an axis: into a flattened tensor, and among sorted numbers. */
+/* position.c - positions along an axis: into a flattened tensor, of elements that are put there,
+ * among sorted numbers. */
+#include "../../tensor/pool.h"
 #include "batch.h"
+#include "lines.h"
+
+#include <stdatomic.h>
+#include <stdlib.h>
 
 /* ---- flat_index: y[o,j,i] = (o extent + x[o,j,i]) inner + i ---------------------------------- */
 
@@ -78,15 +84,116 @@ ct_tensor *ct__flat_index(ct_tensor *indices, int axis, int64_t extent) {
   return CT__APPLY(&flat_index_op, &a, indices);
 }
 
-/* ---- what is made of it ---------------------------------------------------------------------- */
-
 static ct_tensor *flattened(ct_tensor *x) { return ct_reshape(x, CT_SHAPE(ct_size(x))); }
 
-ct_tensor *ct__put_along(const ct_view *x, ct_tensor *indices, ct_tensor *g, int axis) {
-  ct_tensor *zeros = ct_zeros(ct_dtype_of(g), CT_SHAPE(x->size));
-  ct_tensor *at = flattened(ct__flat_index(indices, axis, x->dim[axis]));
-  return ct_reshape(ct_scatter_add(zeros, at, flattened(g), 0), ct__shape_of_view(x));
+/* ---- put_along: y[o,at[o,j,i],i] += g[o,j,i], in zeros ----------------------------------------- */
+
+/* Lines along the axis: n elements and their positions, in the extent of y. */
+typedef struct put_lines {
+  int64_t n, extent, step[3]; /* of positions, g and y */
+  atomic_bool *outside;
+} put_lines;
+
+enum { SIDE_BY_SIDE = 16 };
+
+/* Equal positions add up in order. m lines go together, `next` apart. */
+#define PUT_ALONG(T)                                                                               \
+  static inline bool put_together_##T(int64_t m, const put_lines *l, const int64_t *step,          \
+                                      const int64_t *next, const int32_t *at, const T *g, T *y) {  \
+    bool inside = true;                                                                            \
+    for (int64_t k = 0; k < l->extent; k++)                                                        \
+      for (int64_t i = 0; i < m; i++) y[k * step[2] + i * next[2]] = 0;                            \
+    for (int64_t j = 0; j < l->n; j++)                                                             \
+      for (int64_t i = 0; i < m; i++) {                                                            \
+        int64_t to = at[j * step[0] + i * next[0]];                                                \
+        if (CT__LIKELY(to >= 0 && to < l->extent))                                                 \
+          y[to * step[2] + i * next[2]] += g[j * step[1] + i * next[1]];                           \
+        else                                                                                       \
+          inside = false;                                                                          \
+      }                                                                                            \
+    return inside;                                                                                 \
+  }                                                                                                \
+  static void put_##T(CT__LOOP_ARGUMENTS) {                                                        \
+    static const int64_t side_by_side[] = {1, 1, 1};                                               \
+    const put_lines *l = attr;                                                                     \
+    const int32_t *at = (const int32_t *)(const void *)p[0];                                       \
+    const T *g = (const T *)(const void *)p[1];                                                    \
+    T *y = (T *)(void *)p[2];                                                                      \
+    bool inside = true, plain = memcmp(l->step, side_by_side, sizeof side_by_side) == 0;           \
+    int64_t together = llabs(l->step[2]) > llabs(s[2]) ? SIDE_BY_SIDE : 1, m;                      \
+    for (; n > 0; n -= m, at += m * s[0], g += m * s[1], y += m * s[2]) {                          \
+      m = n < together ? n : together;                                                             \
+      inside &= plain ? put_together_##T(1, l, side_by_side, side_by_side, at, g, y)               \
+                      : put_together_##T(m, l, l->step, s, at, g, y);                              \
+    }                                                                                              \
+    if (!inside) atomic_store(l->outside, true);                                                   \
+  }
+PUT_ALONG(float)
+PUT_ALONG(double)
+
+static ct_status put_infer(const ct_call *c, ct_spec *out) {
+  const flat *a = c->attr;
+  const ct_view *at = ct__in(c, 0), *g = ct__in(c, 1);
+  if (at->dtype != CT_I32 || !ct_dtype_is_float(g->dtype))
+    return ct_fail(c, CT_EDTYPE, "want i32 positions of f32 or f64");
+  if (!ct__same_shape(at, g)) return ct_fail(c, CT_ESHAPE, "want equal shapes");
+  ct__spec_set(out, g->dtype, g->ndim, g->dim);
+  out->shape.dim[a->axis] = a->extent;
+  return CT_OK;
 }
+
+static ct_status put_eval(const ct_eval *e) {
+  const flat *a = e->attr;
+  const ct_view *at = e->in[0], *g = e->in[1], *y = e->out[0];
+  if (y->size == 0) return CT_OK;
+  atomic_bool outside = false;
+  unsigned axis = 1u << a->axis;
+  ct_view starts[] = {line_starts(at, axis), line_starts(g, axis), line_starts(y, axis)};
+  put_lines l = {g->dim[a->axis],
+                 a->extent,
+                 {at->stride[a->axis], g->stride[a->axis], y->stride[a->axis]},
+                 &outside};
+  ct__map(2, (const ct_view *[]){&starts[0], &starts[1]}, &starts[2],
+          g->dtype == CT_F32 ? put_float : put_double, &l, ct__line_weight(g, l.extent + 2 * l.n));
+  if (!atomic_load(&outside)) return CT_OK;
+  return ct_error_set(CT_EINDEX, "%s: a position is outside 0 <= i < %lld", e->op->name,
+                      (long long)a->extent);
+}
+
+static void put_vjp(const ct_call *c, ct_tensor *const *gy, ct_tensor **gx) {
+  if (ct_wants(c, 1))
+    gx[1] = ct_take_along_axis(gy[0], c->in[0], (int)((const flat *)c->attr)->axis);
+}
+
+static void put_batch(const ct_call *c, ct_tensor *const *in, const bool *batched,
+                      ct_tensor **out) {
+  int64_t n = batch_size(c, in, batched);
+  flat a = *(const flat *)c->attr;
+  a.axis++;
+  out[0] = CT__APPLY(c->op, &a, batch_whole(in, batched, 0, n), batch_whole(in, batched, 1, n));
+}
+
+static const ct_op put_along_op = {CT_OP,
+                                   .name = "put_along",
+                                   .doc =
+                                       "y[..., at[..., j, ...], ...] += g[..., j, ...], in zeros",
+                                   .n_in = 2,
+                                   .linear = 2,
+                                   .flags = CT_CAN_FAIL,
+                                   .attr_size = sizeof(flat),
+                                   .infer = put_infer,
+                                   .eval = put_eval,
+                                   .vjp = put_vjp,
+                                   .batch = put_batch,
+                                   .lo = -2,
+                                   .hi = 2};
+
+ct_tensor *ct__put_along(const ct_view *x, ct_tensor *indices, ct_tensor *g, int axis) {
+  flat a = {axis, x->dim[axis]};
+  return CT__APPLY(&put_along_op, &a, indices, g);
+}
+
+/* ---- take_along_axis: its transpose ------------------------------------------------------------ */
 
 /* x with other extents before and behind the axis, as broadcasting gives them. */
 static ct_tensor *spread(ct_tensor *x, ct_shape shape, int axis) {
@@ -207,4 +314,4 @@ ct_tensor *ct_searchsorted(ct_tensor *sorted, ct_tensor *x, bool right) {
   return CT__APPLY(&searchsorted_op, &from_right, sorted, x);
 }
 
-const ct_op *const ct__position_ops[] = {&flat_index_op, &searchsorted_op, NULL};
+const ct_op *const ct__position_ops[] = {&flat_index_op, &put_along_op, &searchsorted_op, NULL};

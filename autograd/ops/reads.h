@@ -32,7 +32,9 @@
 #define COS(e)          (e)
 #define SINH(e)         (e)
 #define COSH(e)         (e)
-#define ERFC(e)         (e)
+#define GAUSS(h, e)     (e)
+#define PHI(e)          (e)
+#define GELU_GATE(e)    (e)
 #define POLYGAMMA(n, e) (e)
 #define SIGMOID(e)      (e)
 
@@ -78,7 +80,9 @@ enum {
 #undef COS
 #undef SINH
 #undef COSH
-#undef ERFC
+#undef GAUSS
+#undef PHI
+#undef GELU_GATE
 #undef POLYGAMMA
 #undef SIGMOID
 

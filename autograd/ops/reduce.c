@@ -251,6 +251,84 @@ ct_tensor *ct_min(ct_tensor *x, ct_axes axes, bool keepdims) {
   return reduce(&min_op, x, axes, keepdims);
 }
 
+/* ---- norm2 ----------------------------------------------------------------------------------- */
+
+/* y = sqrt(sum x^2).   gx = gy x / y, 0 where y is 0, and so are further derivatives.
+ * Squares of f32 stay in the range of double. Where those of f64 do not, all is scaled first. */
+typedef struct scaled_squares {
+  double scale, *sum;
+} scaled_squares;
+
+static void add_scaled_squares(CT__LOOP_ARGUMENTS) {
+  const scaled_squares *to = attr;
+  const double *x = (const double *)(const void *)p[0];
+  for (int64_t i = 0; i < n; i++, x += s[0]) *to->sum += (*x / to->scale) * (*x / to->scale);
+}
+
+/* n results y of the reduced part of x, attr, as a view. */
+static void correct_norms(CT__LOOP_ARGUMENTS) {
+  const double *x = (const double *)(const void *)p[0];
+  double *y = (double *)(void *)p[1];
+  ct_view part = *(const ct_view *)attr;
+  for (int64_t i = 0; i < n; i++, x += s[0], y += s[1]) {
+    if (part.size == 0 || !(*y < 0x1p-400 || *y > 0x1p+500)) continue;
+    double top, bottom, sum = 0;
+    ct_view end = {.dtype = CT_F64, .size = 1, .contiguous = true};
+    part.data = (char *)(uintptr_t)x;
+    end.data = (char *)&top;
+    ct__reduce(&part, (1u << part.ndim) - 1, &end, &ct__folds_now()->max[CT_F64]);
+    end.data = (char *)&bottom;
+    ct__reduce(&part, (1u << part.ndim) - 1, &end, &ct__folds_now()->min[CT_F64]);
+    *y = fmax(fabs(top), fabs(bottom));
+    if (*y == 0 || isinf(*y)) continue;
+    ct__map(0, NULL, &part, add_scaled_squares, &(scaled_squares){*y, &sum}, 0);
+    *y *= sqrt(sum);
+  }
+}
+
+static ct_status norm2_eval(const ct_eval *e) {
+  const ct_view *x = e->in[0];
+  const reduce_attr *attr = e->attr;
+  reduce_eval(e, ct__folds_now()->norm2);
+  if (x->dtype == CT_F32) return CT_OK;
+  ct_view starts = line_starts(x, attr->axes), part = line_starts(x, ~attr->axes), y = {0};
+  ct__view_set(&y, x->dtype, x->ndim, starts.dim);
+  y.data = e->out[0]->data;
+  ct__map(1, (const ct_view *[]){&starts}, &y, correct_norms, &part, 0);
+  return CT_OK;
+}
+
+/* x / y. */
+static ct_tensor *direction(const ct_call *c) {
+  ct_tensor *y = kept(c, ct_out(c, 0));
+  ct_tensor *is_zero = ct_eq(y, ct__constant_like(y, 0));
+  return ct_div(c->in[0], ct_where(is_zero, ct__constant_like(y, INFINITY), y));
+}
+
+static void norm2_vjp(const ct_call *c, ct_tensor *const *gy, ct_tensor **gx) {
+  gx[0] = ct_mul0(kept(c, gy[0]), direction(c));
+}
+
+static void norm2_jvp(const ct_call *c, ct_tensor *const *dx, ct_tensor **dy) {
+  dy[0] = sum_again(c, ct_mul0(dx[0], direction(c)));
+}
+
+static const ct_op norm2_op = {
+    REDUCE_OP,
+    .name = "norm2",
+    .doc = "y = (sum x^2)^(1/2) over the axes",
+    .infer = infer_float,
+    .eval = norm2_eval,
+    .vjp = norm2_vjp,
+    .jvp = norm2_jvp,
+    .lo = -2,
+    .hi = 2,
+};
+
+ct_tensor *ct__norm2(ct_tensor *x, ct_axes axes, bool keepdims) {
+  return reduce(&norm2_op, x, axes, keepdims);
+}
+
 /* ---- any and all ----------------------------------------------------------------------------- */
 
 /* Whether one element, or every one, is true: bool to bool; of nothing false and true. */
@@ -454,6 +532,6 @@ ct_tensor *ct_argmin(ct_tensor *x, int axis, bool keepdims) {
   return position(&argmin_op, x, axis, keepdims);
 }
 
-const ct_op *const ct__reduce_ops[] = {&sum_op,    &mean_op,   &prod_op, &max_op,
-                                       &min_op,    &any_op,    &all_op,  &logsumexp_op,
-                                       &argmax_op, &argmin_op, NULL};
+const ct_op *const ct__reduce_ops[] = {&sum_op,       &mean_op,   &norm2_op,  &prod_op,
+                                       &max_op,       &min_op,    &any_op,    &all_op,
+                                       &logsumexp_op, &argmax_op, &argmin_op, NULL};

@@ -46,12 +46,12 @@ enum { ROWS = 8 };
     }
 #define HALVE(COMBINE, half)                                                                       \
   if (lanes > (half)) EACH(l, half) lane[l] = COMBINE(lane[l], lane[l + (half)]);
-#define FOLD_LINE(name, T, Acc, COMBINE, identity)                                                 \
+#define FOLD_LINE(name, T, Acc, TAKE, COMBINE, identity)                                           \
   APART void name##_lanes(int64_t n, const T *restrict x, Acc *restrict lane) {                    \
     enum { lanes = LANES(Acc) };                                                                   \
-    LANE_GROUPS(COMBINE, Acc, 4)                                                                   \
-    LANE_GROUPS(COMBINE, Acc, 1)                                                                   \
-    EACH(l, n) lane[l] = COMBINE(lane[l], (Acc)x[l]);                                              \
+    LANE_GROUPS(TAKE, Acc, 4)                                                                      \
+    LANE_GROUPS(TAKE, Acc, 1)                                                                      \
+    EACH(l, n) lane[l] = TAKE(lane[l], (Acc)x[l]);                                                 \
   }                                                                                                \
   APART Acc name##_line(int64_t n, const T *x, int64_t step) {                                     \
     enum { lanes = LANES(Acc), part = 4 * lanes };                                                 \
@@ -72,9 +72,11 @@ enum { ROWS = 8 };
     return COMBINE(lane[0], lane[1]);                                                              \
   }
 
-#define FOLD(name, T, Acc, COMBINE, identity)                                                      \
-  FOLD_COLUMNS(name, T, Acc, COMBINE)                                                              \
-  FOLD_LINE(name, T, Acc, COMBINE, identity)                                                       \
+/* An accumulator takes an element, or combines with another. */
+#define FOLD(name, T, Acc, COMBINE, identity) FOLD_OF(name, T, Acc, COMBINE, COMBINE, identity)
+#define FOLD_OF(name, T, Acc, TAKE, COMBINE, identity)                                             \
+  FOLD_COLUMNS(name, T, Acc, TAKE)                                                                 \
+  FOLD_LINE(name, T, Acc, TAKE, COMBINE, identity)                                                 \
   static void name##_start(int64_t n, void *accumulators) {                                        \
     Acc *acc = accumulators;                                                                       \
     EACH(i, n) acc[i] = (Acc)(identity);                                                           \
@@ -114,13 +116,16 @@ END(i32_to_i32, int32_t, int32_t, acc[i])
 END(u8_to_u8, uint8_t, uint8_t, acc[i])
 END(mean_to_f32, float, double, acc[i] / (double)n_reduced)
 END(mean_to_f64, double, double, acc[i] / (double)n_reduced)
+END(root_to_f32, float, double, sqrt(acc[i]))
+END(root_to_f64, double, double, sqrt(acc[i]))
 
 /* ---- the reductions -------------------------------------------------------------------------- */
 
-#define ADD(a, x) ((a) + (x))
-#define MUL(a, x) ((a) * (x))
-#define MAX(a, x) ((x) > (a) ? (x) : (a))
-#define MIN(a, x) ((x) < (a) ? (x) : (a))
+#define ADD(a, x)        ((a) + (x))
+#define MUL(a, x)        ((a) * (x))
+#define ADD_SQUARE(a, x) ((a) + (x) * (x))
+#define MAX(a, x)        ((x) > (a) ? (x) : (a))
+#define MIN(a, x)        ((x) < (a) ? (x) : (a))
 
 /* a or b. Written as a condition it may become a branch, and its loop no vectors. */
 #define CHOICE(name, T, Bits)                                                                      \
@@ -147,6 +152,8 @@ FOLD(sum_f32, float, double, ADD, 0)
 FOLD(sum_f64, double, double, ADD, 0)
 FOLD(sum_i32, int32_t, uint64_t, ADD, 0)
 FOLD(sum_u8, uint8_t, uint64_t, ADD, 0)
+FOLD_OF(squares_f32, float, double, ADD_SQUARE, ADD, 0)
+FOLD_OF(squares_f64, double, double, ADD_SQUARE, ADD, 0)
 FOLD(prod_f32, float, double, MUL, 1)
 FOLD(prod_f64, double, double, MUL, 1)
 FOLD(prod_i32, int32_t, uint64_t, MUL, 1)
@@ -263,6 +270,8 @@ const ct__folds CT__ISA_NAME(ct__folds, CT__ISA) = {
     .sum = REDUCERS(sum, f64_to_f32, f64_to_f64, i64_to_i32, i64_to_i32),
     .mean = {[CT_F32] = REDUCER(sum_f32, mean_to_f32), [CT_F64] = REDUCER(sum_f64, mean_to_f64)},
     .prod = REDUCERS(prod, f64_to_f32, f64_to_f64, i64_to_i32, i64_to_i32),
+    .norm2 = {[CT_F32] = REDUCER(squares_f32, root_to_f32),
+              [CT_F64] = REDUCER(squares_f64, root_to_f64)},
     .max = REDUCERS(max, f32_to_f32, f64_to_f64, i32_to_i32, u8_to_u8),
     .min = REDUCERS(min, f32_to_f32, f64_to_f64, i32_to_i32, u8_to_u8),
     .any = {[CT_BOOL] = REDUCER(max_u8, u8_to_u8)},

@@ -1,0 +1,167 @@
+/* moments_of_type.h - moments along lines, for one float type T: part of moments.c, included for
+ * each. */
+
+#define parted       NAMED(parted)
+#define centre_of    NAMED(centre_of)
+#define minus        NAMED(minus)
+#define part_of      NAMED(part_of)
+#define mean_of      NAMED(mean_of)
+#define squares      NAMED(squares)
+#define grad_sums    NAMED(grad_sums)
+#define grad_sums_of NAMED(grad_sums_of)
+#define is_zero      NAMED(is_zero)
+
+/* A mean as two numbers. */
+typedef struct parted {
+  T high, low;
+} parted;
+
+static inline parted centre_of(double mean) {
+  T high = (T)mean;
+  return (parted){high, (T)(mean - (double)high)};
+}
+
+static inline T minus(T x, parted mean) { return x - mean.high - mean.low; }
+
+/* Elements from `at` on, side by side: at most PART. */
+static inline const T *part_of(const T *x, int64_t step, int64_t at, int64_t m, T *room) {
+  if (step == 1) return x + at;
+  for (int64_t j = 0; j < m; j++) room[j] = x[(at + j) * step];
+  return room;
+}
+
+/* All parts of a line; m elements each. */
+#define EACH_PART(n)                                                                               \
+  for (int64_t at = 0, m; at < (n) && (m = (n)-at < PART ? (n)-at : PART) > 0; at += PART)
+
+/* Adds up in lanes, over the elements j of a part. */
+#define IN_LANES(adding)                                                                           \
+  {                                                                                                \
+    int64_t j0 = 0;                                                                                \
+    for (; j0 + LANES <= m; j0 += LANES) EACH(i, LANES) {                                          \
+        const int64_t j = j0 + i;                                                                  \
+        adding;                                                                                    \
+      }                                                                                            \
+    EACH(i, m - j0) {                                                                              \
+      const int64_t j = j0 + i;                                                                    \
+      adding;                                                                                      \
+    }                                                                                              \
+  }
+
+/* From the first element on, so that the mean of equal ones is theirs. */
+static double mean_of(int64_t n, const T *x, int64_t step) {
+  double lane[LANES] = {0}, first = (double)x[0];
+  T room[PART];
+  EACH_PART(n) {
+    const T *part = part_of(x, step, at, m, room);
+    IN_LANES(lane[i] += (double)part[j] - first)
+  }
+  return first + sum_of(lane) / (double)n;
+}
+
+/* Of (x - mean)^2. */
+static double squares(int64_t n, const T *x, int64_t step, parted mean) {
+  double lane[LANES] = {0};
+  T room[PART];
+  EACH_PART(n) {
+    const T *part = part_of(x, step, at, m, room);
+    IN_LANES(const T d = minus(part[j], mean); lane[i] += (double)d * (double)d)
+  }
+  return sum_of(lane);
+}
+
+/* Of (x - mean)^2, of t and of (x - mean) t. */
+typedef struct grad_sums {
+  double squares, t, products;
+} grad_sums;
+
+static grad_sums grad_sums_of(const ct__moment_lines *l, const T *x, parted mean, const T *t) {
+  double square[LANES] = {0}, one[LANES] = {0}, product[LANES] = {0};
+  T room[PART], other[PART];
+  EACH_PART(l->n) {
+    const T *xs = part_of(x, l->x_step, at, m, room), *ts = part_of(t, l->t_step, at, m, other);
+    IN_LANES(const T d = minus(xs[j], mean); square[i] += (double)d * (double)d;
+             one[i] += (double)ts[j]; product[i] += (double)(d * ts[j]))
+  }
+  return (grad_sums){sum_of(square), sum_of(one), sum_of(product)};
+}
+
+#define LINES(name, n_in)                                                                          \
+  static void NAMED(name)(CT__LOOP_ARGUMENTS) {                                                    \
+    const ct__moment_lines *l = attr;                                                              \
+    const T *x = (const T *)(const void *)p[0], *t = (const T *)(const void *)p[(n_in)-1];         \
+    T *y = (T *)(void *)p[n_in];                                                                   \
+    for (int64_t i = 0; i < n; i++, x += s[0], t += s[(n_in)-1], y += s[n_in])                     \
+      NAMED(name##_line)(l, x, t, y);                                                              \
+  }
+
+#define WRITE(expression)                                                                          \
+  {                                                                                                \
+    T room[PART];                                                                                  \
+    EACH_PART(l->n) {                                                                              \
+      const T *part = part_of(x, l->x_step, at, m, room);                                          \
+      EACH(j, m) y[at + j] = expression;                                                           \
+    }                                                                                              \
+  }
+
+static inline void NAMED(centre_line)(const ct__moment_lines *l, const T *x, const T *t, T *y) {
+  (void)t;
+  const parted mean = centre_of(mean_of(l->n, x, l->x_step));
+  WRITE(minus(part[j], mean))
+}
+LINES(centre, 1)
+
+static inline void NAMED(layer_norm_line)(const ct__moment_lines *l, const T *x, const T *t, T *y) {
+  (void)t;
+  const parted mean = centre_of(mean_of(l->n, x, l->x_step));
+  double var = squares(l->n, x, l->x_step, mean) / (double)l->n;
+  const T scale = (T)(1 / sqrt(var + l->number));
+  WRITE(minus(part[j], mean) * scale)
+}
+LINES(layer_norm, 1)
+
+static inline void NAMED(var_line)(const ct__moment_lines *l, const T *x, const T *t, T *y) {
+  (void)t;
+  *y = (T)(squares(l->n, x, l->x_step, centre_of(mean_of(l->n, x, l->x_step))) / l->number);
+}
+LINES(var, 1)
+
+/* Where something is not finite, zero times it is zero. */
+static bool is_zero(int64_t n, const T *x, int64_t step) {
+  for (int64_t j = 0; j < n; j++)
+    if (x[j * step] != 0) return false;
+  return true;
+}
+
+static inline void NAMED(layer_norm_grad_line)(const ct__moment_lines *l, const T *x, const T *t,
+                                               T *y) {
+  const parted mean = centre_of(mean_of(l->n, x, l->x_step));
+  const grad_sums sum = grad_sums_of(l, x, mean, t);
+  double n = (double)l->n, scale = 1 / sqrt(sum.squares / n + l->number);
+  const parted t_mean = centre_of(sum.t / n);
+  const T a = (T)scale, b = (T)(scale * scale * scale * (sum.products / n));
+  T room[PART], other[PART];
+  if (!(isfinite(a) && isfinite(b)) && is_zero(l->n, t, l->t_step)) {
+    memset(y, 0, (size_t)l->n * sizeof *y);
+    return;
+  }
+  EACH_PART(l->n) {
+    const T *xs = part_of(x, l->x_step, at, m, room), *ts = part_of(t, l->t_step, at, m, other);
+    EACH(j, m) y[at + j] = a * minus(ts[j], t_mean) - b * minus(xs[j], mean);
+  }
+}
+LINES(layer_norm_grad, 2)
+
+#undef parted
+#undef centre_of
+#undef minus
+#undef part_of
+#undef mean_of
+#undef squares
+#undef grad_sums
+#undef grad_sums_of
+#undef is_zero
+#undef EACH_PART
+#undef IN_LANES
+#undef LINES
+#undef WRITE
