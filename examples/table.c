@@ -37,6 +37,7 @@ static const convention conventions[] = {
     {"argmax", "the first of equal ones; NaN first"},
     {"argmin", "the first of equal ones; NaN first"},
     {"sort", "stable, NaN last; cotangents follow their elements"},
+    {"cummax", "NaN wins; the first of equal ones gets the cotangent"},
     {"scatter_add", "equal indices add up in order"},
     {"scatter_set", "of equal indices the last wins, with its cotangent"},
     {"maxpool", "NaN wins; the first of equal ones gets the cotangent"},
@@ -145,6 +146,7 @@ static FILE *nowhere; /* for what prints when asked */
   PROBE(put_along, sort_gradient(X, X))                                                            \
   PROBE(searchsorted, ct_searchsorted(X, X, false))                                                \
   PROBE(cumsum, ct_cumsum(X, 0))                                                                   \
+  PROBE(cummax, ct_cummax(X, 0))                                                                   \
   PROBE(matmul, ct_matmul(X, X))                                                                   \
   PROBE(conv2d, ct_conv2d(IMAGE, IMAGE, (ct_conv2d_opts){0}))                                      \
   PROBE(conv2d_transpose, ct_conv2d_transpose(IMAGE, IMAGE, (ct_conv2d_opts){0}))                  \
@@ -216,7 +218,6 @@ static const composite composites[] = {
     COMPOSITE(median, "the middle of sort"),
     COMPOSITE(histogram, "counts by searchsorted"),
     COMPOSITE(cumprod, "y[k] = prod of x[j], j <= k"),
-    COMPOSITE(cummax, "y[k] = max of x[j], j <= k"),
     COMPOSITE(einsum, "sums of products over named axes, in pairs by matmul"),
     COMPOSITE(tensordot, "sum of products over pairs of axes, by matmul"),
     COMPOSITE(outer, "a[i] b[j]"),

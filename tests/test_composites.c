@@ -113,6 +113,7 @@ static void moments(void **state) {
   ASSERT_VALUES(ct_var(x, CT_AXES(1), 1, false), 1e-15, 14.0 / 3, 0);
   ASSERT_VALUES(ct_std(x, CT_AXES(1), 0, false), 1e-15, sqrt(3.5), 0);
   ASSERT_VALUES(ct_var(ct_slice(x, 1, 0, 1, 1), CT_AXES(1), 1, false), 0, NAN, NAN);
+  ASSERT_VALUES(ct_var(ct_zeros(CT_F64, CT_SHAPE(2, 0)), CT_AXES(1), 0, false), 0, NAN, NAN);
   ct_tensor *y = ct_layer_norm(x, CT_AXES(1), 0.5);
   ASSERT_VALUES(y, 1e-15, -1, -0.5, 0, 1.5, 0, 0, 0, 0);
   ct_tensor *w = wave(CT_SHAPE(2, 3, 4), 0);

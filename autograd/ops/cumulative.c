@@ -1,4 +1,4 @@
-/* cumulative.c - running sums along an axis. */
+/* cumulative.c - running sums and extrema along an axis. */
 #include "../../tensor/pool.h"
 #include "lines.h"
 
@@ -113,4 +113,97 @@ ct_tensor *ct_cumsum_with(ct_tensor *x, int axis, ct_cumsum_opts opts) {
   return CT__APPLY(&cumsum_op, &r, x);
 }
 
-const ct_op *const ct__cumulative_ops[] = {&cumsum_op, NULL};
+/* ---- cummax: y[k] = the largest x[j] for j <= k, i[k] = where; NaN wins, then the first -------- */
+
+/* gx = gy put back at i, dy = dx taken at i. The loop has i among its inputs, and writes it. */
+#define CUMMAX(name, T)                                                                            \
+  static inline void name##_together(int64_t m, const line *l, const T *x, int64_t x_next,         \
+                                     int32_t *at, int64_t at_next, T *y, int64_t y_next) {         \
+    T best[SIDE_BY_SIDE] = {0};                                                                    \
+    int32_t place[SIDE_BY_SIDE] = {0};                                                             \
+    for (int64_t k = 0; k < l->n; k++, x += l->x_step, at += l->y_step, y += l->y_step)            \
+      for (int64_t j = 0; j < m; j++) {                                                            \
+        T one = x[j * x_next];                                                                     \
+        bool wins = (k == 0) | (one > best[j]) | ((one != one) & (best[j] == best[j]));            \
+        y[j * y_next] = best[j] = wins ? one : best[j];                                            \
+        at[j * at_next] = place[j] = wins ? (int32_t)k : place[j];                                 \
+      }                                                                                            \
+  }                                                                                                \
+  static void name(int64_t lines, char *const *p, const int64_t *s, const void *attr) {            \
+    const line *l = attr;                                                                          \
+    const T *x = (const T *)(const void *)p[0];                                                    \
+    int32_t *at = (int32_t *)(void *)p[1];                                                         \
+    T *y = (T *)(void *)p[2];                                                                      \
+    int64_t i = 0;                                                                                 \
+    if (llabs(l->x_step) > llabs(s[0]))                                                            \
+      for (; i + SIDE_BY_SIDE <= lines; i += SIDE_BY_SIDE)                                         \
+        name##_together(SIDE_BY_SIDE, l, x + i * s[0], s[0], at + i * s[1], s[1], y + i * s[2],    \
+                        s[2]);                                                                     \
+    for (; i < lines; i++)                                                                         \
+      name##_together(1, l, x + i * s[0], s[0], at + i * s[1], s[1], y + i * s[2], s[2]);          \
+  }
+CUMMAX(cummax_f32, float)
+CUMMAX(cummax_f64, double)
+CUMMAX(cummax_i32, int32_t)
+CUMMAX(cummax_u8, uint8_t)
+
+static ct_loop *const cummax_loops[CT_DTYPES] = {cummax_f32, cummax_f64, cummax_i32, cummax_u8,
+                                                 cummax_u8};
+
+static ct_status cummax_infer(const ct_call *c, ct_spec *out) {
+  const ct_view *x = ct__in(c, 0);
+  if (x->dim[*(const int *)c->attr] > INT32_MAX)
+    return ct_fail(c, CT_ESIZE, "want positions that fit i32");
+  ct__spec_set(&out[0], x->dtype, x->ndim, x->dim);
+  ct__spec_set(&out[1], CT_I32, x->ndim, x->dim);
+  return CT_OK;
+}
+
+static ct_status cummax_eval(const ct_eval *e) {
+  const ct_view *x = e->in[0], *y = e->out[0];
+  if (y->size == 0) return CT_OK;
+  int axis = *(const int *)e->attr;
+  line l = {x->dim[axis], x->stride[axis], y->stride[axis], false};
+  ct_view starts[] = {line_starts(x, 1u << axis), line_starts(e->out[1], 1u << axis),
+                      line_starts(y, 1u << axis)};
+  ct__map(2, (const ct_view *[]){&starts[0], &starts[1]}, &starts[2], cummax_loops[x->dtype], &l,
+          4 * ct__line_weight(x, l.n));
+  return CT_OK;
+}
+
+static void cummax_vjp(const ct_call *c, ct_tensor *const *gy, ct_tensor **gx) {
+  if (gy[0]) gx[0] = ct__put_along(ct__in(c, 0), ct_out(c, 1), gy[0], *(const int *)c->attr);
+}
+
+static void cummax_jvp(const ct_call *c, ct_tensor *const *dx, ct_tensor **dy) {
+  if (dx[0]) dy[0] = ct_take_along_axis(dx[0], ct_out(c, 1), *(const int *)c->attr);
+}
+
+static void cummax_batch(const ct_call *c, ct_tensor *const *in, const bool *batched,
+                         ct_tensor **out) {
+  (void)batched;
+  ct__apply(c->op, &(int){*(const int *)c->attr + 1}, 1, in, out);
+}
+
+static const ct_op cummax_op = {CT_OP,
+                                .name = "cummax",
+                                .doc = "y[k] = the largest x[j], j <= k, i = where",
+                                .n_in = 1,
+                                .n_out = 2,
+                                .attr_size = sizeof(int),
+                                .infer = cummax_infer,
+                                .eval = cummax_eval,
+                                .vjp = cummax_vjp,
+                                .jvp = cummax_jvp,
+                                .batch = cummax_batch,
+                                .lo = -2,
+                                .hi = 2};
+
+ct_tensor *ct_cummax(ct_tensor *x, int axis) {
+  if (!ct__given_axis("cummax", x, &axis)) return ct_nil();
+  ct_tensor *out[2];
+  ct__apply(&cummax_op, &axis, 1, &x, out);
+  return out[0];
+}
+
+const ct_op *const ct__cumulative_ops[] = {&cumsum_op, &cummax_op, NULL};

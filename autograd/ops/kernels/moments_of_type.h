@@ -50,7 +50,7 @@ static inline const T *part_of(const T *x, int64_t step, int64_t at, int64_t m, 
 
 /* From the first element on, so that the mean of equal ones is theirs. */
 static double mean_of(int64_t n, const T *x, int64_t step) {
-  double lane[LANES] = {0}, first = (double)x[0];
+  double lane[LANES] = {0}, first = n > 0 ? (double)x[0] : 0;
   T room[PART];
   EACH_PART(n) {
     const T *part = part_of(x, step, at, m, room);
