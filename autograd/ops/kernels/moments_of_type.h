@@ -70,20 +70,20 @@ static double squares(int64_t n, const T *x, int64_t step, parted mean) {
   return sum_of(lane);
 }
 
-/* Of (x - mean)^2, of t and of (x - mean) t. */
+/* Sums of (x - mean)^2 and of (x - mean) t, and the mean of t. */
 typedef struct grad_sums {
-  double squares, t, products;
+  double squares, t_mean, products;
 } grad_sums;
 
 static grad_sums grad_sums_of(const ct__moment_lines *l, const T *x, parted mean, const T *t) {
-  double square[LANES] = {0}, one[LANES] = {0}, product[LANES] = {0};
+  double square[LANES] = {0}, one[LANES] = {0}, product[LANES] = {0}, first = (double)t[0];
   T room[PART], other[PART];
   EACH_PART(l->n) {
     const T *xs = part_of(x, l->x_step, at, m, room), *ts = part_of(t, l->t_step, at, m, other);
     IN_LANES(const T d = minus(xs[j], mean); square[i] += (double)d * (double)d;
-             one[i] += (double)ts[j]; product[i] += (double)(d * ts[j]))
+             one[i] += (double)ts[j] - first; product[i] += (double)(d * ts[j]))
   }
-  return (grad_sums){sum_of(square), sum_of(one), sum_of(product)};
+  return (grad_sums){sum_of(square), first + sum_of(one) / (double)l->n, sum_of(product)};
 }
 
 #define LINES(name, n_in)                                                                          \
@@ -138,7 +138,7 @@ static inline void NAMED(layer_norm_grad_line)(const ct__moment_lines *l, const 
   const parted mean = centre_of(mean_of(l->n, x, l->x_step));
   const grad_sums sum = grad_sums_of(l, x, mean, t);
   double n = (double)l->n, scale = 1 / sqrt(sum.squares / n + l->number);
-  const parted t_mean = centre_of(sum.t / n);
+  const parted t_mean = centre_of(sum.t_mean);
   const T a = (T)scale, b = (T)(scale * scale * scale * (sum.products / n));
   T room[PART], other[PART];
   if (!(isfinite(a) && isfinite(b)) && is_zero(l->n, t, l->t_step)) {
