@@ -146,6 +146,11 @@ if(NOT COTANGENT_SANITIZE)
   add_test(NAME table COMMAND ${scripts}/check_table.sh $<TARGET_FILE:example_table>)
   set_tests_properties(symbols headers package abuse readme docs table PROPERTIES
     LABELS package)
+  # the goal is 1 MB; other compilers and levels make other sizes
+  if(CMAKE_BUILD_TYPE STREQUAL Release AND CMAKE_C_COMPILER_ID STREQUAL GNU AND COTANGENT_X86_LEVELS)
+    add_test(NAME size COMMAND ${scripts}/check_size.sh 2800000 $<TARGET_FILE:cotangent>)
+    set_tests_properties(size PROPERTIES LABELS package)
+  endif()
 
   add_test(NAME tsan WORKING_DIRECTORY ${PROJECT_SOURCE_DIR} COMMAND
     sh -c "cmake --preset tsan && cmake --build --preset tsan && ctest --preset tsan")

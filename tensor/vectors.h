@@ -15,10 +15,12 @@ enum { VECTOR_BYTES = 16 };
 #ifdef __clang__
 #define VECTORISE _Pragma("clang loop vectorize(assume_safety)")
 #define UNROLL    _Pragma("clang loop unroll(full)")
+#define UNROLL_4  _Pragma("clang loop unroll_count(4)")
 #define NOUNROLL  _Pragma("clang loop unroll(disable)")
 #else
 #define VECTORISE _Pragma("GCC ivdep")
 #define UNROLL    _Pragma("GCC unroll 32")
+#define UNROLL_4  _Pragma("GCC unroll 4")
 #define NOUNROLL  _Pragma("GCC unroll 1")
 #endif
 /* A loop over the lanes of vectors: unrolled, it would not become vectors again. */

@@ -2,6 +2,8 @@
 #ifndef COTANGENT_SPECIAL_H
 #define COTANGENT_SPECIAL_H
 
+#include "../../tensor/vectors.h"
+#include "../../tensor/vmath.h"
 #include "kernels.h"
 
 #include <math.h>
@@ -13,7 +15,7 @@ static inline double ln_gamma(double x) {
 }
 
 /* n! / x^(n+1) without overflow on the way. */
-static inline double factorial_over_power(int n, double x) {
+VMATH double factorial_over_power(int n, double x) {
   double y = 1 / x;
   for (int k = 1; k <= n; k++) y *= k / x;
   return y;
@@ -22,14 +24,14 @@ static inline double factorial_over_power(int n, double x) {
 /* For x > 0, times (-1)^(n+1): upwards by psi_n(x) = psi_n(x + 1) + (-1)^(n+1) n! / x^(n+1) until
  * the asymptotic series holds, (n-1)!/x^n + n!/(2 x^(n+1)) + sum_k B_2k (2k+n-1)! / ((2k)!
  * x^(2k+n)), with -ln x for n = 0. */
-static inline double polygamma_right(int n, double x) {
+VMATH double polygamma_right(int n, double x) {
   static const double bernoulli[] = {
       1. / 6, -1. / 30,     1. / 42,      -1. / 30,       5. / 66,       -691. / 2730,
       7. / 6, -3617. / 510, 43867. / 798, -174611. / 330, 854513. / 138, -236364091. / 2730};
   double y = 0;
   for (; x < n + 10; x++) y += factorial_over_power(n, x);
   double last = factorial_over_power(n, x), term = 0.5 * (n + 1) * last / x, series = 0;
-  for (int k = 1; k <= 12; k++) {
+  UNROLL for (int k = 1; k <= 12; k++) {
     series += bernoulli[k - 1] * term;
     term *= (2 * k + n) / (2 * k + 1.0) / x * (2 * k + n + 1) / (2 * k + 2.0) / x;
   }
@@ -57,7 +59,7 @@ static inline double cotangent_derivative(int n, double x) {
 
 /* psi_n(x); the poles are at 0, -1, -2, ... For x < 0 by reflection,
  * psi_n(x) = (-1)^n psi_n(1 - x) - d^n/dx^n pi cot(pi x). */
-static inline double polygamma(int n, double x) {
+VMATH double polygamma_of(int n, double x) {
   double sign = n % 2 == 0 ? -1 : 1; /* of psi_n right of 0 */
   if (x != x) return x;
   if (isinf(x)) return x < 0 ? (double)NAN : n == 0 ? x : 0;
@@ -66,5 +68,14 @@ static inline double polygamma(int n, double x) {
   if (x == floor(x)) return n % 2 == 0 ? (double)NAN : (double)INFINITY;
   return -polygamma_right(n, 1 - x) - cotangent_derivative(n, x);
 }
+
+/* psi_0, the one that is often used, is worth code of its own. */
+#define APART static __attribute__((noinline))
+APART double digamma(double x) { return polygamma_of(0, x); }
+APART double polygamma_above(int n, double x) { return polygamma_of(n, x); }
+static inline double polygamma(int n, double x) {
+  return n == 0 ? digamma(x) : polygamma_above(n, x);
+}
+#undef APART
 
 #endif

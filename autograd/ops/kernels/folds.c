@@ -21,19 +21,29 @@
  * Columns take their elements one after the other, ROWS in a pass. A line is dealt to independent
  * lanes, which then are folded in halves: no addition waits for the one before it, and the rounding
  * is the same for all vectors, long or short. */
-enum { ROWS = 8 };
+enum { ROWS = 8, COLUMNS = 128 };
 #define LANES(Acc) (sizeof(Acc) == 8 ? 32 : 64)
+
+/* n elements, `step` apart, side by side. */
+#define TAKE_LOOP(name, T)                                                                         \
+  APART void take_##name(int64_t n, const T *x, int64_t step, T *to) {                             \
+    for (int64_t i = 0; i < n; i++) to[i] = x[i * step];                                           \
+  }
+TAKE_LOOP(f32, float)
+TAKE_LOOP(f64, double)
+TAKE_LOOP(i32, int32_t)
+TAKE_LOOP(u8, uint8_t)
 
 #define COLUMN_ROWS(C, Acc, count)                                                                 \
   EACH(i, n) {                                                                                     \
     Acc a = acc[i];                                                                                \
-    for (int64_t j = 0; j < (count); j++) a = C(a, (Acc)x[i * step + j * row_step]);               \
+    UNROLL for (int64_t j = 0; j < (count); j++) a = C(a, (Acc)x[i + j * row_step]);               \
     acc[i] = a;                                                                                    \
   }
 
 #define FOLD_COLUMNS(name, T, Acc, COMBINE)                                                        \
-  INLINE void name##_columns(int64_t n, int64_t step, int64_t rows, int64_t row_step,              \
-                             const T *restrict x, Acc *restrict acc) {                             \
+  APART void name##_columns(int64_t n, int64_t rows, int64_t row_step, const T *restrict x,        \
+                            Acc *restrict acc) {                                                   \
     for (; rows >= ROWS; rows -= ROWS, x += ROWS * row_step) COLUMN_ROWS(COMBINE, Acc, ROWS)       \
     for (; rows > 0; rows--, x += row_step) COLUMN_ROWS(COMBINE, Acc, 1)                           \
   }
@@ -41,12 +51,12 @@ enum { ROWS = 8 };
 #define LANE_GROUPS(COMBINE, Acc, count)                                                           \
   for (; n >= (count)*lanes; n -= (count)*lanes, x += (count)*lanes) EACH(l, lanes) {              \
       Acc a = lane[l];                                                                             \
-      for (int j = 0; j < (count); j++) a = COMBINE(a, (Acc)x[l + j * lanes]);                     \
+      UNROLL for (int j = 0; j < (count); j++) a = COMBINE(a, (Acc)x[l + j * lanes]);              \
       lane[l] = a;                                                                                 \
     }
 #define HALVE(COMBINE, half)                                                                       \
   if (lanes > (half)) EACH(l, half) lane[l] = COMBINE(lane[l], lane[l + (half)]);
-#define FOLD_LINE(name, T, Acc, TAKE, COMBINE, identity)                                           \
+#define FOLD_LINE(name, type, T, Acc, TAKE, COMBINE, identity)                                     \
   APART void name##_lanes(int64_t n, const T *restrict x, Acc *restrict lane) {                    \
     enum { lanes = LANES(Acc) };                                                                   \
     LANE_GROUPS(TAKE, Acc, 4)                                                                      \
@@ -61,7 +71,7 @@ enum { ROWS = 8 };
     for (int64_t at = 0; at < n && step != 1; at += part) {                                        \
       T room[part];                                                                                \
       int64_t m = n - at < part ? n - at : part;                                                   \
-      for (int64_t j = 0; j < m; j++) room[j] = x[(at + j) * step];                                \
+      take_##type(m, x + at * step, step, room);                                                   \
       name##_lanes(m, room, lane);                                                                 \
     }                                                                                              \
     HALVE(COMBINE, 32)                                                                             \
@@ -73,29 +83,37 @@ enum { ROWS = 8 };
   }
 
 /* An accumulator takes an element, or combines with another. */
-#define FOLD(name, T, Acc, COMBINE, identity) FOLD_OF(name, T, Acc, COMBINE, COMBINE, identity)
-#define FOLD_OF(name, T, Acc, TAKE, COMBINE, identity)                                             \
-  FOLD_COLUMNS(name, T, Acc, TAKE)                                                                 \
-  FOLD_LINE(name, T, Acc, TAKE, COMBINE, identity)                                                 \
-  static void name##_start(int64_t n, void *accumulators) {                                        \
+#define FOLD(name, type, T, Acc, COMBINE, identity)                                                \
+  FOLD_OF(name, type, T, Acc, COMBINE, COMBINE, identity)
+#define FOLD_OF(name, type, T, Acc, TAKE, COMBINE, identity)                                       \
+  FOLD_COLUMNS(name##_##type, T, Acc, TAKE)                                                        \
+  FOLD_LINE(name##_##type, type, T, Acc, TAKE, COMBINE, identity)                                  \
+  static void name##_##type##_start(int64_t n, void *accumulators) {                               \
     Acc *acc = accumulators;                                                                       \
     EACH(i, n) acc[i] = (Acc)(identity);                                                           \
   }                                                                                                \
-  static void name##_merge(int64_t n, void *accumulators, const void *part) {                      \
+  static void name##_##type##_merge(int64_t n, void *accumulators, const void *part) {             \
     Acc *acc = accumulators;                                                                       \
     const Acc *x = part;                                                                           \
     EACH(i, n) acc[i] = COMBINE(acc[i], x[i]);                                                     \
   }                                                                                                \
-  static void name(const ct__fold_block *b, const char *from, void *accumulators) {                \
+  static void name##_##type(const ct__fold_block *b, const char *from, void *accumulators) {       \
     const T *x = (const T *)(const void *)from;                                                    \
     Acc *acc = accumulators;                                                                       \
-    if (b->columns && b->step == 1)                                                                \
-      name##_columns(b->n, 1, b->rows, b->row_step, x, acc);                                       \
-    else if (b->columns)                                                                           \
-      name##_columns(b->n, b->step, b->rows, b->row_step, x, acc);                                 \
-    else                                                                                           \
-      for (int64_t i = 0; i < b->n; i++, x += b->step)                                             \
-        acc[i] = COMBINE(acc[i], name##_line(b->rows, x, b->row_step));                            \
+    if (b->columns && b->step == 1) {                                                              \
+      name##_##type##_columns(b->n, b->rows, b->row_step, x, acc);                                 \
+      return;                                                                                      \
+    }                                                                                              \
+    for (int64_t i = 0; i < b->n && !b->columns; i++, x += b->step)                                \
+      acc[i] = COMBINE(acc[i], name##_##type##_line(b->rows, x, b->row_step));                     \
+    for (int64_t at = 0; at < b->n && b->columns; at += COLUMNS) {                                 \
+      T room[COLUMNS];                                                                             \
+      int64_t m = b->n - at < COLUMNS ? b->n - at : COLUMNS;                                       \
+      for (int64_t row = 0; row < b->rows; row++) {                                                \
+        take_##type(m, x + at * b->step + row * b->row_step, b->step, room);                       \
+        name##_##type##_columns(m, 1, 0, room, acc + at);                                          \
+      }                                                                                            \
+    }                                                                                              \
   }
 
 /* ---- results --------------------------------------------------------------------------------- */
@@ -148,31 +166,31 @@ CHOICE(choose_u8, uint8_t, uint8_t)
 #define MIN_F32(a, x) choose_f32((x) < (a) || (x) != (x), x, a)
 #define MIN_F64(a, x) choose_f64((x) < (a) || (x) != (x), x, a)
 
-FOLD(sum_f32, float, double, ADD, 0)
-FOLD(sum_f64, double, double, ADD, 0)
-FOLD(sum_i32, int32_t, uint64_t, ADD, 0)
-FOLD(sum_u8, uint8_t, uint64_t, ADD, 0)
-FOLD_OF(squares_f32, float, double, ADD_SQUARE, ADD, 0)
-FOLD_OF(squares_f64, double, double, ADD_SQUARE, ADD, 0)
-FOLD(prod_f32, float, double, MUL, 1)
-FOLD(prod_f64, double, double, MUL, 1)
-FOLD(prod_i32, int32_t, uint64_t, MUL, 1)
-FOLD(prod_u8, uint8_t, uint64_t, MUL, 1)
-FOLD(max_f32, float, float, MAX_F32, -INFINITY)
-FOLD(max_f64, double, double, MAX_F64, -INFINITY)
-FOLD(max_i32, int32_t, int32_t, MAX, INT32_MIN)
-FOLD(max_u8, uint8_t, uint8_t, MAX, 0)
-FOLD(min_f32, float, float, MIN_F32, INFINITY)
-FOLD(min_f64, double, double, MIN_F64, INFINITY)
-FOLD(min_i32, int32_t, int32_t, MIN, INT32_MAX)
-FOLD(min_u8, uint8_t, uint8_t, MIN, 255)
-FOLD(all_u8, uint8_t, uint8_t, MIN, 1)
+FOLD(sum, f32, float, double, ADD, 0)
+FOLD(sum, f64, double, double, ADD, 0)
+FOLD(sum, i32, int32_t, uint64_t, ADD, 0)
+FOLD(sum, u8, uint8_t, uint64_t, ADD, 0)
+FOLD_OF(squares, f32, float, double, ADD_SQUARE, ADD, 0)
+FOLD_OF(squares, f64, double, double, ADD_SQUARE, ADD, 0)
+FOLD(prod, f32, float, double, MUL, 1)
+FOLD(prod, f64, double, double, MUL, 1)
+FOLD(prod, i32, int32_t, uint64_t, MUL, 1)
+FOLD(prod, u8, uint8_t, uint64_t, MUL, 1)
+FOLD(max, f32, float, float, MAX_F32, -INFINITY)
+FOLD(max, f64, double, double, MAX_F64, -INFINITY)
+FOLD(max, i32, int32_t, int32_t, MAX, INT32_MIN)
+FOLD(max, u8, uint8_t, uint8_t, MAX, 0)
+FOLD(min, f32, float, float, MIN_F32, INFINITY)
+FOLD(min, f64, double, double, MIN_F64, INFINITY)
+FOLD(min, i32, int32_t, int32_t, MIN, INT32_MAX)
+FOLD(min, u8, uint8_t, uint8_t, MIN, 255)
+FOLD(all, u8, uint8_t, uint8_t, MIN, 1)
 
 /* ---- positions of extrema -------------------------------------------------------------------- */
 
 /* The first element that no other one comes before. Of lines the extremum of each part is found,
  * and then its place in the first of the best parts; columns keep their best ones together. */
-enum { PART = 1024, BLOCK = 64, COLUMNS = 128, FEW_IN_LINE = 16 };
+enum { PART = 1024, BLOCK = 64, FEW_IN_LINE = 16 };
 
 /* Whether a comes before b: those of which `sign` holds do not, and NaN is the first of all. */
 #define BEFORE(a, sign, b) (!((a)sign(b)) && (b) == (b))
@@ -182,8 +200,8 @@ enum { PART = 1024, BLOCK = 64, COLUMNS = 128, FEW_IN_LINE = 16 };
   EACH(i, columns) {                                                                               \
     T most = best[i];                                                                              \
     int32_t at = place[i];                                                                         \
-    for (int32_t k = 0; k < (count); k++) {                                                        \
-      T one = x[i * step + k * row_step];                                                          \
+    UNROLL for (int32_t k = 0; k < (count); k++) {                                                 \
+      T one = x[i + k * row_step];                                                                 \
       bool before = BEFORE(one, sign, most);                                                       \
       at = choose_i32(before, (int32_t)j + k, at);                                                 \
       most = choose(before, one, most);                                                            \
@@ -197,7 +215,7 @@ enum { PART = 1024, BLOCK = 64, COLUMNS = 128, FEW_IN_LINE = 16 };
     int32_t at = IS(one, best) ? j : BLOCK;                                                        \
     first = at < first ? at : first;                                                               \
   }
-#define POSITION(name, T, fold, choose, sign)                                                      \
+#define POSITION(name, type, T, fold, sign)                                                        \
   INLINE int32_t name##_in_line(int64_t n, const T *x, int64_t step) {                             \
     int64_t part = 0;                                                                              \
     T best = fold##_line(n < PART ? n : PART, x, step);                                            \
@@ -217,14 +235,24 @@ enum { PART = 1024, BLOCK = 64, COLUMNS = 128, FEW_IN_LINE = 16 };
     }                                                                                              \
     return (int32_t)part - BLOCK + first;                                                          \
   }                                                                                                \
-  INLINE void name##_in_columns(int64_t columns, int64_t step, int64_t n, int64_t row_step,        \
-                                const T *restrict x, int32_t *restrict y, int64_t y_step) {        \
-    T best[COLUMNS];                                                                               \
+  APART void name##_in_rows(int64_t columns, int32_t rows, int32_t j, const T *restrict x,         \
+                            int64_t row_step, T *restrict best, int32_t *restrict place) {         \
+    if (rows == ROWS) BEST_OF_ROWS(T, choose_##type, sign, ROWS)                                   \
+    for (; rows < ROWS && rows > 0; rows--, j++, x += row_step)                                    \
+      BEST_OF_ROWS(T, choose_##type, sign, 1)                                                      \
+  }                                                                                                \
+  static void name##_in_columns(int64_t columns, int64_t step, int64_t n, int64_t row_step,        \
+                                const T *x, int32_t *y, int64_t y_step) {                          \
+    T best[COLUMNS], room[ROWS * COLUMNS];                                                         \
     int32_t place[COLUMNS] = {0};                                                                  \
-    for (int64_t i = 0; i < columns; i++) best[i] = x[i * step];                                   \
-    int64_t j = 0;                                                                                 \
-    for (; j + ROWS <= n; j += ROWS, x += ROWS * row_step) BEST_OF_ROWS(T, choose, sign, ROWS)     \
-    for (; j < n; j++, x += row_step) BEST_OF_ROWS(T, choose, sign, 1)                             \
+    take_##type(columns, x, step, best);                                                           \
+    for (int64_t j = 0; j < n; j += ROWS, x += ROWS * row_step) {                                  \
+      int32_t rows = n - j < ROWS ? (int32_t)(n - j) : ROWS;                                       \
+      for (int32_t k = 0; k < rows && step != 1; k++)                                              \
+        take_##type(columns, x + k * row_step, step, room + k * COLUMNS);                          \
+      name##_in_rows(columns, rows, (int32_t)j, step == 1 ? x : room,                              \
+                     step == 1 ? row_step : COLUMNS, best, place);                                 \
+    }                                                                                              \
     for (int64_t i = 0; i < columns; i++) y[i * y_step] = place[i];                                \
   }                                                                                                \
   static void name(CT__LOOP_ARGUMENTS) {                                                           \
@@ -235,19 +263,17 @@ enum { PART = 1024, BLOCK = 64, COLUMNS = 128, FEW_IN_LINE = 16 };
     if (n > 1 && (line->n < FEW_IN_LINE || llabs(s[0]) < llabs(step))) columns = COLUMNS;          \
     for (int64_t i = 0; i < n; i += columns, x += columns * s[0], y += columns * s[1]) {           \
       if (n - i < columns) columns = n - i;                                                        \
-      if ((columns > 1 && s[0] == 1) || line->alone)                                               \
-        name##_in_columns(columns, 1, line->n, step, x, y, s[1]);                                  \
-      else if (columns > 1)                                                                        \
+      if (columns > 1 || line->alone)                                                              \
         name##_in_columns(columns, s[0], line->n, step, x, y, s[1]);                               \
       else                                                                                         \
         *y = name##_in_line(line->n, x, step);                                                     \
     }                                                                                              \
   }
 #define POSITIONS(name, fold, sign)                                                                \
-  POSITION(name##_f32, float, fold##_f32, choose_f32, sign)                                        \
-  POSITION(name##_f64, double, fold##_f64, choose_f64, sign)                                       \
-  POSITION(name##_i32, int32_t, fold##_i32, choose_i32, sign)                                      \
-  POSITION(name##_u8, uint8_t, fold##_u8, choose_u8, sign)
+  POSITION(name##_f32, f32, float, fold##_f32, sign)                                               \
+  POSITION(name##_f64, f64, double, fold##_f64, sign)                                              \
+  POSITION(name##_i32, i32, int32_t, fold##_i32, sign)                                             \
+  POSITION(name##_u8, u8, uint8_t, fold##_u8, sign)
 POSITIONS(argmax, max, <=)
 POSITIONS(argmin, min, >=)
 

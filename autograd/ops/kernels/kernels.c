@@ -9,58 +9,60 @@
 
 enum { CHUNK = 128, WIDEST = 8 };
 
-/* Elements that lie side by side. */
-typedef void run_of(int64_t n, const char *const *in, char *out, const void *attr);
-
-/* m elements, `step` bytes apart, to or from a block where they lie side by side. */
-#define MOVE(T, to, to_step, from, from_step)                                                      \
+/* m elements, so many bytes apart, to or from a block where they lie side by side. */
+#define MOVE_BY(T, to_step, from_step)                                                             \
   for (int64_t i = 0; i < m; i++) {                                                                \
     T one;                                                                                         \
-    memcpy(&one, (from) + i * (from_step), sizeof one);                                            \
-    memcpy((to) + i * (to_step), &one, sizeof one);                                                \
+    memcpy(&one, from + i * (from_step), sizeof one);                                              \
+    memcpy(to + i * (to_step), &one, sizeof one);                                                  \
+  }
+#define MOVE(T)                                                                                    \
+  {                                                                                                \
+    if (from_step == 0)                                                                            \
+      VECTORISE MOVE_BY(T, (int64_t)sizeof(T), 0) else UNROLL_4 MOVE_BY(T, to_step, from_step)     \
   }
 static void move(int64_t m, size_t item, char *to, int64_t to_step, const char *from,
                  int64_t from_step) {
   if (item == 8)
-    MOVE(uint64_t, to, to_step, from, from_step)
+    MOVE(uint64_t)
   else if (item == 4)
-    MOVE(uint32_t, to, to_step, from, from_step)
+    MOVE(uint32_t)
   else
-    MOVE(uint8_t, to, to_step, from, from_step)
+    MOVE(uint8_t)
 }
 
-/* Chunk by chunk; operands that are not side by side pass through blocks. */
-static void lead_strided(run_of *run, int n_in, size_t first_item, size_t item, size_t out_item,
-                         CT__LOOP_ARGUMENTS) {
+/* Whether some operand does not lie side by side. */
+static inline bool strided(int n_in, const int64_t *step) {
+  int64_t other = 0;
+  for (int k = 0; k <= n_in; k++) other |= step[k] ^ 1;
+  return other != 0;
+}
+
+/* How many operands a loop reads, and the bytes of an element of the first, of the others and of
+ * the output. */
+typedef struct form {
+  uint8_t n_in, first, item, out;
+} form;
+
+/* Runs a loop over neighbours chunk by chunk; operands that are not side by side pass through
+ * blocks. */
+static void lead_strided(ct_loop *run, form f, CT__LOOP_ARGUMENTS) {
+  static const int64_t neighbours[CT__MAX_OPERANDS] = {1, 1, 1, 1, 1, 1};
   _Alignas(64) char block[CT__MAX_OPERANDS][CHUNK * WIDEST];
-  const char *in[CT__MAX_OPERANDS] = {0};
-  int64_t out_size = (int64_t)out_item, out_step = s[n_in] * out_size;
-  for (int k = 0; k < n_in; k++) {
-    size_t one = k == 0 ? first_item : item;
-    if (s[k] == 0) move(n < CHUNK ? n : CHUNK, one, block[k], (int64_t)one, p[k], 0);
-  }
-  for (int64_t at = 0; at < n; at += CHUNK) {
-    int64_t m = n - at < CHUNK ? n - at : CHUNK;
-    for (int k = 0; k < n_in; k++) {
-      int64_t size = (int64_t)(k == 0 ? first_item : item);
-      const char *from = p[k] + at * s[k] * size;
-      in[k] = s[k] == 1 ? from : block[k];
-      if (s[k] != 0 && s[k] != 1) move(m, (size_t)size, block[k], size, from, s[k] * size);
+  char *at[CT__MAX_OPERANDS];
+  for (int64_t i = 0; i < n; i += CHUNK) {
+    int64_t m = n - i < CHUNK ? n - i : CHUNK;
+    for (int k = 0; k <= f.n_in; k++) {
+      int64_t size = k == f.n_in ? f.out : k == 0 ? f.first : f.item;
+      char *there = p[k] + i * s[k] * size;
+      at[k] = s[k] == 1 ? there : block[k];
+      if (k < f.n_in && s[k] != 1 && (s[k] != 0 || i == 0))
+        move(m, (size_t)size, block[k], size, there, s[k] * size);
     }
-    char *to = p[n_in] + at * out_step, *out = s[n_in] == 1 ? to : block[n_in];
-    run(m, in, out, attr);
-    if (out != to) move(m, out_item, to, out_step, out, out_size);
+    run(m, at, neighbours, attr);
+    if (s[f.n_in] != 1)
+      move(m, f.out, p[f.n_in] + i * s[f.n_in] * f.out, s[f.n_in] * f.out, block[f.n_in], f.out);
   }
-}
-
-static inline void lead(run_of *run, int n_in, size_t first_item, size_t item, size_t out_item,
-                        CT__LOOP_ARGUMENTS) {
-  bool neighbours = true;
-  for (int k = 0; k <= n_in; k++) neighbours &= s[k] == 1;
-  if (neighbours)
-    run(n, (const char *const *)p, p[n_in], attr);
-  else
-    lead_strided(run, n_in, first_item, item, out_item, n, p, s, attr);
 }
 
 /* A loop over n_in operands of type T, the first one of type First, and an output of type U. `load`
@@ -74,39 +76,43 @@ static inline void lead(run_of *run, int n_in, size_t first_item, size_t item, s
 #define OPERANDS(n_in)                                                                             \
   const char *operand_0 = in[0], *operand_1 = n_in > 1 ? in[1] : NULL,                             \
              *operand_2 = n_in > 2 ? in[2] : NULL, *operand_3 = n_in > 3 ? in[3] : NULL;           \
+  char *out = in[n_in];                                                                            \
   (void)attr, (void)operand_1, (void)operand_2, (void)operand_3;
 #define OF_TYPE(name, type) name##_##type
 #define TYPED(name, type)   OF_TYPE(name, type)
-/* The loop around name_run: a single number needs no vectors, and no strides. */
-#define LED(name, First, n_in, U, setup, load, expression)                                         \
-  static void TYPED(name, TYPE)(int64_t n, char *const *in, const int64_t *step,                   \
-                                const void *attr) {                                                \
-    if (n != 1) {                                                                                  \
-      lead(TYPED(name##_run, TYPE), n_in, sizeof(First), sizeof(T), sizeof(U), n, in, step, attr); \
-      return;                                                                                      \
-    }                                                                                              \
-    char *out = in[n_in];                                                                          \
-    OPERANDS(n_in)                                                                                 \
+#define HEAD(name)                                                                                 \
+  static void TYPED(name, TYPE)(int64_t n, char *const *in, const int64_t *step, const void *attr)
+/* A single number needs no vectors, and no steps. */
+#define SINGLE(U, setup, load, expression)                                                         \
+  if (n == 1) {                                                                                    \
     setup;                                                                                         \
     EACH(U, 0, 1, load, expression)                                                                \
+    return;                                                                                        \
+  }
+#define STRIDED(name, First, n_in, U)                                                              \
+  if (strided(n_in, step)) {                                                                       \
+    const form f = {n_in, sizeof(First), sizeof(T), sizeof(U)};                                    \
+    lead_strided(TYPED(name, TYPE), f, n, in, step, attr);                                         \
+    return;                                                                                        \
   }
 #define LOOP(name, n_in, U, setup, load, expression)                                               \
   LOOP_FROM(name, T, n_in, U, setup, load, expression)
 #define LOOP_FROM(name, First, n_in, U, setup, load, expression)                                   \
-  static void TYPED(name##_run, TYPE)(int64_t n, const char *const *in, char *out,                 \
-                                      const void *attr) {                                          \
+  HEAD(name) {                                                                                     \
     OPERANDS(n_in)                                                                                 \
+    SINGLE(U, setup, load, expression)                                                             \
+    STRIDED(name, First, n_in, U)                                                                  \
     setup;                                                                                         \
     VECTORISE EACH(U, 0, n, load, expression)                                                      \
-  }                                                                                                \
-  LED(name, First, n_in, U, setup, load, expression)
+  }
 
 /* The same for expressions in trigonometric functions of x: chunks with numbers too far from 0 for
  * the short reduction go one by one. */
 #define LOOP_WIDE(name, n_in, load, x_operand, expression)                                         \
-  static void TYPED(name##_run, TYPE)(int64_t n, const char *const *in, char *out,                 \
-                                      const void *attr) {                                          \
+  HEAD(name) {                                                                                     \
     OPERANDS(n_in)                                                                                 \
+    SINGLE(T, enum {wide = true}, load, expression)                                                \
+    STRIDED(name, T, n_in, T)                                                                      \
     for (int64_t at = 0; at < n; at += CHUNK) {                                                    \
       int64_t end = n - at < CHUNK ? n : at + CHUNK;                                               \
       int far = 0;                                                                                 \
@@ -119,8 +125,7 @@ static inline void lead(run_of *run, int n_in, size_t first_item, size_t item, s
         VECTORISE EACH(T, at, end, load, expression)                                               \
       }                                                                                            \
     }                                                                                              \
-  }                                                                                                \
-  LED(name, T, n_in, T, enum {wide = true}, load, expression)
+  }
 
 /* ---- the rows, for each type ------------------------------------------------------------------- */
 

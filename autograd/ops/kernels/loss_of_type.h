@@ -182,6 +182,7 @@ static double losses_alone(const ct__loss_rows *o, int64_t from, int64_t to) {
     r.x = x + row * o->x_row, r.x_step = o->x_step;
     r.p = p ? p + row * o->p_row : NULL, r.p_step = o->p_step;
     r.e = gx ? gx + row * o->classes : NULL;
+    r.loss[0] = 0;
     read_rows(o, row, 1, 1, &r);
     r.max[0] = line_max(o->classes, r.x, o->x_step);
     ct__exp_sum sum = exp_line(o->classes, r.x, o->x_step, r.max[0], r.e, 1);
