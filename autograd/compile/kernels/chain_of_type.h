@@ -59,15 +59,16 @@ static void NAMED(run_few)(int64_t n, const ct__chain *chain, char *const *p) {
   EACH_LANE(i, LANES) if (i < n) to[i] = from[i];
 }
 
-/* Vector by vector. The last one ends where the operands end: its other elements are stored
- * already, perhaps where their operands were. */
-static void NAMED(run_rest)(int64_t at, int64_t n, const ct__chain *chain, char *const *p) {
-  T *to = (T *)(void *)p[chain->result];
-  for (; at + LANES <= n; at += LANES) NAMED(run_one)(chain, p, at, to + at);
+/* The elements from `at` on: the end of so many vectors whose other elements are stored already,
+ * perhaps where their operands were. */
+INLINE void NAMED(run_last)(int64_t at, int64_t n, int vectors, const ct__chain *chain,
+                            char *const *p) {
+  VECTOR last[GROUP];
+  const int64_t first = n - vectors * LANES;
   if (at == n) return;
-  T last[LANES];
-  NAMED(run_one)(chain, p, n - LANES, last);
-  for (int64_t i = at - (n - LANES); i < LANES; i++) to[n - LANES + i] = last[i];
+  (vectors == 1 ? NAMED(run_one) : NAMED(run_eight))(chain, p, first, (T *)last);
+  memcpy((T *)(void *)p[chain->result] + at, (T *)last + (at - first),
+         (size_t)(n - at) * sizeof(T));
 }
 
 #undef ZERO
@@ -115,10 +116,14 @@ static __attribute__((noinline)) void NAMED(run_many)(int64_t n, const ct__chain
   T *to = (T *)(void *)p[chain->result];
   int64_t at = 0;
   for (; at + GROUP * LANES <= n; at += GROUP * LANES) NAMED(run_eight)(chain, p, at, to + at);
-  if (n < LANES)
+  if (at > 0) {
+    NAMED(run_last)(at, n, GROUP, chain, p);
+  } else if (n < LANES) {
     NAMED(run_few)(n, chain, p);
-  else
-    NAMED(run_rest)(at, n, chain, p);
+  } else {
+    for (; at + LANES <= n; at += LANES) NAMED(run_one)(chain, p, at, to + at);
+    NAMED(run_last)(at, n, 1, chain, p);
+  }
 }
 
 static void NAMED(run)(int64_t n, char *const *p, const int64_t *s, const void *attr) {
