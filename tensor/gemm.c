@@ -318,6 +318,12 @@ static void run_piece(void *context, int64_t piece) {
   if (part.rows > 0 && part.columns > 0) run_part(w, &part);
 }
 
+/* One thread reads whole rows of B where tiles of one row, whose sums do not depend on the cut,
+ * can. */
+static bool is_one_stream(const ct__gemm_plan *plan) {
+  return plan->p.m == 1 && plan->kernel == plan->set->tiles && ct_threads() == 1;
+}
+
 size_t ct__gemm_work(const ct__gemm_plan *plan) {
   if (plan->p.m == 0 || plan->p.n == 0 || plan->p.k == 0) return 0;
   if (plan->kernel == ct__blas_gemm) return ct__blas_begin() == CT_OK ? 0 : SIZE_MAX;
@@ -348,7 +354,7 @@ ct_status ct__gemm_run(const ct__gemm_plan *plan, void *work, double alpha, cons
   ct_status status = prepare(&w, work);
   if (status != CT_OK) return status;
   int64_t pieces = plan->pieces[0] * plan->pieces[1];
-  if (pieces == 1)
+  if (pieces == 1 || is_one_stream(plan))
     run_part(&w, &plan->whole);
   else
     ct__parallel(pieces, run_piece, &w);

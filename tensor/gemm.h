@@ -17,8 +17,8 @@ void ct__gemm_plan_set(ct__gemm_plan *plan, const ct_view *a, const ct_view *b, 
 size_t ct__gemm_work(const ct__gemm_plan *plan);
 
 /* Called when a block of C is done, while it is in cache: rows [row, row + rows), columns [column,
- * column + columns). The blocks partition C and depend on the shape only. May be called from
- * several threads at once. */
+ * column + columns). The blocks partition C and depend on the shape only, except that one thread
+ * may take a single row at once. May be called from several threads at once. */
 typedef void ct__gemm_done(void *context, int64_t row, int64_t rows, int64_t column,
                            int64_t columns);
 /* The same product, to the bit, by that plan, or by a new one if it is NULL or for other shapes or

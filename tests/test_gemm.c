@@ -288,6 +288,8 @@ static const problem large[] = {
     {CT_F32, 16, 1000, 500, {ROWS, ROWS, ROWS}, 1, 0},
     {CT_F32, 10, 900, 600, {ROWS, COLUMNS, ROWS}, 1, 1},
     {CT_F64, 1, 1500, 900, {ROWS, ROWS, ROWS}, 1, 0},
+    {CT_F32, 1, 1100, 903, {ROWS, ROWS, ROWS}, -0.3, 0},
+    {CT_F32, 1, 1024, 400, {SPREAD, PART, ROWS}, 1, 0},
     {CT_F32, 1, 1500, 900, {ROWS, COLUMNS, ROWS}, 1, 0},
     {CT_F32, 1500, 1, 900, {ROWS, ROWS, ROWS}, 1, 0},
     {CT_F32, 1200, 700, 1, {COLUMNS, ROWS, ROWS}, -0.1, 1},

@@ -33,6 +33,8 @@ enum { FEW_BYTES = 16, LINE_BYTES = VECTOR_BYTES < 32 ? VECTOR_BYTES : 32 };
 enum { DEPTH = 400 };
 /* Of B that is passed over again for each strip: half of the second cache. */
 enum { NEAR_BYTES = 448 << 10 };
+/* Of B that the second cache cannot keep, and how many of its rows are read at a time. */
+enum { FAR_AWAY = 1 << 20, STREAMS = 4 };
 /* Columns of an outer product from which on it pays to look for rows that are zero, by so many. */
 enum { LONG_ROW = 64, AT_A_TIME = 64 };
 /* Rows of B up to which a tile's end is much of its work. */
@@ -115,6 +117,9 @@ static int64_t at_most(int64_t n, int64_t limit) { return n < limit ? n : limit;
 #define part_tiles    OF_TYPE(part_tiles)
 #define next_rows     OF_TYPE(next_rows)
 #define near_tiles    OF_TYPE(near_tiles)
+#define streams       OF_TYPE(streams)
+#define stream_rows   OF_TYPE(stream_rows)
+#define by_streams    OF_TYPE(by_streams)
 #define by_tiles      OF_TYPE(by_tiles)
 #define fold          OF_TYPE(fold)
 #define totals        OF_TYPE(totals)

@@ -372,11 +372,49 @@ static void near_tiles(WORK *w, ct__part block, T *strip) {
   }
 }
 
+/* ---- one row of A ----------------------------------------------------------------------------- */
+
+/* Whole rows of B from far memory stream faster than panels of it one by one. */
+static bool streams(const ct__product *p, ct__part block) {
+  int64_t row = p->b.row * (int64_t)sizeof(T);
+  return p->m == 1 && !p->add && p->c.column == 1 && !packs_all(p) && block.columns == p->n &&
+         row >= FAR_BYTES && p->k >= FAR_AWAY / row;
+}
+
+INLINE void stream_rows(const ct__product *p, int64_t from, int rows, int64_t columns) {
+  const T *b = (const T *)(const void *)p->b.data + from * p->b.row;
+  T *c = c_at(p, 0, 0), factor[STREAMS];
+  int64_t b_row = p->b.row;
+  UNROLL for (int r = 0; r < rows; r++) factor[r] = *a_at(p, 0, from + r);
+  for (int64_t j = 0; j < columns; j += WIDE / 2 * LANES)
+    UNROLL for (int64_t v = j; v < j + WIDE / 2 * LANES; v += LANES) {
+      VECTOR sum = READ(c + v);
+      UNROLL for (int r = 0; r < rows; r++) sum += READ(b + r * b_row + v) * factor[r];
+      AT(c + v) = sum;
+    }
+}
+
+/* Whole panels of C, the same sums as by tiles. */
+static void by_streams(const ct__product *p, int64_t columns) {
+  T *c = c_at(p, 0, 0), alpha = (T)p->alpha;
+  int64_t i = 0;
+  memset(c, 0, (size_t)columns * sizeof(T));
+  for (; i + STREAMS <= p->k; i += STREAMS) stream_rows(p, i, STREAMS, columns);
+  for (; i < p->k; i++) stream_rows(p, i, 1, columns);
+  for (int64_t j = 0; j < columns && alpha != 1; j++) c[j] *= alpha;
+}
+
 static void by_tiles(const ct__product *p, ct__part block, const void *packed) {
+  if (streams(p, block)) {
+    block.columns = p->n % panel_of(p);
+    block.column = p->n - block.columns;
+    by_streams(p, block.column);
+    if (block.columns == 0) return;
+  }
   T copy[LANES * MOST_COPIED], strip[STRIP_ROWS * SHALLOW];
   int64_t panel = panel_of(p), width = (block.columns - 1) % panel + 1;
   int64_t last = block.column + block.columns - width, whole = whole_vectors(width);
-  int64_t pieces = (p->k + DEPTH - 1) / DEPTH;
+  int64_t pieces = p->m == 1 ? 1 : (p->k + DEPTH - 1) / DEPTH;
   int64_t each = pieces == 1 ? p->k : p->k / pieces, more = p->k - each * pieces;
   bool packs = packs_strips(p);
   WORK w = {.p = p,
