@@ -33,7 +33,8 @@ void ct__free_rest(void *block, size_t size) {
 static size_t class_size(int class) {
   if (class < CT__FEW) return (size_t)(class + 1) << CT__LINE_BITS;
   unsigned above = (unsigned)(class - CT__FEW);
-  return (size_t)(5 + above % 4) << (CT__FEW_BITS - 2 + above / 4);
+  return (size_t)(CT__OCTAVE + 1 + above % CT__OCTAVE)
+         << (CT__FEW_BITS - CT__OCTAVE_BITS + above / CT__OCTAVE);
 }
 
 static void drop_above(size_t bytes) {

@@ -1,9 +1,9 @@
 /* alloc.h - sized blocks from the free lists of the thread, the short way inline.
  *
  * Fresh memory is the enemy: the page faults of a new large buffer cost eight times the arithmetic
- * done on it. So blocks are rounded up to a size class (whole cache lines, above 512 bytes four to
- * the octave) and freed ones wait in a list of their class for the next of that size. All are
- * 64-byte aligned.
+ * done on it. So blocks are rounded up to a size class (whole cache lines, above 1024 bytes sixteen
+ * to the octave, so that a sixteenth is lost at most) and freed ones wait in a list of their class
+ * for the next of that size. All are 64-byte aligned.
  */
 #ifndef COTANGENT_ALLOC_H
 #define COTANGENT_ALLOC_H
@@ -29,10 +29,12 @@
 
 enum {
   CT__LINE_BITS = 6,
-  CT__FEW_BITS = 9, /* up to here one class for each number of lines */
+  CT__FEW_BITS = 10, /* up to here one class for each number of lines */
   CT__FEW = 1 << (CT__FEW_BITS - CT__LINE_BITS),
   CT__LAST_BITS = 40,
-  CT__CLASSES = CT__FEW + (CT__LAST_BITS - CT__FEW_BITS) * 4
+  CT__OCTAVE_BITS = 4, /* from there so many classes to each octave */
+  CT__OCTAVE = 1 << CT__OCTAVE_BITS,
+  CT__CLASSES = CT__FEW + (CT__LAST_BITS - CT__FEW_BITS) * CT__OCTAVE
 };
 
 typedef struct ct__block {
@@ -59,9 +61,10 @@ static inline int ct__size_class(size_t *size) {
   }
   int bits = 63 - __builtin_clzll((unsigned long long)(*size - 1));
   if (bits >= CT__LAST_BITS) return CT__CLASSES;
-  size_t base = (size_t)1 << bits, step = base >> 2, quarter = (*size - 1 - base) >> (bits - 2);
-  *size = base + (quarter + 1) * step;
-  return CT__FEW + (bits - CT__FEW_BITS) * 4 + (int)quarter;
+  const int step_bits = bits - CT__OCTAVE_BITS;
+  size_t steps = (*size - 1) >> step_bits; /* from CT__OCTAVE to twice that */
+  *size = (steps + 1) << step_bits;
+  return CT__FEW + (bits - CT__FEW_BITS - 1) * CT__OCTAVE + (int)steps;
 }
 
 /* NULL and CT_ENOMEM on failure; size 0 is fine. */

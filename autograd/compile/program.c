@@ -8,17 +8,20 @@ struct ct__zone_block {
   size_t bytes, used;
 };
 
-enum { ZONE_BLOCK = 16384, HEAD = 64 };
+enum { ZONE_BLOCK = 4096, HEAD = 64 }; /* the head is part of a block */
 
+/* What is large gets a block of its own, behind the one that is being filled. */
 void *ct__zone_alloc(ct_program *p, size_t bytes) {
   bytes = (bytes + 63) & ~(size_t)63;
+  const bool large = bytes > ZONE_BLOCK / 4;
   ct__zone_block *b = p->zone;
-  if (!b || b->bytes - b->used < bytes) {
-    size_t room = HEAD + (bytes > ZONE_BLOCK ? bytes : ZONE_BLOCK);
+  if (large || !b || b->bytes - b->used < bytes) {
+    const size_t room = large ? HEAD + bytes : ZONE_BLOCK;
+    ct__zone_block **at = large && b ? &b->next : &p->zone;
     b = ct__alloc(room);
     if (!b) return NULL;
-    *b = (ct__zone_block){p->zone, room, HEAD};
-    p->zone = b;
+    *b = (ct__zone_block){*at, room, HEAD};
+    *at = b;
   }
   void *block = (char *)b + b->used;
   b->used += bytes;
