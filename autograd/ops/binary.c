@@ -64,7 +64,7 @@ static ct_status compare_infer(const ct_call *c, ct_spec *out) {
   static const ct_op NAME##_op = {CT_OP, .name = #NAME, .doc = "y = " DOC, .n_in = 2,              \
       .flags = CT_ELEMENTWISE | (FLAGS), .infer = INFER, .kernel = &NAME##_kernel, __VA_ARGS__};
 #define OF_ONE_DTYPE(NAME, DOC, FLAGS, ...)                                                        \
-  RECORD(NAME, DOC, FLAGS, ct_infer_same, .inplace = 3, __VA_ARGS__)                               \
+  RECORD(NAME, DOC, FLAGS, ct_infer_same, __VA_ARGS__)                                             \
   ct_tensor *ct_##NAME(ct_tensor *a, ct_tensor *b) { return ct__binary(&NAME##_op, a, b); }
 #define LOOPS(NAME, I32) .loop = {[CT_F32] = NAME##_f32, [CT_F64] = NAME##_f64, [CT_I32] = I32}
 
@@ -73,7 +73,7 @@ static ct_status compare_infer(const ct_call *c, ct_spec *out) {
       .partial = {{[CT_F32] = NAME##_da_f32, [CT_F64] = NAME##_da_f64},                            \
                   {[CT_F32] = NAME##_db_f32, [CT_F64] = NAME##_db_f64}},                           \
       .reads = {READS(NAME##_da), READS(NAME##_db)}};                                              \
-  OF_ONE_DTYPE(NAME, DOC, 0, .partial = NAME##_partial, .lo = LO, .hi = HI)
+  OF_ONE_DTYPE(NAME, DOC, 0, .inplace = 3, .partial = NAME##_partial, .lo = LO, .hi = HI)
 #define COMPARE(NAME, SIGN_)                                                                       \
   static const ct_kernel NAME##_kernel = {                                                         \
       .loop = {NAME##_f32, NAME##_f64, NAME##_i32, NAME##_u8, NAME##_u8}};                         \
@@ -81,12 +81,12 @@ static ct_status compare_infer(const ct_call *c, ct_spec *out) {
   ct_tensor *ct_##NAME(ct_tensor *a, ct_tensor *b) { return CT__APPLY(&NAME##_op, NULL, a, b); }
 #define LOGICAL(NAME, SIGN_)                                                                       \
   static const ct_kernel NAME##_kernel = {.loop = {[CT_BOOL] = NAME##_u8}};                        \
-  OF_ONE_DTYPE(NAME, "a " #NAME " b, bool", CT_NONDIFF)
+  OF_ONE_DTYPE(NAME, "a " #NAME " b, bool", CT_NONDIFF, .inplace = 3)
 #include "binary.def"
 
 #define LINEAR(NAME, DOC, I32, ...)                                                                \
   static const ct_kernel NAME##_kernel = {LOOPS(NAME, I32)};                                       \
-  OF_ONE_DTYPE(NAME, DOC, 0, .lo = -2, .hi = 2, __VA_ARGS__)
+  OF_ONE_DTYPE(NAME, DOC, 0, .inplace = 3, .lo = -2, .hi = 2, __VA_ARGS__)
 LINEAR(add,  "a + b",                        add_i32, .vjp = ct__pass_vjp, .jvp = add_jvp)
 LINEAR(sub,  "a - b",                        sub_i32, .vjp = sub_vjp, .jvp = sub_jvp)
 LINEAR(mul0, "a b, exactly 0 where a is 0",  NULL,    .vjp = mul0_vjp, .linear = 3)
