@@ -1,12 +1,10 @@
 /* Chains of elementwise operations as one instruction: which are, and that they have the bits of
  * the operations one by one. */
-#include "testing.h"
+#include "programs.h"
 
 #include "autograd/compile/tile.h"
 #include "cotangent.h"
 #include "tensor/pool.h"
-
-static const ct_compile_opts exact = {.exact = true, .verify = true};
 
 /* ---- same bits ----------------------------------------------------------------------------------- */
 
@@ -28,18 +26,6 @@ static void assert_same_bits(ct_tensor *got, ct_tensor *want, const char *what) 
                   tensor_value_at(a, ct_dtype_of(got), i), tensor_value_at(b, ct_dtype_of(got), i));
       fail();
     }
-}
-
-static ct_program *compiled(ct_list in, ct_list out) {
-  ct_program *p = ct_compile(in, out, exact);
-  assert_ok(p ? CT_OK : ct_error_code());
-  return p;
-}
-
-static int count(const ct_program *p, const char *name) {
-  int n = 0;
-  for (int k = 0; k < p->n_instrs; k++) n += strcmp(p->instr[k].op->name, name) == 0;
-  return n;
 }
 
 /* ---- random chains -------------------------------------------------------------------------------- */
@@ -176,7 +162,7 @@ static void run_chain(const chain *c) {
   }
   int n = build(c, symbol, out);
   assert_int_equal(build(c, holder, want), n);
-  ct_program *p = compiled((ct_list){LEAVES, symbol}, (ct_list){n, out});
+  ct_program *p = compiled((ct_list){LEAVES, symbol}, (ct_list){n, out}, exact);
   for (int threads = 1; threads <= 8; threads = threads < 3 ? threads + 1 : threads + 5) {
     assert_ok(ct_set_threads(threads));
     ct__piece_weight = threads == 1 ? 1 << 16 : 1 << 10;
@@ -288,7 +274,7 @@ static void chains_become_one(void **state) {
     ct_tensor *b = ct_relu(ct_uniform(ct_key(2), CT_F32, CT_SHAPE(8, 8), -1, 1));
     out[0] = cases[i].of(x, w, &out[1]);
     want[0] = cases[i].of(a, b, &want[1]);
-    ct_program *p = compiled(CT_LIST(x, w), (ct_list){cases[i].n_out, out});
+    ct_program *p = compiled(CT_LIST(x, w), (ct_list){cases[i].n_out, out}, exact);
     assert_ok(ct_run(p, CT_LIST(a, b), got));
     for (int o = 0; o < cases[i].n_out; o++) assert_same_bits(got[o], want[o], cases[i].name);
     if (p->n_instrs != cases[i].instructions || count(p, "fused") != cases[i].fused) {
@@ -310,20 +296,20 @@ static void long_chains_are_cut(void **state) {
     sum = sum ? ct_add(sum, ct_exp(x[i])) : x[i];
     want = want ? ct_add(want, ct_exp(value[i])) : value[i];
   }
-  ct_program *p = compiled((ct_list){N, x}, CT_LIST(sum));
+  ct_program *p = compiled((ct_list){N, x}, CT_LIST(sum), exact);
   assert_true(p->n_instrs >= 4 && p->n_instrs <= 8);
   assert_ok(ct_run(p, (ct_list){N, value}, got));
   assert_same_bits(got[0], want, "a hundred inputs");
   ct_program_release(&p);
   for (int i = 0; i < N; i++) y[i] = ct_sin(i ? y[i - 1] : x[0]);
-  p = compiled(CT_LIST(x[0]), (ct_list){N, y});
+  p = compiled(CT_LIST(x[0]), (ct_list){N, y}, exact);
   assert_true(p->n_instrs >= 4 && p->n_instrs <= 8);
   assert_ok(ct_run(p, CT_LIST(value[0]), got));
   for (int i = 0; i < N; i++)
     assert_same_bits(got[i], want = ct_sin(i ? want : value[0]), "a sine");
   ct_program_release(&p);
   for (int i = 0; i < N; i++) y[0] = ct_tanh(i ? y[0] : x[0]);
-  p = compiled(CT_LIST(x[0]), CT_LIST(y[0]));
+  p = compiled(CT_LIST(x[0]), CT_LIST(y[0]), exact);
   assert_int_equal(p->n_instrs, 1);
   ct_program_release(&p);
 }
@@ -345,7 +331,7 @@ static void updates_are_one_pass(void **state) {
     if (!way) assert_ok(ct_build_begin());
     for (int i = 0; i < 3; i++) assert_ok(ct_assign(t[i], way ? ct_detach(next[i]) : next[i]));
     if (way) continue;
-    p = compiled(CT_LIST(g), CT_NONE);
+    p = compiled(CT_LIST(g), CT_NONE, exact);
     assert_ok(ct_build_end());
   }
   assert_int_equal(p->n_instrs, 1);
@@ -367,7 +353,7 @@ static void results_take_the_place_of_operands(void **state) {
     ct_tensor *e = ct_sin(ct_add(b, a)), *f = ct_sub(ct_tanh(ct_mul(e, e)), b);
     out[0] = ct_matmul(e, f);
   }
-  ct_program *p = compiled(CT_LIST(x), CT_LIST(y[0]));
+  ct_program *p = compiled(CT_LIST(x), CT_LIST(y[0]), exact);
   assert_int_equal(count(p, "fused"), 1);
   assert_true(p->arena < 2 * 50 * 50 * sizeof(float) + 2 * 64);
   assert_ok(ct_run(p, CT_LIST(value), got));

@@ -1,6 +1,6 @@
 /* Sweeps: a row times a far matrix that an outer product then updates, in one pass over it; rows
  * that nothing is added to. */
-#include "updating_program.h"
+#include "programs.h"
 
 #include "cotangent.h"
 
@@ -16,12 +16,6 @@ typedef struct sweep_case {
   bool turned, by_rows; /* the rows of W are what g is multiplied with */
   bool swept;
 } sweep_case;
-
-static int count(const ct_program *p, const char *name) {
-  int n = 0;
-  for (int k = 0; k < p->n_instrs; k++) n += strcmp(p->instr[k].op->name, name) == 0;
-  return n;
-}
 
 static ct_tensor *swept_matrix(const sweep_case *c, int threads, ct_tensor **y) {
   int64_t n = c->rows, k = c->columns;

@@ -1,23 +1,11 @@
 /* Reductions at the end of a chain: which become one instruction with it, and what they give. */
-#include "testing.h"
+#include "programs.h"
 
 #include "autograd/compile/tile.h"
 #include "cotangent.h"
 #include "tensor/pool.h"
 
 #include <float.h>
-
-static ct_program *compiled(ct_list in, ct_list out, bool exact) {
-  ct_program *p = ct_compile(in, out, (ct_compile_opts){.exact = exact, .verify = true});
-  assert_ok(p ? CT_OK : ct_error_code());
-  return p;
-}
-
-static int count(const ct_program *p, const char *name) {
-  int n = 0;
-  for (int k = 0; k < p->n_instrs; k++) n += strcmp(p->instr[k].op->name, name) == 0;
-  return n;
-}
 
 /* ---- what becomes one ---------------------------------------------------------------------------- */
 
@@ -128,7 +116,7 @@ static void assert_close(ct_tensor *got, ct_tensor *want, const char *what) {
 static void reductions_join_their_chain(void **state) {
   (void)state;
   for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++)
-    for (int exact = 0; exact < 2; exact++) {
+    for (int e = 0; e < 2; e++) {
       const char *what = cases[i].name;
       ct_scope s = ct_scope_begin();
       ct_tensor *x[2], *value[2], *v[2], *out[MOST_OUT], *want[MOST_OUT], *got[MOST_OUT];
@@ -139,11 +127,11 @@ static void reductions_join_their_chain(void **state) {
       }
       int n = cases[i].of(x[0], x[1], out);
       assert_int_equal(cases[i].of(v[0], v[1], want), n);
-      ct_program *p = compiled((ct_list){2, x}, (ct_list){n, out}, exact);
+      ct_program *p = compiled((ct_list){2, x}, (ct_list){n, out}, e ? exact : checked);
       assert_ok(ct_run(p, (ct_list){2, value}, got));
       for (int o = 0; o < n; o++) assert_close(got[o], want[o], what);
-      if (count(p, "reduced") != (exact ? 0 : cases[i].reduced) ||
-          (!exact && p->n_instrs != cases[i].instructions)) {
+      if (count(p, "reduced") != (e ? 0 : cases[i].reduced) ||
+          (!e && p->n_instrs != cases[i].instructions)) {
         print_error("%s: %d instructions, %d reduced\n", what, p->n_instrs, count(p, "reduced"));
         ct_program_print(p, stderr);
         fail();
@@ -203,7 +191,7 @@ static job job_of(ct_dtype dtype, ct_shape s, int way, int axes) {
   }
   j.n = build(x, way, axes, out);
   build(j.value, way, axes, j.want);
-  j.p = compiled((ct_list){LEAVES, x}, (ct_list){j.n, out}, false);
+  j.p = compiled((ct_list){LEAVES, x}, (ct_list){j.n, out}, checked);
   return j;
 }
 
@@ -272,7 +260,7 @@ static void nan_wins(void **state) {
         to[0] = ct_max(y, over, false);
         to[1] = ct_min(y, over, false);
       }
-      ct_program *p = compiled(CT_LIST(x), (ct_list){2, out}, false);
+      ct_program *p = compiled(CT_LIST(x), (ct_list){2, out}, checked);
       assert_int_equal(count(p, "reduced"), 1);
       assert_ok(ct_run(p, CT_LIST(value), got));
       for (int o = 0; o < 2; o++) assert_close(got[o], want[o], "NaN");
@@ -290,7 +278,7 @@ static void sums_come_before_what_overwrites(void **state) {
     ct_tensor *y = ct_cumsum(ct_sqrt(a), 0), *sum = ct_sum(a, CT_AXES(0), false);
     (way ? want : out)[0] = ct_mul(y, sum);
   }
-  ct_program *p = compiled(CT_LIST(x), CT_LIST(out[0]), false);
+  ct_program *p = compiled(CT_LIST(x), CT_LIST(out[0]), checked);
   assert_int_equal(count(p, "reduced"), 1);
   int k = 0;
   while (strcmp(p->instr[k].op->name, "reduced") != 0) k++;
@@ -305,7 +293,7 @@ static void the_chain_is_not_written(void **state) {
   (void)state;
   ct_tensor *x = ct_placeholder(CT_F32, CT_SHAPE(1000, 1000));
   ct_tensor *y = ct_mean(ct_square(ct_tanh(x)), CT_ALL, false);
-  ct_program *p = compiled(CT_LIST(x), CT_LIST(y), false);
+  ct_program *p = compiled(CT_LIST(x), CT_LIST(y), checked);
   assert_true(ct_program_info(p).arena <= 1024);
   ct_program_release(&p);
 }
