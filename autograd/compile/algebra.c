@@ -84,7 +84,7 @@ static bool foldable(const ct_program *p, const ct__instr *k) {
 static ct_status fold(ct_program *p, int k, int *to) {
   const ct__instr instr = p->instr[k];
   int y = ct__outs(&instr)[0];
-  const ct_view **in = ct__zone_alloc(p, (size_t)instr.n_in * sizeof *in + 1);
+  const ct_view **in = ct__scratch_alloc(p, (size_t)instr.n_in * sizeof *in + 1);
   ct_tensor *t = ct__tensor_alloc(p->value[y].v.dtype, p->value[y].v.ndim, p->value[y].v.dim);
   ct_status status = in && t ? CT_OK : CT_ENOMEM;
   for (int i = 0; status == CT_OK && i < instr.n_in; i++) in[i] = &constant(p, instr.arg[i])->v;
@@ -113,7 +113,7 @@ static int result_of(const ct_program *p, int k, const int *maker) {
 ct_status ct__pass_algebra(ct_program *p) {
   int *maker = ct__program_makers(p);
   /* as many new constants as instructions at most */
-  int *to = ct__zone_alloc(p, (size_t)(p->n_values + p->n_instrs) * sizeof *to + 1);
+  int *to = ct__scratch_alloc(p, (size_t)(p->n_values + p->n_instrs) * sizeof *to + 1);
   if (!maker || !to) return CT_ENOMEM;
   for (int i = 0; i < p->n_values + p->n_instrs; i++) to[i] = i;
   for (int k = 0; k < p->n_instrs; k++) {

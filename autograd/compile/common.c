@@ -16,8 +16,8 @@ static unsigned hash(const ct__instr *k) {
 ct_status ct__pass_common(ct_program *p) {
   unsigned size = 64;
   while (size < 2 * (unsigned)p->n_instrs) size *= 2;
-  int *table = ct__zone_alloc(p, size * sizeof *table);
-  int *to = ct__zone_alloc(p, (size_t)p->n_values * sizeof *to + 1);
+  int *table = ct__scratch_alloc(p, size * sizeof *table);
+  int *to = ct__scratch_alloc(p, (size_t)p->n_values * sizeof *to + 1);
   if (!table || !to) return CT_ENOMEM;
   for (int i = 0; i < p->n_values; i++) to[i] = i;
   for (int k = 0; k < p->n_instrs; k++) {

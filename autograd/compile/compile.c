@@ -74,7 +74,7 @@ static const struct pass {
     {"pairs", ct__pass_pairs, false},       {"updates", ct__pass_updates, true},
     {"fusion", ct__pass_fuse, false},       {"products", ct__pass_products, false},
     {"schedule", ct__pass_schedule, false}, {"sweeps", ct__pass_sweeps, false},
-    {"plan", ct__pass_plan, false},
+    {"plan", ct__pass_plan, false},         {"pack", ct__pass_pack, false},
 };
 
 #ifdef NDEBUG
@@ -83,14 +83,18 @@ static const bool always_verify = false;
 static const bool always_verify = true;
 #endif
 
+/* What a pass has worked with goes at once: should the program refer to it, verifying it tells. */
+static ct_status end_pass(ct_program *p, const char *name, bool last) {
+  ct__scratch_empty(p);
+  return p->verify || always_verify ? ct__verify(p, name, last) : CT_OK;
+}
+
 static ct_status run_passes(ct_program *p) {
-  bool verify = p->verify || always_verify;
-  ct_status status = verify ? ct__verify(p, "linearise", false) : CT_OK;
+  ct_status status = end_pass(p, "linearise", false);
   for (int i = 0; i < CT__COUNT(passes) && status == CT_OK; i++) {
     if (p->exact && passes[i].fast) continue;
     status = passes[i].run(p);
-    if (status == CT_OK && verify)
-      status = ct__verify(p, passes[i].name, i == CT__COUNT(passes) - 1);
+    if (status == CT_OK) status = end_pass(p, passes[i].name, i == CT__COUNT(passes) - 1);
   }
   return status;
 }
@@ -109,7 +113,7 @@ static ct_status index_memory(ct_program *p) {
   p->moved = ct__zone_alloc(p, (size_t)p->n_values * sizeof *p->moved + 1);
   p->captured = ct__zone_alloc(p, (size_t)p->n_values * sizeof *p->captured + 1);
   p->updated = ct__zone_alloc(p, (size_t)p->n_updates * sizeof *p->updated + 1);
-  int *cursor = ct__zone_alloc(p, (size_t)n * sizeof *cursor + 1);
+  int *cursor = ct__scratch_alloc(p, (size_t)n * sizeof *cursor + 1);
   if (!p->moved_at || !p->moved || !p->captured || !p->updated || !cursor) return CT_ENOMEM;
   for (int i = 0; i < p->n_values; i++)
     if (run_key(p, i) >= 0) p->moved_at[run_key(p, i) + 1]++;
@@ -138,13 +142,16 @@ static ct_list updated(ct_tensor **room) {
 }
 
 static ct_status compile(ct_program *p, ct_list inputs, ct_list outputs) {
-  ct_tensor **room = ct__zone_alloc(p, (size_t)(outputs.n + 2 * now.n + 1) * sizeof *room);
+  ct_tensor **room = ct__scratch_alloc(p, (size_t)(outputs.n + 2 * now.n + 1) * sizeof *room);
   if (!room) return CT_ENOMEM;
   p->f = ct__function_make("ct_compile", CT__COMPILE, inputs, wanted(outputs, room));
   if (!p->f) return ct_error_code();
   ct_status status = ct__linearise(p, updated(room + outputs.n + now.n));
   if (status == CT_OK) status = run_passes(p);
-  return status == CT_OK ? index_memory(p) : status;
+  if (status == CT_OK) status = index_memory(p);
+  if (p->n_updates > 0) ct_function_release(&p->f);
+  ct__scratch_empty(p);
+  return status;
 }
 
 static double seconds(void) {

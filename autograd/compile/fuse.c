@@ -139,14 +139,14 @@ static bool add_fused(const ct__fusion *f, const ct__fuse_block *b, const ct__ti
                   b->n_out,
                   n_steps,
                   b->n_reg,
-                  step,
+                  copy(p, step, (size_t)n_steps * sizeof *step),
                   copy(p, b->dtype, (size_t)b->n_reg * sizeof *b->dtype),
                   copy(p, reg, (size_t)b->n_out * sizeof *reg),
                   copy(p, b->number, (size_t)b->n_reg * sizeof *b->number),
                   b->n_tails,
                   make_tails(f, b, out)};
   ct__fused attr = {b->n_out + b->n_tails, t};
-  return t->dtype && t->out && t->number && t->tail &&
+  return t->step && t->dtype && t->out && t->number && t->tail &&
          ct__instr_new(p, b->n_tails ? &ct__reduced_op : &ct__fused_op, &attr, b->n_in, b->in,
                        attr.n_out, out);
 }
@@ -161,7 +161,7 @@ static void take_place(ct__fusion *f, int k, int phase, int key) {
 static bool fuse(ct__fusion *f, const int *member, int n, int key) {
   int phase = f->phase[member[0]], n_steps = 0;
   if (n == 1) return take_place(f, member[0], phase, key), true;
-  ct__tile_step *step = ct__zone_alloc(f->p, (size_t)n * sizeof *step);
+  ct__tile_step *step = ct__scratch_alloc(f->p, (size_t)n * sizeof *step);
   if (!step) return false;
   ct__fuse_block b = {.member = member, .n = n};
   bool fits = ct__fuse_steps(f, &b, step, &n_steps);
@@ -190,7 +190,7 @@ static void sort(const ct__fusion *f, const int *key, int *sorted, int *start) {
 static bool reorder(ct__fusion *f) {
   ct_program *p = f->p;
   const int *maker = ct__program_makers(p);
-  ct__instr *sorted = ct__zone_alloc(p, (size_t)p->room_instrs * sizeof *sorted);
+  ct__instr *sorted = ct__scratch_alloc(p, (size_t)f->n_sequence * sizeof *sorted + 1);
   if (!maker || !sorted) return false;
   sort(f, f->phase, f->list, f->start);
   for (int s = 0; s < f->n_sequence; s++) {
@@ -202,13 +202,13 @@ static bool reorder(ct__fusion *f) {
   }
   sort(f, f->key, f->list, f->start);
   for (int s = 0; s < f->n_sequence; s++) sorted[s] = p->instr[f->sequence[s]];
-  p->instr = sorted;
   p->n_instrs = f->n_sequence;
+  memcpy(p->instr, sorted, (size_t)p->n_instrs * sizeof *sorted);
   return true;
 }
 
 static int *numbers(ct_program *p, int n) {
-  return ct__zone_alloc(p, ((size_t)n + 1) * sizeof(int));
+  return ct__scratch_alloc(p, ((size_t)n + 1) * sizeof(int));
 }
 
 ct_status ct__pass_fuse(ct_program *p) {
@@ -219,10 +219,10 @@ ct_status ct__pass_fuse(ct_program *p) {
                   ct__program_makers(p),
                   numbers(p, 2 * n),
                   numbers(p, 2 * n),
-                  ct__zone_alloc(p, (size_t)n * sizeof *f.loop + 1),
-                  ct__zone_alloc(p, (size_t)n * sizeof *f.call + 1),
-                  ct__zone_alloc(p, (size_t)n * sizeof *f.tail + 1),
-                  ct__zone_alloc(p, (size_t)n * sizeof *f.link + 1),
+                  ct__scratch_alloc(p, (size_t)n * sizeof *f.loop + 1),
+                  ct__scratch_alloc(p, (size_t)n * sizeof *f.call + 1),
+                  ct__scratch_alloc(p, (size_t)n * sizeof *f.tail + 1),
+                  ct__scratch_alloc(p, (size_t)n * sizeof *f.link + 1),
                   numbers(p, n),
                   numbers(p, n),
                   numbers(p, n),
@@ -231,7 +231,7 @@ ct_status ct__pass_fuse(ct_program *p) {
                   numbers(p, n_values),
                   ct__program_uses(p),
                   numbers(p, n_values),
-                  ct__zone_alloc(p, (size_t)n_values * sizeof *f.number + 1)};
+                  ct__scratch_alloc(p, (size_t)n_values * sizeof *f.number + 1)};
   int *latest = numbers(p, n), *latest_joined = numbers(p, n);
   ct__call_room room;
   if (!f.maker || !f.phase || !f.key || !f.loop || !f.call || !f.tail || !f.link || !f.group ||

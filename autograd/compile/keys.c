@@ -57,7 +57,7 @@ static int by_variable_and_serial(const void *a, const void *b) {
 }
 
 static bool find_uses(ct_program *p, use **uses, int *n) {
-  *uses = ct__zone_alloc(p, (size_t)p->n_instrs * sizeof **uses + 1);
+  *uses = ct__scratch_alloc(p, (size_t)p->n_instrs * sizeof **uses + 1);
   *n = 0;
   for (int k = 0; *uses && k < p->n_instrs; k++) {
     const ct__instr *instr = &p->instr[k];

@@ -52,6 +52,20 @@ static int operand_value(ct_program *p, captured *c, const int *slot, const ct__
   return o->constant ? value_of_tensor(p, c, o->constant) : slot[o->slot];
 }
 
+/* The recipe may go before the program. */
+static bool copy_attr(ct_program *p, const ct_call *c, const void **attr) {
+  const ct_op *op = c->op;
+  if (op->attr_size == 0) return true;
+  ct__held *held = ct__zone_alloc(p, sizeof *held + op->attr_size);
+  if (!held) return false;
+  *attr = held + 1;
+  if (!op->attr_copy) return memcpy(held + 1, c->attr, op->attr_size);
+  if (op->attr_copy(held + 1, c->attr) != CT_OK) return false;
+  *held = (ct__held){p->held, op};
+  p->held = held;
+  return true;
+}
+
 static bool make_instr(ct_program *p, captured *c, const int *slot, const ct__instruction *from,
                        int *in) {
   const ct_call *call = &from->node->call;
@@ -59,9 +73,9 @@ static bool make_instr(ct_program *p, captured *c, const int *slot, const ct__in
     in[i] = operand_value(p, c, slot, &p->f->operands[from->operand + i]);
     if (in[i] < 0) return false;
   }
-  ct__instr k = {.op = call->op, .attr = call->attr, .n_in = call->n_in, .n_out = call->n_out};
+  ct__instr k = {.op = call->op, .n_in = call->n_in, .n_out = call->n_out};
   k.arg = ct__zone_alloc(p, (size_t)(k.n_in + k.n_out) * sizeof *k.arg);
-  if (!k.arg) return false;
+  if (!k.arg || !copy_attr(p, call, &k.attr)) return false;
   memcpy(k.arg, in, (size_t)k.n_in * sizeof *in);
   memcpy(k.arg + k.n_in, slot + from->slot, (size_t)k.n_out * sizeof *in);
   p->instr[p->n_instrs++] = k;
@@ -75,16 +89,15 @@ ct_status ct__linearise(ct_program *p, ct_list updated) {
     if (f->instructions[k].node->call.n_in > widest) widest = f->instructions[k].node->call.n_in;
   captured c = {.size = 64};
   while (c.size < 2 * total) c.size *= 2;
-  c.table = ct__zone_alloc(p, (size_t)c.size * sizeof *c.table);
-  int *slot = ct__zone_alloc(p, (size_t)f->n_slots * sizeof *slot + 1);
-  int *in = ct__zone_alloc(p, (size_t)widest * sizeof *in);
+  c.table = ct__scratch_alloc(p, (size_t)c.size * sizeof *c.table);
+  int *slot = ct__scratch_alloc(p, (size_t)f->n_slots * sizeof *slot + 1);
+  int *in = ct__scratch_alloc(p, (size_t)widest * sizeof *in);
   p->n_args = f->n_args;
   p->n_out = f->n_out - updated.n;
-  p->room_instrs = f->n_instructions + 64;
   p->argument = ct__zone_alloc(p, (size_t)p->n_args * sizeof(int) + 1);
   p->out = ct__zone_alloc(p, (size_t)p->n_out * sizeof(int) + 1);
   p->update = ct__zone_alloc(p, (size_t)updated.n * sizeof *p->update + 1);
-  p->instr = ct__zone_alloc(p, (size_t)p->room_instrs * sizeof *p->instr);
+  p->instr = ct__resized(NULL, 0, &p->room_instrs, f->n_instructions + 64, sizeof *p->instr);
   if (!c.table || !slot || !in || !p->argument || !p->out || !p->update || !p->instr)
     return CT_ENOMEM;
   if (!make_slots(p, &c, slot)) return CT_ENOMEM;

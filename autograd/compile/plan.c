@@ -153,9 +153,9 @@ ct_status ct__pass_plan(ct_program *p) {
   reuse(p);
   find_intervals(p);
   size_t most = (size_t)p->n_values + (size_t)p->n_instrs + 1;
-  block *b = ct__zone_alloc(p, most * sizeof *b);
-  const block **placed = ct__zone_alloc(p, most * sizeof *placed);
-  size_t *change = ct__zone_alloc(p, ((size_t)p->n_instrs + 1) * sizeof *change);
+  block *b = ct__scratch_alloc(p, most * sizeof *b);
+  const block **placed = ct__scratch_alloc(p, most * sizeof *placed);
+  size_t *change = ct__scratch_alloc(p, ((size_t)p->n_instrs + 1) * sizeof *change);
   if (!b || !placed || !change) return CT_ENOMEM;
   int n = 0;
   for (int i = 0; i < p->n_values; i++) {

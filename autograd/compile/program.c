@@ -1,23 +1,23 @@
 /* program.c - building blocks of programs: memory, values, instructions. */
 #include "program.h"
 
-/* ---- the zone: memory that lives as long as the program -------------------------------------- */
+/* ---- zones: memory taken piece by piece and given back at once ------------------------------- */
 
 struct ct__zone_block {
   ct__zone_block *next;
   size_t bytes, used;
 };
 
-enum { ZONE_BLOCK = 4096, HEAD = 64 }; /* the head is part of a block */
+enum { ZONE_BLOCK = 4096, ALIGNMENT = 16, HEAD = 32 }; /* the head is part of a block */
 
 /* What is large gets a block of its own, behind the one that is being filled. */
-void *ct__zone_alloc(ct_program *p, size_t bytes) {
-  bytes = (bytes + 63) & ~(size_t)63;
+static void *zone_take(ct__zone_block **zone, size_t bytes) {
+  bytes = (bytes + ALIGNMENT - 1) & ~(size_t)(ALIGNMENT - 1);
   const bool large = bytes > ZONE_BLOCK / 4;
-  ct__zone_block *b = p->zone;
+  ct__zone_block *b = *zone;
   if (large || !b || b->bytes - b->used < bytes) {
     const size_t room = large ? HEAD + bytes : ZONE_BLOCK;
-    ct__zone_block **at = large && b ? &b->next : &p->zone;
+    ct__zone_block **at = large && b ? &b->next : zone;
     b = ct__alloc(room);
     if (!b) return NULL;
     *b = (ct__zone_block){*at, room, HEAD};
@@ -28,28 +28,38 @@ void *ct__zone_alloc(ct_program *p, size_t bytes) {
   return memset(block, 0, bytes);
 }
 
-static void zone_free(ct_program *p) {
-  for (ct__zone_block *b = p->zone, *next; b; b = next) {
+static void zone_empty(ct__zone_block **zone) {
+  for (ct__zone_block *b = *zone, *next; b; b = next) {
     next = b->next;
     ct__free(b, b->bytes);
   }
+  *zone = NULL;
 }
 
-/* Room for one more element: the array, or a copy of twice the size. */
-static void *grown(ct_program *p, void *array, int n, int *room, size_t item) {
-  if (n < *room) return array;
-  int more = *room ? 2 * *room : 64;
-  void *copy = ct__zone_alloc(p, (size_t)more * item);
+void *ct__zone_alloc(ct_program *p, size_t bytes) { return zone_take(&p->zone, bytes); }
+void *ct__scratch_alloc(ct_program *p, size_t bytes) { return zone_take(&p->scratch, bytes); }
+void ct__scratch_empty(ct_program *p) { zone_empty(&p->scratch); }
+
+/* ---- arrays that grow and shrink ------------------------------------------------------------- */
+
+void *ct__resized(void *array, int n, int *room, int want, size_t item) {
+  void *copy = ct__alloc((size_t)want * item);
   if (!copy) return NULL;
   if (n > 0) memcpy(copy, array, (size_t)n * item);
-  *room = more;
+  ct__free(array, (size_t)*room * item);
+  *room = want;
   return copy;
+}
+
+/* Room for one more element. */
+static void *grown(void *array, int n, int *room, size_t item) {
+  return n < *room ? array : ct__resized(array, n, room, *room ? 2 * *room : 64, item);
 }
 
 /* ---- values ---------------------------------------------------------------------------------- */
 
 static int value_add(ct_program *p, ct__value x) {
-  ct__value *grew = grown(p, p->value, p->n_values, &p->room_values, sizeof *grew);
+  ct__value *grew = grown(p->value, p->n_values, &p->room_values, sizeof *grew);
   if (!grew) return -1;
   p->value = grew;
   x.v.data = NULL;
@@ -100,7 +110,7 @@ bool ct__value_number(const ct_program *p, int i, double *number) {
 
 bool ct__instr_new(ct_program *p, const ct_op *op, const void *attr, int n_in, const int *in,
                    int n_out, const int *out) {
-  ct__instr *grew = grown(p, p->instr, p->n_instrs, &p->room_instrs, sizeof *grew);
+  ct__instr *grew = grown(p->instr, p->n_instrs, &p->room_instrs, sizeof *grew);
   if (!grew) return false;
   p->instr = grew;
   int *arg = ct__zone_alloc(p, (size_t)(n_in + n_out) * sizeof *arg);
@@ -134,7 +144,7 @@ void ct__count_use(const ct_program *p, int *uses, int i, int by) {
 }
 
 int *ct__program_uses(ct_program *p) {
-  int *uses = ct__zone_alloc(p, (size_t)p->n_values * sizeof *uses + 1);
+  int *uses = ct__scratch_alloc(p, (size_t)p->n_values * sizeof *uses + 1);
   if (!uses) return NULL;
   for (int k = 0; k < p->n_instrs; k++)
     for (int i = 0; i < p->instr[k].n_in && p->instr[k].op; i++)
@@ -145,7 +155,7 @@ int *ct__program_uses(ct_program *p) {
 }
 
 int *ct__program_makers(ct_program *p) {
-  int *maker = ct__zone_alloc(p, (size_t)p->n_values * sizeof *maker + 1);
+  int *maker = ct__scratch_alloc(p, (size_t)p->n_values * sizeof *maker + 1);
   if (!maker) return NULL;
   for (int i = 0; i < p->n_values; i++) maker[i] = -1;
   for (int k = 0; k < p->n_instrs; k++)
@@ -158,8 +168,8 @@ bool ct__call_room_new(ct_program *p, ct__call_room *room) {
   int widest = 1;
   for (int k = 0; k < p->n_instrs; k++)
     if (p->instr[k].n_in > widest) widest = p->instr[k].n_in;
-  room->tensor = ct__zone_alloc(p, (size_t)widest * sizeof *room->tensor);
-  room->in = ct__zone_alloc(p, (size_t)widest * sizeof *room->in);
+  room->tensor = ct__scratch_alloc(p, (size_t)widest * sizeof *room->tensor);
+  room->in = ct__scratch_alloc(p, (size_t)widest * sizeof *room->in);
   return room->tensor && room->in;
 }
 
@@ -225,7 +235,12 @@ void ct_program_release(ct_program **at) {
   if (atomic_fetch_sub_explicit(&p->refs, 1, memory_order_acq_rel) != 1) return;
   ct__instances_free(p);
   for (int i = 0; i < p->n_values; i++) ct_release(&p->value[i].tensor);
+  for (ct__held *h = p->held; h; h = h->next)
+    if (h->op->attr_release) h->op->attr_release(h + 1);
   ct_function_release(&p->f);
-  zone_free(p);
+  ct__free(p->value, (size_t)p->room_values * sizeof *p->value);
+  ct__free(p->instr, (size_t)p->room_instrs * sizeof *p->instr);
+  zone_empty(&p->scratch);
+  zone_empty(&p->zone);
   ct__free(p, sizeof *p);
 }

@@ -2,8 +2,11 @@
  *
  * Values are places for numbers, instructions operations between them; both are numbered. A value
  * lies in the memory of its base, mostly itself. Passes are functions from program to program, each
- * in a file of its own, listed in compile.c. What they make lives in the program's zone: nothing is
- * freed before the program is.
+ * in a file of its own, listed in compile.c.
+ *
+ * What a program consists of lives in its zone: nothing there is freed before the program is. What
+ * a pass only works with is scratch, gone once it has returned. Values and instructions are arrays
+ * that grow; the last pass gives them exactly the room they need.
  */
 #ifndef COTANGENT_PROGRAM_H
 #define COTANGENT_PROGRAM_H
@@ -42,14 +45,21 @@ typedef struct ct__update {
   int variable, value;
 } ct__update;
 
+/* Attributes that op->attr_copy has made, behind this. */
+typedef struct ct__held {
+  struct ct__held *next;
+  const ct_op *op;
+} ct__held;
+
 typedef struct ct__zone_block ct__zone_block;
 typedef struct ct__instance ct__instance;
 
 struct ct_program {
   atomic_int refs;
   bool exact, verify;
-  ct_function *f; /* the recipe: keeps its calls' attributes */
-  ct__zone_block *zone;
+  ct_function *f; /* the recipe, for ct_call_program; NULL where updates forbid that */
+  ct__zone_block *zone, *scratch;
+  ct__held *held;
   int n_values, room_values, n_instrs, room_instrs, n_args, n_out, n_updates;
   ct__value *value;
   ct__instr *instr;
@@ -70,7 +80,14 @@ struct ct_program {
 
 /* ---- building blocks (program.c) ------------------------------------------------------------- */
 
-void *ct__zone_alloc(ct_program *p, size_t bytes); /* zeroed; NULL and CT_ENOMEM on failure */
+/* Zeroed; NULL and CT_ENOMEM on failure. What lives as long as the program, and what until the end
+ * of the pass. */
+void *ct__zone_alloc(ct_program *p, size_t bytes);
+void *ct__scratch_alloc(ct_program *p, size_t bytes);
+void ct__scratch_empty(ct_program *p);
+/* The array of n elements in a block with room for `want`, in place of that for *room; NULL on
+ * failure, and nothing has changed. */
+void *ct__resized(void *array, int n, int *room, int want, size_t item);
 /* A fresh computed value, contiguous; -1 on failure. Pointers into p->value are void then. */
 int ct__value_new(ct_program *p, ct_dtype dtype, int ndim, const int64_t *dim);
 /* A view of a value's memory, laid out as v (its data is ignored); -1 on failure. */
@@ -85,11 +102,11 @@ bool ct__instr_new(ct_program *p, const ct_op *op, const void *attr, int n_in, c
 void ct__program_rename(ct_program *p, const int *to);
 /* Drops instructions without op. */
 void ct__program_compact(ct_program *p);
-/* How often each value is read (operands, outputs, updates), n_values numbers in the zone; what
+/* How often each value is read (operands, outputs, updates), n_values numbers of scratch; what
  * reads an alias reads its base too. NULL on failure. */
 int *ct__program_uses(ct_program *p);
 void ct__count_use(const ct_program *p, int *uses, int i, int by);
-/* The instruction that makes each value, or -1; n_values numbers. */
+/* The instruction that makes each value, or -1; n_values numbers of scratch. */
 int *ct__program_makers(ct_program *p);
 
 /* Memory is handed out in cache lines. */
@@ -117,7 +134,8 @@ typedef struct ct__call_room {
   ct_tensor *tensor;
   ct_tensor **in;
 } ct__call_room;
-bool ct__call_room_new(ct_program *p, ct__call_room *room); /* for the widest instruction */
+/* Of scratch, for the widest instruction. */
+bool ct__call_room_new(ct_program *p, ct__call_room *room);
 ct_call ct__instr_call(const ct_program *p, const ct__instr *k, const ct__call_room *room);
 /* The axes that such a call of a reduction reduces, as a mask, and whether they stay with extent 1.
  */
@@ -164,7 +182,8 @@ ct__pass ct__pass_keys, /* keys.c: random keys move on */
     ct__pass_products,  /* product.c: chains behind products */
     ct__pass_schedule,  /* schedule.c: updates as early as allowed; copies of results */
     ct__pass_sweeps,    /* sweep.c: a product and an update of its matrix in one pass over it */
-    ct__pass_plan;      /* plan.c: live intervals, reuse in place, one arena */
+    ct__pass_plan,      /* plan.c: live intervals, reuse in place, one arena */
+    ct__pass_pack;      /* pack.c: values that are left over go */
 /* CT_ECHECK if something is wrong; planned: with memory and updates. */
 ct_status ct__verify(ct_program *p, const char *after, bool planned);
 

@@ -89,7 +89,7 @@ static int last_reader(const ct_program *p, const int *readers, int k) {
 static bool set_keys(schedule *s) {
   ct_program *p = s->p;
   int *maker = ct__program_makers(p), last_failure = 0;
-  int *readers = ct__zone_alloc(p, (size_t)p->n_values * sizeof *readers + 1);
+  int *readers = ct__scratch_alloc(p, (size_t)p->n_values * sizeof *readers + 1);
   if (!maker || !readers) return false;
   for (int k = 0; k < p->n_instrs; k++) {
     s->key[k] = RANKS * k;
@@ -113,13 +113,13 @@ static bool set_keys(schedule *s) {
 static bool reorder(schedule *s) {
   ct_program *p = s->p;
   int n = p->n_instrs, rooms = RANKS * n + 2;
-  int *start = ct__zone_alloc(p, (size_t)rooms * sizeof *start);
-  ct__instr *sorted = ct__zone_alloc(p, (size_t)p->room_instrs * sizeof *sorted);
+  int *start = ct__scratch_alloc(p, (size_t)rooms * sizeof *start);
+  ct__instr *sorted = ct__scratch_alloc(p, (size_t)n * sizeof *sorted + 1);
   if (!start || !sorted) return false;
   for (int k = 0; k < n; k++) start[s->key[k] + 1]++;
   for (int i = 1; i < rooms; i++) start[i] += start[i - 1];
   for (int k = 0; k < n; k++) sorted[start[s->key[k]]++] = p->instr[k];
-  p->instr = sorted;
+  memcpy(p->instr, sorted, (size_t)n * sizeof *sorted);
   return true;
 }
 
@@ -176,9 +176,9 @@ static ct_status copy_updates(schedule *s) {
 ct_status ct__pass_schedule(ct_program *p) {
   size_t n = (size_t)p->n_instrs;
   schedule s = {.p = p};
-  s.sink = ct__zone_alloc(p, n * sizeof *s.sink + 1);
-  s.key = ct__zone_alloc(p, n * sizeof *s.key + 1);
-  s.placed = ct__zone_alloc(p, (size_t)p->n_updates * sizeof *s.placed + 1);
+  s.sink = ct__scratch_alloc(p, n * sizeof *s.sink + 1);
+  s.key = ct__scratch_alloc(p, n * sizeof *s.key + 1);
+  s.placed = ct__scratch_alloc(p, (size_t)p->n_updates * sizeof *s.placed + 1);
   if (!s.sink || !s.key || !s.placed) return CT_ENOMEM;
   if (p->n_updates > 0 && !(find_sinks(&s) && place_updates(&s) && set_keys(&s) && reorder(&s)))
     return CT_ENOMEM;
