@@ -139,7 +139,8 @@ ct_status ct__verify(ct_program *p, const char *after, bool planned) {
   ct__call_room room;
   bool *made = ct__scratch_alloc(p, n);
   ct_spec *spec = ct__scratch_alloc(p, (size_t)most * sizeof *spec);
-  int *first = ct__scratch_alloc(p, n * sizeof *first), *last = ct__scratch_alloc(p, n * sizeof *last);
+  int *first = ct__scratch_alloc(p, n * sizeof *first),
+      *last = ct__scratch_alloc(p, n * sizeof *last);
   if (!ct__call_room_new(p, &room) || !made || !spec || !first || !last) return CT_ENOMEM;
   ct_status status = check_order(&v, made);
   if (status == CT_OK) status = check_shapes(&v, &room, spec);
