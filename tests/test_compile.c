@@ -312,6 +312,39 @@ static void repeats_are_read_once(void **state) {
   ct_program_release(&p);
 }
 
+static ct_tensor *itself(ct_tensor *x) { return ct_cast(x, CT_F64); }
+static ct_tensor *times_one(ct_tensor *x) { return ct_mul(x, ct_ones(CT_F64, CT_SCALAR)); }
+static ct_tensor *twice_negative(ct_tensor *x) { return ct_neg(ct_neg(x)); }
+static ct_tensor *left(ct_tensor *x) { return ct_slice(x, 1, 0, 3, 1); }
+static ct_tensor *turned(ct_tensor *x) { return ct_flip(x, CT_ALL); }
+static ct_tensor *upright(ct_tensor *x) { return ct_transpose(x, 0, 1); }
+static ct_tensor *wider(ct_tensor *x) {
+  return ct_broadcast_to(ct_reshape(x, CT_SHAPE(8, 1, 5)), CT_SHAPE(8, 3, 5));
+}
+
+/* Numbers are summed as they lie: an operation that changes none may still have put them in order.
+ */
+static void exact_sums_keep_their_order(void **state) {
+  (void)state;
+  ct_tensor *(*const same[])(ct_tensor *) = {itself, times_one, twice_negative};
+  ct_tensor *(*const view[])(ct_tensor *) = {left, turned, upright, wider};
+  double number[40], got, want;
+  for (int i = 0; i < 40; i++) number[i] = sin(1 + i * i);
+  ct_tensor *x = ct_placeholder(CT_F64, CT_SHAPE(8, 5));
+  ct_tensor *value = ct_from(CT_F64, CT_SHAPE(8, 5), number);
+  for (int s = 0; s < CT__COUNT(same); s++)
+    for (int v = 0; v < CT__COUNT(view); v++) {
+      ct_tensor *y = ct_sum(same[s](view[v](x)), CT_ALL, false), *out;
+      ct_program *p = ct_compile(CT_LIST(x), CT_LIST(y), exact);
+      assert_non_null(p);
+      assert_ok(ct_run(p, CT_LIST(value), &out));
+      assert_ok(ct_item(out, &got));
+      assert_ok(ct_item(ct_sum(same[s](view[v](value)), CT_ALL, false), &want));
+      assert_true(got == want);
+      ct_program_release(&p);
+    }
+}
+
 /* ---- memory -------------------------------------------------------------------------------------- */
 
 /* A long chain needs no more than a few buffers; results of shape do not count. */
@@ -462,6 +495,7 @@ int main(void) {
       TEST(builds_collect_assignments),
       TEST(gradient_steps_are_products),
       TEST(repeats_are_read_once),
+      TEST(exact_sums_keep_their_order),
       TEST(memory_is_used_again),
       TEST(long_recipes_compile),
       TEST(threads_share_a_program),

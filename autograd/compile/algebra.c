@@ -5,7 +5,7 @@
  */
 #include "program.h"
 
-/* A rule gives the operand that is the result of instruction k, or -1. */
+/* A rule gives the value that is the result of instruction k, or -1. */
 typedef struct site {
   const ct_program *p;
   const ct__instr *k;
@@ -102,11 +102,22 @@ static ct_status fold(ct_program *p, int k, int *to) {
 
 /* ---- the pass ---------------------------------------------------------------------------------- */
 
+/* Numbers are summed in the order in which they lie, and the result of an operation lies row by
+ * row: so must what stands for it in an exact program. A view may lie otherwise. */
+static bool stands_for(const ct_program *p, int i, const int *maker) {
+  const ct__value *x = &p->value[i];
+  bool viewed = x->home == CT__COMPUTED && p->instr[maker[i]].op->view;
+  return !p->exact || (x->v.contiguous && !viewed);
+}
+
 static int result_of(const ct_program *p, int k, const int *maker) {
   site s = {p, &p->instr[k], maker};
-  for (int r = 0; r < CT__COUNT(rules); r++)
-    if (!(p->exact && rules[r].fast) && strcmp(s.k->op->name, rules[r].op) == 0 && s.k->n_out == 1)
-      return rules[r].is(&s);
+  for (int r = 0; r < CT__COUNT(rules); r++) {
+    if ((p->exact && rules[r].fast) || strcmp(s.k->op->name, rules[r].op) != 0 || s.k->n_out != 1)
+      continue;
+    int same = rules[r].is(&s);
+    return same >= 0 && stands_for(p, same, maker) ? same : -1;
+  }
   return -1;
 }
 
