@@ -155,6 +155,8 @@ bool ct__chain_take_in(ct__link_kind product, ct__link *sum) {
   static const contraction taken[] = {ROW(MUL, ADD, ADD_MUL, 1),
                                       ROW(MUL, SUB, SUB_MUL, 1),
                                       ROW(MUL, SUB_FROM, SUB_FROM_MUL, 1),
+                                      ROW(MUL0, ADD, ADD_MUL0, 1),
+                                      ROW(MUL0_INTO, ADD, ADD_MUL0, 1),
                                       ROW(SCALE, ADD, ADD_SCALED, 1),
                                       ROW(SCALE, SUB, ADD_SCALED, -1),
                                       ROW(SCALE, SUB_FROM, SUB_FROM_SCALED, 1),

@@ -28,7 +28,8 @@
   X(MUL_ADD, a * x + y)        X(MUL_SUB, a * x - y)      X(MUL_SUB_FROM, y - a * x)               \
   X(SCALE_ADD, c * a + x)      X(SCALE_SUB, c * a - x)    X(SQUARE_ADD, a * a + x)                 \
   X(MUL_SHIFT, a * x + d)      X(ADD_SCALED, a + c * x)   X(SUB_FROM_SCALED, c * x - a)            \
-  X(ADD_MUL, a + x * y)        X(SUB_MUL, a - x * y)      X(SUB_FROM_MUL, x * y - a)
+  X(ADD_MUL, a + x * y)        X(SUB_MUL, a - x * y)      X(SUB_FROM_MUL, x * y - a)               \
+  X(ADD_MUL0, a + ZERO(x == 0, x) * ZERO(x == 0, y))
 // clang-format on
 #define CT__CHAIN_LIST(X) CT__CHAIN_ALONE(X) CT__CHAIN_WITH(X)
 
@@ -44,6 +45,7 @@ typedef struct ct__link {
   bool same;                /* x is that of the link before, or of those between that have none */
   /* 1 + the position of an operand that is a single number: it is a factor of c, or d; 0: none */
   unsigned char c_times, d_times;
+  unsigned char to; /* 1 + where a loop on one element stores the result so far; 0: nowhere */
   double c, d;
 } ct__link;
 

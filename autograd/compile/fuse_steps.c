@@ -253,7 +253,39 @@ static bool make_chain(const ct__fusion *f, ct__fuse_block *b, int k, ct__tile_s
   if (!find_register(f, b, y)) return false;
   ct__chain_finish(c);
   c->result = s->n;
+  c->link[c->n - 1].to = (unsigned char)(s->n + 1);
   s->reg[s->n] = f->reg[y] - 1;
+  return true;
+}
+
+/* ---- on one element: chains behind each other are one --------------------------------------------- */
+
+/* The links of a step, whose operands become registers. What the step before left is at hand. */
+static void append(ct__chain *joint, const ct__tile_step *s) {
+  const ct__chain *c = s->attr;
+  for (int i = 0; i < c->n; i++) {
+    ct__link l = c->link[i];
+    l.x = (unsigned char)s->reg[l.x];
+    l.y = (unsigned char)s->reg[l.y];
+    if (l.to) l.to = (unsigned char)(s->reg[l.to - 1] + 1);
+    if (i > 0 || joint->n == 0 || joint->link[joint->n - 1].to != l.x + 1)
+      joint->link[joint->n++] = l;
+  }
+}
+
+static bool join_steps(const ct__fusion *f, ct__fuse_block *b, ct__tile_step *step, int n) {
+  for (ct__tile_step *s = step, *end = step + n; s < end; s += 1 + s->n_joint) {
+    int links = 0, m = 0;
+    if (s->loop != ct__chain_loop(b->dtype[s->reg[s->n]], f->p->exact)) continue;
+    for (; s + m < end && s[m].loop == s->loop; m++) links += ((const ct__chain *)s[m].attr)->n;
+    ct__chain *joint =
+        ct__zone_alloc(f->p, offsetof(ct__chain, link) + (size_t)links * sizeof *joint->link);
+    b->no_memory = !joint;
+    if (!joint) return false;
+    for (int i = 0; i < m; i++) append(joint, &s[i]);
+    s->joint = joint;
+    s->n_joint = m - 1;
+  }
   return true;
 }
 
@@ -278,5 +310,5 @@ bool ct__fuse_steps(ct__fusion *f, ct__fuse_block *b, ct__tile_step *step, int *
     ct__tile_step *s = &step[(*n_steps)++];
     if (!(cheap ? make_chain(f, b, k, s) : make_step(f, b, k, s))) return false;
   }
-  return true;
+  return ct__walked(f, b->member[0])->size != 1 || join_steps(f, b, step, *n_steps);
 }

@@ -21,8 +21,12 @@ static const int64_t one[CT__TILE_OPERANDS + 1] = {1, 1, 1, 1, 1, 1, 1, 1, 1, 1,
 
 static void run_steps(const ct__tile *t, char *const *reg, int64_t n) {
   const ct__tile_step *end = t->step + t->n_steps;
-  for (const ct__tile_step *s = t->step; s < end; s++) {
+  for (const ct__tile_step *s = t->step; s < end; s += 1 + s->n_joint) {
     char *p[CT__TILE_OPERANDS + 1];
+    if (s->joint) {
+      s->loop(n, reg, one, s->joint);
+      continue;
+    }
     for (int k = 0; k <= s->n; k++) p[k] = reg[s->reg[k]];
     s->loop(n, p, one, s->attr);
   }
@@ -55,18 +59,24 @@ static bool in_order(const ct_view *v, int64_t size) {
 
 static bool is_number(const ct__tile *t, int reg) { return t->number && t->number[reg]; }
 
+/* One of 64 bits: data that differ in it are not the same. */
+static uint64_t place(const void *data) { return UINT64_C(1) << ((uintptr_t)data / LINE % 64); }
+
 static bool run_few(const ct__tile *t, const ct_view *const *in, ct_view *const *out) {
   _Alignas(LINE) char pool[POOL];
   char *reg[CT__TILE_REGS];
+  uint64_t places = 0;
   int64_t size = out[0]->size, slot = (size * 8 + LINE - 1) / LINE * LINE;
   if (size > SLOT / 8 || slot * t->n_reg > POOL || (size > 1 && ct__reference())) return false;
-  for (int r = 0; r < t->n_reg; r++) reg[r] = pool + r * slot;
+  for (int r = t->n_in; r < t->n_reg; r++) reg[r] = pool + r * slot;
   for (int i = 0; i < t->n_in; i++) {
     if (!in_order(in[i], size) && !is_number(t, i)) return false;
     reg[i] = in[i]->data;
+    places |= place(reg[i]);
   }
   for (int o = 0; o < t->n_out; o++) {
-    if (!in_order(out[o], size) || CT__UNLIKELY(too_early(t, in, out, o))) return false;
+    bool shared = places & place(out[o]->data);
+    if (!in_order(out[o], size) || (shared && too_early(t, in, out, o))) return false;
     reg[t->out[o]] = out[o]->data;
   }
   run_steps(t, reg, size);

@@ -16,6 +16,8 @@ typedef struct ct__tile_step {
   const void *attr;
   int n;                          /* operands */
   int reg[CT__TILE_OPERANDS + 1]; /* those of the operands, then of the result */
+  const ct__chain *joint;         /* it and those behind it as one, on registers; or NULL */
+  int n_joint;                    /* those behind it */
 } ct__tile_step;
 
 /* An output's register is written by one step and by nothing else; inputs are never written. The

@@ -87,11 +87,13 @@ INLINE void NAMED(run_last)(int64_t at, int64_t n, int vectors, const ct__chain 
 /* The one element that there is. */
 static void NAMED(run_number)(const ct__chain *chain, char *const *p) {
   const ct__link *l = chain->link, *end = l + chain->n;
-  T a = *(const T *)(const void *)p[l->x];
-  while (++l < end) switch (l->kind) {
+  for (T a = 0; l < end; l++) {
+    switch (l->kind) {
       CT__CHAIN_LIST(NUMBER)
+    default: __builtin_unreachable();
     }
-  *(T *)(void *)p[chain->result] = a;
+    if (l->to) *(T *)(void *)p[l->to - 1] = a;
+  }
 }
 
 /* The chain with the numbers that are operands. */
