@@ -285,6 +285,35 @@ static void chains_become_one(void **state) {
   }
 }
 
+/* Powers of one number, and their derivative. */
+static ct_tensor *power(ct_tensor *x, ct_tensor **slope) {
+  ct_tensor *y = x;
+  for (int i = 0; i < 40; i++) y = i % 16 == 15 ? ct_sin(y) : ct_mul(y, x);
+  assert_ok(ct_grad(y, CT_LIST(x), slope));
+  return y;
+}
+
+static void chains_on_one_number_join(void **state) {
+  (void)state;
+  static const double values[] = {0.9, -1.1, 0, -0.0, 1e30, (double)INFINITY, (double)NAN};
+  static const ct_dtype dtypes[] = {CT_F32, CT_F64};
+  for (int d = 0; d < 2; d++) {
+    ct_tensor *x = ct_placeholder(dtypes[d], CT_SCALAR), *out[2], *got[2], *want[2];
+    out[0] = power(x, &out[1]);
+    ct_program *p = compiled(CT_LIST(x), CT_LIST(out[0], out[1]), exact);
+    const ct__fused *first = p->instr[0].attr;
+    assert_true(first->tile->step[0].joint && first->tile->step[0].n_joint == 14);
+    for (size_t i = 0; i < sizeof values / sizeof values[0]; i++) {
+      ct_tensor *a = ct_variable(ct_scalar(dtypes[d], values[i]));
+      want[0] = power(a, &want[1]);
+      assert_ok(ct_run(p, CT_LIST(a), got));
+      for (int o = 0; o < 2; o++) assert_same_bits(got[o], want[o], "a power");
+      ct_release(&a);
+    }
+    ct_program_release(&p);
+  }
+}
+
 /* More inputs, and more results, than there are registers. */
 static void long_chains_are_cut(void **state) {
   (void)state;
@@ -375,7 +404,10 @@ static void add(int64_t n, char *const *p, const int64_t *s, const void *attr) {
 static void results_lie_anywhere(void **state) {
   (void)state;
   static const ct__tile_step step[] = {
-      {add, NULL, 2, {0, 1, 2}}, {add, NULL, 2, {2, 0, 3}}, {add, NULL, 2, {3, 3, 4}}};
+      {.loop = add, .n = 2, .reg = {0, 1, 2}},
+      {.loop = add, .n = 2, .reg = {2, 0, 3}},
+      {.loop = add, .n = 2, .reg = {3, 3, 4}},
+  };
   static const ct_dtype dtype[] = {CT_F32, CT_F32, CT_F32, CT_F32, CT_F32};
   static const int out[] = {2, 4};
   static const ct__tile t = {2, 2, 3, 5, step, dtype, out, NULL, 0, NULL};
@@ -408,7 +440,7 @@ static void results_lie_anywhere(void **state) {
 static void repeated_rows_stay(void **state) {
   (void)state;
   enum { PLANES = 90, ROWS = 31, COLUMNS = 20, PITCH = ROWS * COLUMNS + 4 };
-  static const ct__tile_step step[] = {{add, NULL, 2, {0, 1, 2}}};
+  static const ct__tile_step step[] = {{.loop = add, .n = 2, .reg = {0, 1, 2}}};
   static const ct_dtype dtype[] = {CT_F32, CT_F32, CT_F32};
   static const int out[] = {2};
   static const ct__tile t = {2, 1, 1, 3, step, dtype, out, NULL, 0, NULL};
@@ -443,6 +475,7 @@ int main(void) {
   const struct CMUnitTest tests[] = {
       TEST(chains_have_the_bits_of_eager_operations),
       TEST(chains_become_one),
+      TEST(chains_on_one_number_join),
       TEST(long_chains_are_cut),
       TEST(updates_are_one_pass),
       TEST(results_take_the_place_of_operands),
