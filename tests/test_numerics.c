@@ -299,11 +299,17 @@ static void measure(const row *r, ct_dtype dtype, double worst[2]) {
   assert_ok(ct_scope_end(scope));
 }
 
+/* valgrind computes with long double as if it were double. */
+static bool is_long_double_longer(void) {
+  volatile long double one = 1;
+  return one + 8 * LDBL_EPSILON > one;
+}
+
 static void errors_are_bounded(void **state) {
   (void)state;
   bool bounded = true;
   for (int i = 0; i < ROWS; i++)
-    for (int d = 0; d < 2; d++) {
+    for (int d = 0; d < 1 + is_long_double_longer(); d++) {
       double worst[2];
       measure(&rows[i], d ? CT_F64 : CT_F32, worst);
       for (int k = 0; k < 2; k++)
