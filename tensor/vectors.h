@@ -24,11 +24,7 @@ enum { VECTOR_BYTES = 16 };
 #define NOUNROLL  _Pragma("GCC unroll 1")
 #endif
 /* A loop over the lanes of vectors: unrolled, it would not become vectors again. */
-#ifdef __clang__
-#define EACH_LANE(i, lanes) _Pragma("clang loop unroll(disable)") for (int i = 0; i < (lanes); i++)
-#else
-#define EACH_LANE(i, lanes) _Pragma("GCC unroll 1") for (int i = 0; i < (lanes); i++)
-#endif
-#define INLINE static inline __attribute__((always_inline))
+#define EACH_LANE(i, lanes) NOUNROLL for (int i = 0; i < (lanes); i++)
+#define INLINE              static inline __attribute__((always_inline))
 
 #endif

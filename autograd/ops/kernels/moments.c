@@ -4,13 +4,10 @@
  * mean is two numbers of the type.
  */
 #include "../moments.h"
+#include "../../../tensor/vectors.h"
 
 /* A loop over the lanes of a group: unrolled, it would not become vectors again. */
-#ifdef __clang__
-#define EACH(i, n) _Pragma("clang loop unroll(disable)") for (int64_t i = 0; i < (n); i++)
-#else
-#define EACH(i, n) _Pragma("GCC unroll 1") for (int64_t i = 0; i < (n); i++)
-#endif
+#define EACH(i, n) NOUNROLL for (int64_t i = 0; i < (n); i++)
 
 enum { LANES = 16, PART = 256 /* elements of a line at a time */ };
 
