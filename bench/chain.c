@@ -165,8 +165,7 @@ static void check_way(job *j, const struct way *way) {
 }
 
 int main(int argc, char **argv) {
-  (void)argv;
-  if (argc > 1) bench_fail("chain has no options");
+  bench_no_options(argc, argv);
   bench_begin();
   bench_report *report =
       bench_report_new("chain", (const char *const[]){"f32 elements", "library", "fused by hand"});

@@ -20,8 +20,7 @@ static void run(void *state) {
 }
 
 int main(int argc, char **argv) {
-  (void)argv;
-  if (argc > 1) bench_fail("compile has no options");
+  bench_no_options(argc, argv);
   bench_begin();
   ct_set_threads(1);
   bench_report *report = bench_report_new(

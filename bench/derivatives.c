@@ -342,14 +342,14 @@ static const bench_peer_place tensors[] = {
 
 #define WAY(function, of) ((bench_way){.run = (function), .state = (of)})
 
-/* With the argument `full` also forward mode at the size of the lecture, whose identity is 400 MB.
- */
+/* With the argument `full` also forward mode of the wider matrix, whose identity is 400 MB. */
 int main(int argc, char **argv) {
   bench_begin();
   network n;
   linear_map reverse, forward, full;
   chains all = {.x = ct_variable(ct_scalar(CT_F32, 0.9)), .kinds = CHAIN_KINDS};
-  bool with_full = argc > 1 && strcmp(argv[1], "full") == 0;
+  bool with_full = argc == 2 && strcmp(argv[1], "full") == 0;
+  if (argc > 1 && !with_full) bench_fail("derivatives has one option, full, got '%s'", argv[1]);
   const task chain = {"chains", WAY(chains_run, &all)};
   compare_with(&scalars, 1, &chain); /* both in a process that has done nothing else yet */
   network_init(&n);

@@ -87,8 +87,7 @@ static const struct layer {
               {784, 1024, true}, {1024, 1024, false}, {1024, 10, false}};
 
 int main(int argc, char **argv) {
-  (void)argv;
-  if (argc > 1) bench_fail("gemm has no options");
+  bench_no_options(argc, argv);
   static const int batches[] = {1, 16, 128, 2048}, squares[] = {16, 64, 128, 256, 512, 1024};
   bench_begin();
   bench_report *report =

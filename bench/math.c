@@ -119,7 +119,8 @@ static void compare(bench_report *report, const struct row *row, const char *isa
   bench_report_row(report, label, goal, &r);
 }
 
-int main(void) {
+int main(int argc, char **argv) {
+  bench_no_options(argc, argv);
   bench_begin();
   float *x = bench_alloc(N, sizeof *x), *y = bench_alloc(N, sizeof *y);
   bench_report *report =

@@ -21,7 +21,8 @@ static void compare(bench_report *report, const char *label, double goal, chains
   chains_release(&c);
 }
 
-int main(void) {
+int main(int argc, char **argv) {
+  bench_no_options(argc, argv);
   bench_begin();
   ct_tensor *x = ct_variable(ct_scalar(CT_F32, 0.9));
   bench_report *report = bench_report_new(

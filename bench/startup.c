@@ -82,8 +82,7 @@ static const struct way {
 } ways[] = {{"eager", 0}, {"compiled", 0.8}};
 
 int main(int argc, char **argv) {
-  (void)argv;
-  if (argc > 1) bench_fail("startup has no options");
+  bench_no_options(argc, argv);
   bench_begin();
   char batch[] = "/tmp/cotangent-XXXXXX";
   int file = mkstemp(batch);

@@ -222,7 +222,7 @@ static ct_status run_trainer(options *o, run *r, input *in, data *d, ct_archive 
   const double begin = now();
   const char *path = o->load ? o->load : o->resume;
   const bool with_data = !o->load || o->n_images == 0;
-  ct_status status = ct_set_threads((int)o->threads);
+  ct_status status = o->threads ? ct_set_threads((int)o->threads) : CT_OK;
   if (status == CT_OK && path) status = (*file = ct_archive_load(path)) ? CT_OK : ct_error_code();
   if (status == CT_OK && path) status = options_restore(o, *file, path);
   if (status == CT_OK && path) status = input_restore(in, *file, path);

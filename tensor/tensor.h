@@ -235,7 +235,7 @@ CT_API ct_tensor *ct_from(ct_dtype, ct_shape, const void *data);   /* copies row
 typedef struct ct_wrap_opts {
   const int64_t *stride; /* in elements, one per dimension; NULL means row-major */
   bool read_only;        /* ct_assign refuses it */
-  /* called once, when the last view is gone; also if ct_wrap fails it is not called */
+  /* called once, when the last view is gone; never if ct_wrap fails */
   void (*release)(void *payload);
   void *payload;
 } ct_wrap_opts;

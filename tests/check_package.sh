@@ -34,12 +34,12 @@ through_cmake() { # cc cxx
 
 through_pkg_config() { # compiler standard source
   # shellcheck disable=SC2046 # the flags are words
-  "$1" "-std=$2" -Wall -Wextra -Werror "$consumer/$3" -o "$work/shared" \
+  "$1" "-std=$2" -Wall -Wextra -Wpedantic -Werror "$consumer/$3" -o "$work/shared" \
     $(pkg-config --cflags --libs cotangent)
   run "pkg-config, $1, shared" "$work/shared"
   # The archive by its file name, so that the linker cannot prefer the shared library beside it.
   # shellcheck disable=SC2046
-  "$1" "-std=$2" -Wall -Wextra -Werror "$consumer/$3" -o "$work/static" \
+  "$1" "-std=$2" -Wall -Wextra -Wpedantic -Werror "$consumer/$3" -o "$work/static" \
     $(pkg-config --static --cflags --libs cotangent | sed 's/-lcotangent/-l:libcotangent.a/')
   run "pkg-config --static, $1" "$work/static"
 }

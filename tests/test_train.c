@@ -99,6 +99,7 @@ static void wrong_options_are_named(void **state) {
       {"--epoch=3", "did you mean --epochs?"},
       {"--predicts a.png", "did you mean --predict?"},
       {"--hlep", "did you mean --help?"},
+      {"--bogus", "no option --bogus; try --help"},
       {"fast", "'fast'"},
       {"--lr", "--lr: a value is missing"},
       {"--lr fast", "--lr: want a number"},

@@ -22,7 +22,11 @@ typedef struct ct_compile_opts {
 } ct_compile_opts;
 /* What exact leaves out: sums in another order (folded updates, scalars moved into products). The
  * default is within 1e-12 (f64) or 1e-5 (f32) of the largest element after one run. */
+#ifdef __cplusplus
+#define CT_EXACT (ct_compile_opts{true, false})
+#else
 #define CT_EXACT ((ct_compile_opts){.exact = true})
+#endif
 
 /* NULL on failure: CT_EARG (an input that is not recorded, a placeholder that is not among the
  * inputs), CT_ENOMEM, CT_ECHECK (the verifier found a mistake of the compiler). Inside an open

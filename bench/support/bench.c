@@ -29,6 +29,11 @@ void bench_fail(const char *format, ...) {
   exit(1);
 }
 
+void bench_no_options(int argc, char **argv) {
+  const char *name = strrchr(argv[0], '/');
+  if (argc > 1) bench_fail("%s has no options, got '%s'", name ? name + 1 : argv[0], argv[1]);
+}
+
 void *bench_alloc(size_t count, size_t size) {
   size_t bytes = (count * size + 63) & ~(size_t)63;
   void *p = size && count > SIZE_MAX / 2 / size ? NULL : aligned_alloc(64, bytes ? bytes : 64);

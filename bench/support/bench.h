@@ -34,6 +34,8 @@ typedef struct bench_result {
   double noise;       /* distance of the quartiles of the calibration product, over its median */
 } bench_result;
 
+/* Ends the program, and says why, if a part without options was given some. */
+void bench_no_options(int argc, char **argv);
 /* Pins this thread to the processor it runs on and OpenBLAS to one thread. */
 void bench_begin(void);
 /* The same for n processors and threads. Threads started from here on inherit the place. False, and

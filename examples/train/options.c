@@ -63,8 +63,8 @@ static const row rows[] = {
    "no", parse_flag, AT(eager), STORED, NULL, 0, 0},
   {"exact", NULL, "compile only what gives the same bits as --eager",
    "no", parse_flag, AT(exact), STORED, NULL, 0, 0},
-  {"threads", "N", "that matrix products use",
-   "1", parse_integer, AT(threads), FORGOTTEN, NULL, 1, 256},
+  {"threads", "N", "that share large operations (default: CT_NUM_THREADS, or as many as there\nare processors)",
+   NULL, parse_integer, AT(threads), FORGOTTEN, NULL, 1, 256},
   {"save", "FILE", "write the network and the state of its training (safetensors)",
    NULL, parse_path, AT(save), FORGOTTEN, NULL, 0, 0},
   {"resume", "FILE", "go on with a saved training; its options hold unless given",
@@ -224,7 +224,10 @@ static parse_result unknown(const char *argument) {
     const int distance = edit_distance(name, rows[i].name);
     if (distance < least) least = distance, nearest = rows[i].name;
   }
-  fprintf(stderr, "train: there is no option --%s; did you mean --%s?\n", name, nearest);
+  if (2 * least > (int)strlen(name))
+    fprintf(stderr, "train: there is no option --%s; try --help\n", name);
+  else
+    fprintf(stderr, "train: there is no option --%s; did you mean --%s?\n", name, nearest);
   return PARSE_WRONG;
 }
 

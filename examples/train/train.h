@@ -21,7 +21,8 @@ typedef struct options {
   hidden_sizes hidden;
   int act, optim, schedule; /* number of the choice, in the order of --help */
   bool eager, exact;        /* how steps are run */
-  int64_t epochs, batch, seed, threads;
+  int64_t epochs, batch, seed;
+  int64_t threads; /* 0 if not given */
   double lr, momentum, smoothing, val, warmup;
   int n_images;
   char *const *images; /* --predict */

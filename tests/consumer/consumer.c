@@ -1,9 +1,19 @@
-/* consumer.c - a user's C11 program, outside the tree. */
+/* consumer.c - a user's C11 program, outside the tree, with every macro of the headers. */
 #include <cotangent.h>
 
 #include <string.h>
 
 static int count(ct_list list) { return list.n; }
+
+/* The sum of the columns of x x, by an exact program. */
+static ct_tensor *squares(ct_tensor *x) {
+  ct_tensor *in = ct_placeholder(CT_F32, ct_shape_of(x)), *y = ct_nil();
+  ct_tensor *sums = ct_sum(ct_square(in), CT_AXES(0), false);
+  ct_program *p = ct_compile(CT_LIST(in), CT_LIST(ct_reshape(sums, CT_SHAPE(3))), CT_EXACT);
+  ct_run(p, CT_LIST(x), &y);
+  ct_program_release(&p);
+  return ct_slice(y, 0, 1, CT_END, 1);
+}
 
 int main(void) {
   ct_scope scope = ct_scope_begin();
@@ -11,9 +21,14 @@ int main(void) {
   ct_tensor *y = ct_eye(CT_F64, 2, 2);
   char text[256];
   int64_t length = ct_to_string(text, sizeof text, x, (ct_print_opts){.precision = 2});
+  ct_module *m = ct_nn_sequential(CT_MODULES(ct_nn_relu(), ct_nn_relu()));
+  double sum = 0;
+  ct_item(ct_sum(ct_forward(m, squares(x)), CT_ALL, false), &sum);
+  ct_module_free(&m);
   int ok = strncmp(ct_version(), "0.1.", 4) == 0 && count(CT_LIST(x, y)) == 2 &&
            count(CT_NONE) == 0 && ct_size(x) == 6 && ct_dim(y, -1) == 2 && length > 0 &&
-           strstr(text, "1.5") != NULL && ct_error_code() == CT_OK;
+           strstr(text, "1.5") != NULL && sum == 9 && ct_ndim(ct_zeros(CT_F32, CT_SCALAR)) == 0 &&
+           ct_error_code() == CT_OK;
   ct_error_print(stderr);
   return ct_scope_end(scope) == CT_OK && ok ? 0 : 1;
 }
