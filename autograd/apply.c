@@ -386,6 +386,11 @@ ct_status ct_apply_all(const ct_op *op, const void *attr, ct_list in, ct_tensor 
   return ct__apply(op, attr, in.n, in.at, out);
 }
 
+ct_status ct__check_tensor(const char *who, const char *name, const ct_tensor *t) {
+  if (!t) return ct__fail(CT_EARG, "%s: %s is NULL", who, name);
+  return ct__is_nil(t) ? ct__pending(who) : CT_OK;
+}
+
 ct_status ct__check_list(const char *who, const char *name, ct_list l) {
   if (l.n < 0 || (l.n > 0 && !l.at)) return ct__fail(CT_EARG, "%s: %s is no list", who, name);
   for (int i = 0; i < l.n; i++) {

@@ -34,7 +34,9 @@ static ct_tensor *push_all(ct_tensor *y, ct_tensor *x) {
 }
 
 ct_tensor *ct_jacobian(ct_tensor *y, ct_tensor *x, ct_jacobian_mode mode) {
-  if (ct__check_list("ct_jacobian", "y and x", CT_LIST(y, x)) != CT_OK) return ct_nil();
+  if (ct__check_tensor("ct_jacobian", "y", y) != CT_OK ||
+      ct__check_tensor("ct_jacobian", "x", x) != CT_OK)
+    return ct_nil();
   if (mode < CT_JACOBIAN_AUTO || mode > CT_JACOBIAN_FORWARD)
     return ct__nil(CT_EARG, "ct_jacobian: unknown mode %d", (int)mode);
   if (y->v.ndim + x->v.ndim > CT_MAX_DIMS)
@@ -66,7 +68,9 @@ static ct_tensor *push_gradient(ct_tensor *loss, ct_tensor *x) {
 
 ct_tensor *ct_hessian(ct_tensor *loss, ct_tensor *x) {
   char text[CT__SHAPE_TEXT];
-  if (ct__check_list("ct_hessian", "loss and x", CT_LIST(loss, x)) != CT_OK) return ct_nil();
+  if (ct__check_tensor("ct_hessian", "loss", loss) != CT_OK ||
+      ct__check_tensor("ct_hessian", "x", x) != CT_OK)
+    return ct_nil();
   if (loss->v.size != 1)
     return ct__nil(CT_ESHAPE, "ct_hessian: want a loss with one element, got %s",
                    ct__shape_text(text, loss->v.ndim, loss->v.dim));
@@ -194,7 +198,10 @@ ct_status ct_ggn_vp(ct_tensor *loss, ct_tensor *y, ct_list x, ct_list v, ct_tens
 
 ct_tensor *ct_directional(ct_tensor *y, ct_tensor *x, ct_tensor *v, int k) {
   if (k < 0) return ct__nil(CT_EARG, "ct_directional: want k >= 0, got %d", k);
-  if (ct__check_list("ct_directional", "y, x and v", CT_LIST(y, x, v)) != CT_OK) return ct_nil();
+  if (ct__check_tensor("ct_directional", "y", y) != CT_OK ||
+      ct__check_tensor("ct_directional", "x", x) != CT_OK ||
+      ct__check_tensor("ct_directional", "v", v) != CT_OK)
+    return ct_nil();
   ct_scope scope = ct_scope_begin();
   if (k == 0) y = ct_reshape(y, ct__shape_of_view(&y->v));
   for (int i = 0; i < k; i++) y = ct_jvp(y, x, v);

@@ -309,9 +309,9 @@ ct_status ct__taylor_classify(ct__taylor *t, ct__term *k) {
 static ct_status check_arguments(const ct_tensor *y, const ct_tensor *x, const ct_tensor *v,
                                  int order, ct_tensor **c) {
   static const char who[] = "ct_taylor";
-  ct_tensor *all[] = {(ct_tensor *)(uintptr_t)y, (ct_tensor *)(uintptr_t)x,
-                      (ct_tensor *)(uintptr_t)v};
-  ct_status status = ct__check_list(who, "y, x and v", (ct_list){3, all});
+  ct_status status = ct__check_tensor(who, "y", y);
+  if (status == CT_OK) status = ct__check_tensor(who, "x", x);
+  if (status == CT_OK) status = ct__check_tensor(who, "v", v);
   if (status != CT_OK) return status;
   if (order < 0 || !c)
     return ct__fail_status(CT_EARG, "%s: want an order >= 0, not %d, and room for results", who,

@@ -145,12 +145,12 @@ static ct_status attach(ct__mode mode, ct_list y, ct_list seed, ct_list x, int n
   if (n_in > 16) in = ct__alloc((size_t)n_in * sizeof *in);
   if (!in) return CT_ENOMEM;
   ct_scope scope = ct_scope_begin();
-  memcpy(in, y.at, (size_t)y.n * sizeof *in);
+  for (int i = 0; i < y.n; i++) in[i] = y.at[i];
   for (int i = 0; i < seed.n; i++) {
     ct_tensor *like = mode == CT__VJP ? y.at[i] : x.at[i];
     in[y.n + i] = seed.at[i] ? seed.at[i] : ct__zeros_like(like);
   }
-  memcpy(in + y.n + seed.n, x.at, (size_t)x.n * sizeof *in);
+  for (int i = 0; i < x.n; i++) in[y.n + seed.n + i] = x.at[i];
   derivative d = {n_out, mode, y.n, x.n};
   ct_status status =
       ct__attach(mode == CT__VJP ? &vjp_op : &jvp_op, &d, (ct_list){n_in, in}, n_out, out);
@@ -253,12 +253,12 @@ static ct_status transform(const char *who, ct__mode mode, ct_list y, ct_list se
 
 ct_status ct_vjp_all(ct_list y, ct_list gy, ct_list x, ct_tensor **gx) {
   bool was = ct__status_begin();
-  return ct__status_end(was, transform("ct_vjp", CT__VJP, y, gy, x, gx));
+  return ct__status_end(was, transform("ct_vjp_all", CT__VJP, y, gy, x, gx));
 }
 
 ct_status ct_jvp_all(ct_list y, ct_list x, ct_list dx, ct_tensor **dy) {
   bool was = ct__status_begin();
-  return ct__status_end(was, transform("ct_jvp", CT__JVP, y, dx, x, dy));
+  return ct__status_end(was, transform("ct_jvp_all", CT__JVP, y, dx, x, dy));
 }
 
 /* One of each: NULL is a mistake here, not a zero. */
@@ -278,21 +278,26 @@ ct_tensor *ct_jvp(ct_tensor *y, ct_tensor *x, ct_tensor *dx) {
   return transform_one("ct_jvp", CT__JVP, y, x, dx);
 }
 
-static ct_status gradient(ct_tensor *loss, ct_list x, ct_tensor **gx) {
+static ct_status check_loss(const ct_tensor *loss) {
+  ct_status status = ct__check_tensor("ct_grad", "the loss", loss);
+  if (status != CT_OK) return status;
   char text[CT__SHAPE_TEXT];
-  ct_tensor *one = NULL;
-  ct_status status = CT_OK;
-  if (loss && !ct__is_nil(loss) && loss->v.size != 1)
-    status = ct__fail(
-        CT_ESHAPE, "ct_grad: want a loss with one element, got shape %s; ct_vjp takes a cotangent",
-        ct__shape_text(text, loss->v.ndim, loss->v.dim));
-  else if (loss && !ct__is_nil(loss) && ct_dtype_is_float(loss->v.dtype)) {
-    one = ct_ones(loss->v.dtype, ct__shape_of_view(&loss->v));
-    if (ct__is_nil(one)) status = CT_ENOMEM;
-  }
-  if (status == CT_OK) return transform("ct_grad", CT__VJP, CT_LIST(loss), CT_LIST(one), x, gx);
+  if (loss->v.size != 1)
+    return ct__fail(CT_ESHAPE,
+                    "ct_grad: want a loss with one element, got shape %s; ct_vjp takes a cotangent",
+                    ct__shape_text(text, loss->v.ndim, loss->v.dim));
+  if (!ct_dtype_is_float(loss->v.dtype))
+    return ct__fail(CT_EDTYPE, "ct_grad: the loss is %s; only f32 and f64 have derivatives",
+                    ct_dtype_name(loss->v.dtype));
+  return CT_OK;
+}
+
+static ct_status gradient(ct_tensor *loss, ct_list x, ct_tensor **gx) {
   for (int k = 0; gx && k < x.n; k++) gx[k] = ct_nil();
-  return status;
+  ct_status status = check_loss(loss);
+  if (status != CT_OK) return status;
+  ct_tensor *one = ct_ones(loss->v.dtype, ct__shape_of_view(&loss->v));
+  return transform("ct_grad", CT__VJP, CT_LIST(loss), CT_LIST(one), x, gx);
 }
 
 ct_status ct_grad(ct_tensor *loss, ct_list x, ct_tensor **gx) {

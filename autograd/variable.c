@@ -41,7 +41,7 @@ ct_tensor *ct_placeholder(ct_dtype dtype, ct_shape shape) {
 static ct_status check_assign(const ct_tensor *variable, ct_tensor *value) {
   ct_status status = ct__check_writable("ct_assign", variable);
   if (status == CT_OK)
-    status = ct__building() ? ct__check_list("ct_assign", "value", CT_LIST(value))
+    status = ct__building() ? ct__check_tensor("ct_assign", "value", value)
                             : ct__check_value("ct_assign", value);
   if (status != CT_OK) return status;
   if (!(variable->flags & CT__VARIABLE))

@@ -81,6 +81,13 @@ ct_status ct__features_check(const char *who, const ct_tensor *x, int min_ndim) 
   return CT_OK;
 }
 
+static bool names_are_there(const ct_names *names) {
+  if (names->n < 0 || (names->n > 0 && !names->at)) return false;
+  for (int i = 0; i < names->n; i++)
+    if (!names->at[i]) return false;
+  return true;
+}
+
 ct_status ct__dataset_check(const char *who, const ct_dataset *d) {
   if (!d) return ct__fail_status(CT_EARG, "%s: no dataset given", who);
   ct_status status = ct__features_check(who, d->x, 1);
@@ -88,8 +95,9 @@ ct_status ct__dataset_check(const char *who, const ct_dataset *d) {
   if (d->x->v.dim[0] > INT32_MAX)
     return ct__fail_status(CT_ESIZE, "%s: %lld examples are too many", who,
                            (long long)d->x->v.dim[0]);
-  if (d->classes.n < 0 || d->columns.n < 0)
-    return ct__fail_status(CT_EARG, "%s: a negative number of names", who);
+  if (!names_are_there(&d->classes) || !names_are_there(&d->columns))
+    return ct__fail_status(CT_EARG, "%s: the names of %s are missing", who,
+                           names_are_there(&d->classes) ? "columns" : "classes");
   if (!d->labels) return CT_OK;
   status = ct__check_value(who, d->labels);
   if (status != CT_OK) return status;

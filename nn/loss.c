@@ -8,10 +8,11 @@ static bool comparable(const char *who, const ct_tensor *y, const ct_tensor *tar
     return false;
   }
   if (ct__is_nil(y) || ct__is_nil(target)) return ct__pending(who) == CT_OK;
-  if (ct__same_shape(&y->v, &target->v)) return true;
+  if (ct__same_spec(y, target)) return true;
   char a[CT__SHAPE_TEXT], b[CT__SHAPE_TEXT];
-  ct__fail(CT_ESHAPE, "%s: want equal shapes, got %s and %s", who,
-           ct__shape_text(a, y->v.ndim, y->v.dim),
+  ct__fail(y->v.dtype != target->v.dtype ? CT_EDTYPE : CT_ESHAPE,
+           "%s: want equal shapes and dtypes, got %s %s and %s %s", who, ct_dtype_name(y->v.dtype),
+           ct__shape_text(a, y->v.ndim, y->v.dim), ct_dtype_name(target->v.dtype),
            ct__shape_text(b, target->v.ndim, target->v.dim));
   return false;
 }

@@ -73,8 +73,8 @@ static int64_t rank_of(const double *row, int64_t classes, int64_t c) {
 
 static ct_status top_k(const char *who, const ct_tensor *logits, const ct_tensor *labels, int k,
                        double *accuracy, double *standard_error) {
-  if (!accuracy || k < 1)
-    return ct__fail_status(CT_EARG, "%s: want a place for the result and k >= 1", who);
+  if (!accuracy) return ct__fail_status(CT_EARG, "%s: accuracy is NULL", who);
+  if (k < 1) return ct__fail_status(CT_EARG, "%s: want k >= 1, got %d", who, k);
   predictions p;
   ct_status status = predictions_begin(&p, who, logits, labels);
   if (status != CT_OK) return status;

@@ -160,7 +160,7 @@ ct_program *ct_compile_step(ct_tensor *loss, ct_optim *o, ct_list inputs, ct_com
     ct__fail(CT_EARG, "%s: got NULL instead of an optimizer", who);
     return NULL;
   }
-  if (ct__check_list(who, "loss", CT_LIST(loss)) != CT_OK ||
+  if (ct__check_tensor(who, "loss", loss) != CT_OK ||
       ct__check_list(who, "inputs", inputs) != CT_OK)
     return NULL;
   ct_scope scope = ct_scope_begin();

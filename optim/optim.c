@@ -174,7 +174,7 @@ static ct_status check_grad(const ct_tensor *p, ct_tensor *g, int i) {
   static const char who[] = "ct_optim_step";
   ct_status status = ct__check_value(who, p);
   if (status == CT_OK)
-    status = ct__building() ? ct__check_list(who, "grads", CT_LIST(g)) : ct__check_value(who, g);
+    status = ct__building() ? ct__check_tensor(who, "a gradient", g) : ct__check_value(who, g);
   if (status != CT_OK || ct__same_spec(p, g)) return status;
   char want[CT__SHAPE_TEXT], got[CT__SHAPE_TEXT];
   return ct__fail_status(p->v.dtype == g->v.dtype ? CT_ESHAPE : CT_EDTYPE,

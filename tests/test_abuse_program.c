@@ -200,7 +200,7 @@ static void compiled_steps(void **state) {
   const ct_list x = CT_LIST(f.symbol), broken = {2, NULL};
   ct_tensor *each = ct_mul(f.v, f.symbol), *loss = ct_sum(each, CT_ALL, false);
   REFUSED(ct_compile_step(loss, NULL, x, opts), CT_EARG, "ct_compile_step");
-  REFUSED(ct_compile_step(NULL, f.optim, x, opts), CT_EARG, "loss[0] is NULL");
+  REFUSED(ct_compile_step(NULL, f.optim, x, opts), CT_EARG, "loss is NULL");
   REFUSED(ct_compile_step(ct_nil(), f.optim, x, opts), CT_ENIL, "ct_compile_step");
   REFUSED(ct_compile_step(loss, f.optim, broken, opts), CT_EARG, "inputs is no list");
   REFUSED(ct_compile_step(loss, f.optim, CT_LIST(NULL), opts), CT_EARG, "inputs[0] is NULL");

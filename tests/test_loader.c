@@ -76,6 +76,8 @@ static void refuses_odd_datasets(void **state) {
       {.x = x, .labels = ct_zeros(CT_I32, CT_SHAPE(4, 1))},
       {.x = x, .labels = ct_zeros(CT_F32, CT_SHAPE(4))},
       {.x = x, .classes = {-1, NULL, 0}},
+      {.x = x, .classes = {2, NULL, 0}},
+      {.x = x, .columns = {1, (const char *const[]){NULL}, 0}},
       {.x = ct_wrap(CT_F32, CT_SHAPE(2, 2), (float[4]){0},
                     (ct_wrap_opts){.stride = (int64_t[]){1, 2}})},
   };

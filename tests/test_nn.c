@@ -442,7 +442,7 @@ static void metrics(void **unused) {
   assert_fails(ct_accuracy(t, t, &p, NULL), CT_EDTYPE, "float logits");
   assert_fails(ct_accuracy(x, ct_zeros(CT_I32, CT_SHAPE(3)), &p, NULL), CT_ESHAPE, "(4,3) and (3)");
   assert_fails(ct_accuracy(x, ct_full(CT_I32, CT_SHAPE(4), 3), &p, NULL), CT_EINDEX, "label 3");
-  assert_fails(ct_accuracy(x, t, NULL, NULL), CT_EARG, "place");
+  assert_fails(ct_accuracy(x, t, NULL, NULL), CT_EARG, "accuracy is NULL");
   assert_fails(ct_top_k(x, t, 0, &p, NULL), CT_EARG, "k >= 1");
   assert_fails(ct_accuracy(NULL, t, &p, NULL), CT_EARG, "NULL");
   assert_nil(ct_confusion(x, ct_full(CT_I32, CT_SHAPE(4), -1)), CT_EINDEX, "label -1");

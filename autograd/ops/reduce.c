@@ -519,17 +519,11 @@ static const ct_op argmin_op = {
     .hi = 2,
 };
 
-static ct_tensor *position(const ct_op *op, ct_tensor *x, int axis, bool keepdims) {
-  if (!ct_is_nil(x) && x->v.ndim == 0)
-    return ct__nil(CT_EARG, "%s: axis %d of a tensor without axes", op->name, axis);
-  return reduce(op, x, CT_AXES(axis), keepdims);
-}
-
 ct_tensor *ct_argmax(ct_tensor *x, int axis, bool keepdims) {
-  return position(&argmax_op, x, axis, keepdims);
+  return reduce(&argmax_op, x, CT_AXES(axis), keepdims);
 }
 ct_tensor *ct_argmin(ct_tensor *x, int axis, bool keepdims) {
-  return position(&argmin_op, x, axis, keepdims);
+  return reduce(&argmin_op, x, CT_AXES(axis), keepdims);
 }
 
 const ct_op *const ct__reduce_ops[] = {&sum_op,       &mean_op,   &norm2_op,  &prod_op,

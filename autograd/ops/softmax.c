@@ -48,14 +48,8 @@ static ct_status eval(const ct_eval *e, ct_loop *loop_f32, ct_loop *loop_f64) {
 }
 
 static ct_tensor *apply(const ct_op *op, ct_tensor *x, int axis) {
-  softmax_attr attr = {axis};
-  if (!ct_is_nil(x)) {
-    attr.axis = ct__axis(axis, x->v.ndim);
-    if (attr.axis < 0)
-      return ct__nil(CT_EARG, "%s: there is no axis %d in %d dimensions", op->name, axis,
-                     x->v.ndim);
-  }
-  return CT__APPLY(op, &attr, x);
+  if (!ct__given_axis(op->name, x, &axis)) return ct_nil();
+  return CT__APPLY(op, &(softmax_attr){axis}, x);
 }
 
 static void batch(const ct_call *c, ct_tensor *const *in, const bool *batched, ct_tensor **out) {
