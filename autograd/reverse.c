@@ -273,11 +273,12 @@ ct_status ct__pull_back(const char *who, ct_list y, ct_list gy, ct_list x, ct_te
   if (status != CT_OK) return status;
   size_t bytes = (size_t)x.n * (sizeof *r.target + sizeof *r.number);
   r.target = ct__alloc(bytes);
-  r.number = (ct__number *)(void *)(r.target + x.n);
-  if (!r.target)
-    status = CT_ENOMEM;
-  else
+  if (r.target) {
     memset(r.target, 0, bytes);
+    r.number = (ct__number *)(void *)(r.target + x.n);
+  } else {
+    status = CT_ENOMEM;
+  }
   for (int i = 0; i < y.n && status == CT_OK; i++)
     if (gy.at[i]) status = seed(&r, y.at[i], gy.at[i], who);
   for (ct__node *n = r.walk.order; n && status == CT_OK; n = n->link) status = pull(&r, n);

@@ -30,6 +30,7 @@ static bool find_windows(const char *who, const ct_tensor *x, ct_pool_opts opts,
                       ct__shape_text(text, v->ndim, v->dim)) == CT_OK;
     }
     w->out[d] = (in + 2 * padding - kernel) / stride + 1;
+    if (w->out[d] == 1) w->stride[d] = 1; /* it does not matter, and a huge one would overflow */
   }
   return true;
 }
