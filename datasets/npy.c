@@ -270,7 +270,7 @@ ct_status ct_npy_write(const char *path, const ct_tensor *t) {
   }
   const ct_view *v = packed ? &packed->v : &t->v;
   const size_t bytes[2] = {write_header(text, v), (size_t)v->size * ct_dtype_size(v->dtype)};
-  status = ct__write_file(path, (const void *const[]){text, v->data}, bytes, 2);
+  status = ct__write_file(who, path, (const void *const[]){text, v->data}, bytes, 2);
   ct_release(&packed);
   return status;
 }

@@ -61,7 +61,7 @@ static ct_status write_png(const char *who, const char *path, const ct_view *v) 
     size_t size;
     filter_rows((const unsigned char *)v->data, rows, v->dim[0], row);
     encode(c, v, rows, raw, file, packed, &size);
-    status = ct__write_file(path, (const void *const[]){file}, &size, 1);
+    status = ct__write_file(who, path, (const void *const[]){file}, &size, 1);
     ct__free(rows, bytes);
   } else {
     status = ct__fail_status(CT_ENOMEM, "%s: out of memory", who);

@@ -105,7 +105,7 @@ static ct_status write_parts(const ct_archive *a, const char *path, file_parts *
   }
   ct_status status = length + padding > HEADER_LIMIT
                          ? ct__fail_status(CT_ESIZE, "ct_archive_save: too many names")
-                         : ct__write_file(path, f->part, f->bytes, FRONT + a->n);
+                         : ct__write_file("ct_archive_save", path, f->part, f->bytes, FRONT + a->n);
   cJSON_free(text);
   return status;
 }

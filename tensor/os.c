@@ -226,11 +226,13 @@ static int create_beside(const char *path, char *temporary, size_t size) {
   return -1;
 }
 
-ct_status ct__write_file(const char *path, const void *const *part, const size_t *bytes, int n) {
-  if (!path || !*path) return ct__fail_status(CT_EARG, "write: no path given");
+ct_status ct__write_file(const char *who, const char *path, const void *const *part,
+                         const size_t *bytes, int n) {
+  if (!path || !*path) return ct__fail_status(CT_EARG, "%s: no path given", who);
   char temporary[4096];
   int fd = create_beside(path, temporary, sizeof temporary);
-  if (fd < 0) return ct__fail_status(CT_EIO, "cannot create %s: %s", path, strerror(errno));
+  if (fd < 0)
+    return ct__fail_status(CT_EIO, "%s: cannot create %s: %s", who, path, strerror(errno));
   bool ok = true;
   for (int i = 0; ok && i < n; i++) ok = write_all(fd, part[i], bytes[i]);
   ok = ok && fsync(fd) == 0;
@@ -245,7 +247,7 @@ ct_status ct__write_file(const char *path, const void *const *part, const size_t
   }
   if (ok) return CT_OK;
   unlink(temporary);
-  return ct__fail_status(CT_EIO, "cannot write %s: %s", path, strerror(error));
+  return ct__fail_status(CT_EIO, "%s: cannot write %s: %s", who, path, strerror(error));
 }
 
 bool ct__is_folder(const char *path) {

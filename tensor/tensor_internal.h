@@ -390,12 +390,12 @@ bool ct__use_isa(int isa);
 /* Position of the name in the list if it is at most best, else best. */
 int ct__isa_named(const char *name, int best);
 void ct__once(atomic_int *state, void (*init)(void)); /* runs init once per process, others wait */
-/* registers flush for this thread and for unloading */
 void ct__at_thread_exit(void); /* ct__thread_end will run when this thread or the process ends */
 void ct__thread_end(void);     /* releases the thread's scopes and lists (scope.c) */
 /* Writes bytes to path through a temporary file beside it, fsync and rename: the old file or the
  * new one, never a mix. */
-ct_status ct__write_file(const char *path, const void *const *part, const size_t *bytes, int n);
+ct_status ct__write_file(const char *who, const char *path, const void *const *part,
+                         const size_t *bytes, int n);
 bool ct__is_folder(const char *path);
 /* Calls visit for the name of every entry until it returns false. 0, or an errno (ENOMEM after a
  * false). */
