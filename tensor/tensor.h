@@ -4,9 +4,11 @@
  * thread, which releases it when the scope ends; ct_keep and ct_release are for what outlives its
  * scope. Nested calls need no frees.
  *
- * Errors. No function here returns NULL: on failure it returns the nil tensor, and any operation on
- * nil returns nil. The first error of a thread is kept until ct_error_clear. Functions that return
- * no tensor return a ct_status. The library never ends its host and never prints unasked.
+ * Errors. No function that returns a tensor returns NULL: on failure it returns the nil tensor, and
+ * any operation on nil returns nil. The first error of a thread is kept until ct_error_clear, so
+ * that it names the operation that failed, not one that met its nil. Functions that return no
+ * tensor return a ct_status, and a failure of their own replaces an older one. The library never
+ * ends its host and never prints unasked.
  *
  * Threads. Any number of threads may use the library on their own tensors; reference counts are
  * atomic. A tensor that is handed to another thread is kept first. Scopes, errors and free lists
