@@ -534,55 +534,75 @@ static void by_dots(const ct__product *p, ct__part block, const void *packed) {
 /* Lines in the second cache come and go twice as fast in halves as in whole vectors of 64 bytes. */
 typedef T LINE __attribute__((vector_size(LINE_BYTES), aligned(sizeof(T)), may_alias));
 
-INLINE void outer_row(bool add, int64_t n, const T *b, T *c, T factor) {
-  enum { STEP = LINE_BYTES / (int)sizeof(T), TOGETHER = 4 };
-  int64_t whole = n - n % (TOGETHER * STEP);
-  for (int64_t j = 0; j < whole; j += TOGETHER * STEP)
-    UNROLL for (int64_t v = j; v < j + TOGETHER * STEP; v += STEP) {
+/* c[r] (+)= factor[r] b for n numbers, whole vectors: what is read of b serves several rows. */
+INLINE void outer_rows(bool add, int rows, int64_t n, const T *b, T *const *c, const T *factor) {
+  enum { STEP = LINE_BYTES / (int)sizeof(T) };
+  NOUNROLL for (int64_t j = 0; j < n; j += STEP) {
+    LINE of_b = *(const LINE *)(b + j);
+    UNROLL for (int r = 0; r < rows; r++) {
       LINE was = {0};
-      if (add) was = *(const LINE *)(c + v);
-      *(LINE *)(c + v) = was + *(const LINE *)(b + v) * factor;
+      if (add) was = *(const LINE *)(c[r] + j);
+      *(LINE *)(c[r] + j) = was + of_b * factor[r];
     }
-  for (int64_t j = whole; j < n; j++) c[j] = (add ? c[j] : 0) + factor * b[j];
-}
-
-INLINE void outer_rows(bool add, const ct__product *p, ct__part block) {
-  const T *a = a_at(p, block.row, 0), *b = (const T *)(const void *)p->b.data + block.column;
-  T *c = c_at(p, block.row, block.column), alpha = (T)p->alpha;
-  int64_t a_row = p->a.row, c_row = p->c.row;
-  for (int64_t i = 0; i < block.rows; i++, a += a_row, c += c_row)
-    outer_row(add, block.columns, b, c, alpha * *a);
-}
-
-static void outer_added(const ct__product *p, ct__part block) { outer_rows(true, p, block); }
-static void outer_stored(const ct__product *p, ct__part block) { outer_rows(false, p, block); }
-
-/* Rows whose factor is 0 are left alone. */
-static void outer_some(const ct__product *p, ct__part block) {
-  const T *a = a_at(p, block.row, 0), *b = (const T *)(const void *)p->b.data + block.column;
-  T *c = c_at(p, block.row, block.column), alpha = (T)p->alpha;
-  int64_t a_row = p->a.row, c_row = p->c.row, left = block.rows;
-  for (int row[AT_A_TIME]; left > 0; left -= AT_A_TIME) {
-    int listed = list_rows(false, (int)at_most(left, AT_A_TIME), a, a_row, row);
-    for (int i = 0; i < listed; i++)
-      outer_row(true, block.columns, b, c + row[i] * c_row, alpha * a[row[i] * a_row]);
-    a += AT_A_TIME * a_row;
-    c += AT_A_TIME * c_row;
   }
 }
 
-static int64_t count_zeros(int64_t n, const T *f, int64_t step) {
-  int64_t zeros = 0;
+/* All rows of a block, or those listed. From the last one to the first: what reads the matrix from
+ * its start on finds that near, as this finds what was read last. */
+INLINE void outer_all(bool add, const ct__product *p, ct__part block, const int *row) {
+  const T *a = a_at(p, block.row, 0), *b = (const T *)(const void *)p->b.data + block.column;
+  T *c = c_at(p, block.row, block.column), alpha = (T)p->alpha, *at[STREAMS], factor[STREAMS];
+  int64_t a_row = p->a.row, c_row = p->c.row, i = block.rows;
+  int few = (int)(block.columns % (LINE_BYTES / (int)sizeof(T)));
+  int64_t whole = block.columns - few;
+  while (i >= STREAMS) {
+    i -= STREAMS;
+    UNROLL for (int r = 0; r < STREAMS; r++) {
+      int64_t x = row ? row[i + r] : i + r;
+      at[r] = c + x * c_row;
+      factor[r] = alpha * a[x * a_row];
+    }
+    outer_rows(add, STREAMS, whole, b, at, factor);
+  }
+  while (i-- > 0) {
+    int64_t x = row ? row[i] : i;
+    at[0] = c + x * c_row;
+    factor[0] = alpha * a[x * a_row];
+    outer_rows(add, 1, whole, b, at, factor);
+  }
+  for (i = block.rows; few > 0 && i > 0; i--) {
+    int64_t x = row ? row[i - 1] : i - 1;
+    store_few(few, alpha * a[x * a_row], add, b + whole, c + x * c_row + whole);
+  }
+}
+
+static void outer_added(const ct__product *p, ct__part block) { outer_all(true, p, block, NULL); }
+static void outer_stored(const ct__product *p, ct__part block) { outer_all(false, p, block, NULL); }
+
+/* Rows whose factor is 0 are left alone. */
+static void outer_some(const ct__product *p, ct__part block) {
+  int64_t top = block.row, left = block.rows;
+  for (int row[AT_A_TIME], rows; left > 0; left -= rows) {
+    rows = (int)at_most(left, AT_A_TIME);
+    block.row = top + left - rows;
+    block.rows = list_rows(false, rows, a_at(p, block.row, 0), p->a.row, row);
+    outer_all(true, p, block, row);
+  }
+}
+
+static int count_zeros(int n, const T *f, int64_t step) {
+  int zeros = 0;
   if (step == 1)
-    for (int64_t i = 0; i < n; i++) zeros += f[i] == 0;
+    for (int i = 0; i < n; i++) zeros += f[i] == 0;
   else
-    for (int64_t i = 0; i < n; i++) zeros += f[i * step] == 0;
+    for (int i = 0; i < n; i++) zeros += f[i * step] == 0;
   return zeros;
 }
 
 static bool leaves_rows(const ct__product *p, ct__part block) {
+  int rows = (int)at_most(block.rows, INT32_MAX);
   return p->add && block.columns >= LONG_ROW && (T)p->alpha * 0 == 0 &&
-         count_zeros(block.rows, a_at(p, block.row, 0), p->a.row) > block.rows / 8 &&
+         count_zeros(rows, a_at(p, block.row, 0), p->a.row) > rows / 8 &&
          all_finite(block.columns, (const T *)(const void *)p->b.data + block.column);
 }
 
