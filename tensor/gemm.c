@@ -312,8 +312,10 @@ static void run_part(const job *w, const ct__part *part) {
   if (w->done) report(w, part);
 }
 
+/* What is added to goes from its end to its start, where it was read last and is read next. */
 static void run_piece(void *context, int64_t piece) {
   const job *w = context;
+  if (w->p.add) piece = w->plan->pieces[0] * w->plan->pieces[1] - 1 - piece;
   ct__part part = part_of(w->plan, piece);
   if (part.rows > 0 && part.columns > 0) run_part(w, &part);
 }

@@ -34,7 +34,7 @@ enum { DEPTH = 400 };
 /* Of B that is passed over again for each strip: half of the second cache. */
 enum { NEAR_BYTES = 448 << 10 };
 /* Of B that the second cache cannot keep, and how many of its rows are read at a time. */
-enum { FAR_AWAY = 1 << 20, STREAMS = 4 };
+enum { FAR_AWAY = VECTOR_BYTES < 64 ? 1 << 19 : 1 << 20, STREAMS = 4 };
 /* Columns of an outer product from which on it pays to look for rows that are zero, by so many. */
 enum { LONG_ROW = 64, AT_A_TIME = 64 };
 /* Rows of B up to which a tile's end is much of its work. */
