@@ -16,6 +16,7 @@ enum {
   FAR = 512 << 10, /* bytes of a matrix that the second cache does not keep for long */
   NEAR = 64 << 10, /* of one that need not be read as a whole */
   BLOCK = 64 << 10,
+  ROWS = 64, /* of a block, at least */
   MOST_IN = 2 + CT__CHAIN_IN + 4
 };
 
@@ -155,8 +156,9 @@ static bool suits(const ct_program *p, const ct__instr *product, const ct__instr
   if (p->value[product->arg[0]].v.dim[0] != 1 || p->value[add->arg[0]].v.dim[1] != 1) return false;
   if (b->v.stride[0] != 1 || b->v.dim[0] == 1) return false;
   f->masked = is_masked(p, product, add->arg[!f->across], !f->across);
-  f->blocks = (int64_t)(ct__value_bytes(b) / BLOCK);
-  return ct__value_bytes(b) >= (f->masked ? NEAR : FAR) && f->blocks <= b->v.dim[1] &&
+  int64_t blocks = (int64_t)(ct__value_bytes(b) / BLOCK), most = b->v.dim[1] / ROWS;
+  f->blocks = blocks < most ? blocks : most;
+  return ct__value_bytes(b) >= (f->masked ? NEAR : FAR) && f->blocks > 0 &&
          same_vector(p, product->arg[0], add->arg[f->across], f->across);
 }
 

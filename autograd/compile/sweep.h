@@ -4,8 +4,8 @@
 
 #include "../autograd_internal.h"
 
-/* y_i = alpha sum_j w_ij a_j with the old w, and w_ij += scale u_i a_j. Rows of w where u_i is 0
- * are not written, and where y is masked by u, not read: y_i is 0. */
+/* y_i = alpha sum_j w_ij a_j with the old w, and w_ij += scale u_i a_j. Where y is masked by u,
+ * rows of w where u_i is 0 are neither read nor written if a is finite: y_i is 0. */
 typedef struct ct__sweep {
   int64_t rows, columns;
   char *w;

@@ -11,9 +11,10 @@ static bool all_finite(int64_t n, const T *b) {
  * often wrongly, whether the next row is one of them. */
 INLINE int list_rows(bool all, int n, const T *f, int64_t step, int *row) {
   int listed = 0;
-  for (int i = 0; i < n; i++, f += step) {
+  for (int i = 0; i < n && all; i++) row[listed++] = i;
+  for (int i = 0; i < n && !all; i++, f += step) {
     row[listed] = i;
-    listed += all | (*f != 0);
+    listed += *f != 0;
   }
   return listed;
 }

@@ -4,11 +4,13 @@
 #include "../sweep.h"
 #include "../../../tensor/vectors.h"
 
-enum { SUMS = 4 /* that do not wait for each other */, AT_A_TIME = 64 };
+/* Rows that share what is read of a vector, sums of each that do not wait for each other, and rows
+ * that are listed at a time. Lines of far memory come and go faster in halves. */
+enum { ROWS = 4, SUMS = 2, AT_A_TIME = 64, LINE_BYTES = VECTOR_BYTES < 32 ? VECTOR_BYTES : 32 };
 
 #define all_finite NAMED(all_finite)
 #define list_rows  NAMED(list_rows)
-#define sweep_row  NAMED(sweep_row)
+#define sweep_rows NAMED(sweep_rows)
 #define sweep      NAMED(sweep)
 
 #define T           float

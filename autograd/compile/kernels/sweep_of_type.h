@@ -1,70 +1,73 @@
 /* sweep_of_type.h - the kernel of one float type T: part of sweep.c, included for each. */
 
-typedef T NAMED(vector) __attribute__((vector_size(VECTOR_BYTES)));
-typedef T NAMED(in_memory)
-    __attribute__((vector_size(VECTOR_BYTES), aligned(sizeof(T)), may_alias));
+typedef T NAMED(line) __attribute__((vector_size(LINE_BYTES)));
+typedef T NAMED(in_memory) __attribute__((vector_size(LINE_BYTES), aligned(sizeof(T)), may_alias));
 
-#define VECTOR   NAMED(vector)
+#define LINE     NAMED(line)
 #define READ(p)  (*(const NAMED(in_memory) *)(p))
 #define WRITE(p) (*(NAMED(in_memory) *)(p))
-#define LANES    ((int64_t)(VECTOR_BYTES / sizeof(T)))
+#define STEP     ((int)(LINE_BYTES / sizeof(T)))
 
 #include "../../../tensor/kernels/zeros.h"
 
-/* The sum of w a; to the row before, if there is one, is added factor a. */
-INLINE T sweep_row(int64_t n, const T *w, const T *a, T *before, T factor) {
-  VECTOR sum[SUMS];
-  T part[LANES];
+/* Of so many rows w the sums of w a, then w += factor a. */
+INLINE void sweep_rows(int rows, int64_t n, const T *a, T *const *w, const T *factor, T *total) {
+  LINE sum[SUMS * ROWS];
   int64_t j = 0;
-  UNROLL for (int s = 0; s < SUMS; s++) sum[s] = (VECTOR){0};
-  for (; j + SUMS * LANES <= n; j += SUMS * LANES) UNROLL for (int s = 0; s < SUMS; s++) {
-      int64_t i = j + s * LANES;
-      VECTOR at = READ(a + i);
-      sum[s] += READ(w + i) * at;
-      if (before) WRITE(before + i) = READ(before + i) + at * factor;
+  UNROLL for (int i = 0; i < SUMS * rows; i++) sum[i] = (LINE){0};
+  NOUNROLL for (; j + SUMS * STEP <= n; j += SUMS * STEP) UNROLL for (int s = 0; s < SUMS; s++) {
+    int64_t i = j + s * STEP;
+    LINE at = READ(a + i);
+    UNROLL for (int r = 0; r < rows; r++) {
+      LINE was = READ(w[r] + i);
+      sum[s * rows + r] += was * at;
+      WRITE(w[r] + i) = was + at * factor[r];
     }
-  UNROLL for (int s = 1; s < SUMS; s++) sum[0] += sum[s];
-  WRITE(part) = sum[0];
-  UNROLL for (int64_t half = LANES / 2; half > 0; half /= 2) for (int64_t i = 0; i < half; i++)
-      part[i] += part[half + i];
-  T total = part[0];
-  for (; j < n; j++) {
-    total += w[j] * a[j];
-    if (before) before[j] += factor * a[j];
   }
-  return total;
+  UNROLL for (int r = 0; r < rows; r++) {
+    T part[STEP];
+    UNROLL for (int s = 1; s < SUMS; s++) sum[r] += sum[s * rows + r];
+    WRITE(part) = sum[r];
+    UNROLL for (int half = STEP / 2; half > 0; half /= 2) for (int i = 0; i < half; i++) part[i] +=
+        part[half + i];
+    total[r] = part[0];
+  }
+  NOUNROLL for (; j < n; j++) UNROLL for (int r = 0; r < rows; r++) {
+    total[r] += w[r][j] * a[j];
+    w[r][j] += factor[r] * a[j];
+  }
 }
 
-/* A row is updated while the next one is on its way: reading far memory and writing overlap. */
+/* Several rows at a time: reading far memory and writing overlap. */
 static void sweep(const ct__sweep *s) {
-  int64_t n = s->columns, left = s->rows, step = s->u_step;
   const T *a = (const T *)(const void *)s->a, *u = (const T *)(const void *)s->u;
   T *w = (T *)(void *)s->w, *y = (T *)(void *)s->y, alpha = (T)s->alpha, scale = (T)s->scale;
-  T *before = NULL, factor = 0;
-  bool finite = scale * 0 == 0 && all_finite(n, a), all = !(finite && s->masked);
-  for (int row[AT_A_TIME]; left > 0; left -= AT_A_TIME) {
-    int rows = left < AT_A_TIME ? (int)left : AT_A_TIME;
-    int listed = list_rows(all, rows, u, step, row);
-    for (int i = 0; i < rows && !all; i++) y[i * s->y_step] = 0;
-    for (int x = 0; x < listed; x++) {
-      int64_t i = row[x];
-      T *at = w + i * s->row, total;
-      if (before)
-        total = sweep_row(n, at, a, before, factor);
+  bool all = !s->masked || scale * 0 != 0 || !all_finite(s->columns, a);
+  int64_t left = s->rows;
+  for (int row[AT_A_TIME], n; left > 0; left -= n) {
+    n = left < AT_A_TIME ? (int)left : AT_A_TIME;
+    int listed = list_rows(all, n, u, s->u_step, row);
+    for (int i = 0; i < n && !all; i++) y[i * s->y_step] = 0;
+    for (int i = 0, rows; i < listed; i += rows) {
+      T *at[ROWS], factor[ROWS], total[ROWS];
+      rows = listed - i >= ROWS ? ROWS : 1;
+      for (int r = 0; r < rows; r++) {
+        at[r] = w + row[i + r] * s->row;
+        factor[r] = scale * u[row[i + r] * s->u_step];
+      }
+      if (rows > 1)
+        sweep_rows(ROWS, s->columns, a, at, factor, total);
       else
-        total = sweep_row(n, at, a, NULL, 0);
-      y[i * s->y_step] = alpha * total;
-      factor = scale * u[i * step];
-      before = finite && factor == 0 ? NULL : at;
+        sweep_rows(1, s->columns, a, at, factor, total);
+      for (int r = 0; r < rows; r++) y[row[i + r] * s->y_step] = alpha * total[r];
     }
-    u += AT_A_TIME * step;
-    w += AT_A_TIME * s->row;
-    y += AT_A_TIME * s->y_step;
+    u += n * s->u_step;
+    w += n * s->row;
+    y += n * s->y_step;
   }
-  for (int64_t j = 0; j < n && before; j++) before[j] += factor * a[j];
 }
 
-#undef VECTOR
+#undef LINE
 #undef READ
 #undef WRITE
-#undef LANES
+#undef STEP
