@@ -320,10 +320,12 @@ static void run_piece(void *context, int64_t piece) {
   if (part.rows > 0 && part.columns > 0) run_part(w, &part);
 }
 
-/* One thread reads whole rows of B where tiles of one row, whose sums do not depend on the cut,
- * can. */
-static bool is_one_stream(const ct__gemm_plan *plan) {
-  return plan->p.m == 1 && plan->kernel == plan->set->tiles && ct_threads() == 1;
+/* One thread does all at once where the cache keeps C, or tiles of one row read whole rows of B.
+ * The sums do not depend on where columns are cut. */
+static bool is_uncut(const ct__gemm_plan *plan) {
+  const ct__product *p = &plan->p;
+  return plan->kernel == plan->set->tiles && plan->pieces[0] == 1 && ct_threads() == 1 &&
+         (p->m == 1 || p->m * p->n * (int64_t)ct__item_size(p->dtype) <= CACHED);
 }
 
 size_t ct__gemm_work(const ct__gemm_plan *plan) {
@@ -356,7 +358,7 @@ ct_status ct__gemm_run(const ct__gemm_plan *plan, void *work, double alpha, cons
   ct_status status = prepare(&w, work);
   if (status != CT_OK) return status;
   int64_t pieces = plan->pieces[0] * plan->pieces[1];
-  if (pieces == 1 || is_one_stream(plan))
+  if (pieces == 1 || is_uncut(plan))
     run_part(&w, &plan->whole);
   else
     ct__parallel(pieces, run_piece, &w);
