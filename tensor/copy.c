@@ -6,13 +6,23 @@
 
 /* ---- copies: by the size of the element ------------------------------------------------------ */
 
+/* Where y lies a few bytes behind x but for whole pages, as what is shifted by an element does, the
+ * instruction that memmove takes for much at once is ten times slower on some processors. */
+static void copy_bytes(char *y, const char *x, size_t bytes) {
+  enum { PAGE = 4096, FEW = 64, MUCH = 1024 };
+  size_t behind = (size_t)((uintptr_t)y - (uintptr_t)x) % PAGE;
+  size_t most = behind > 0 && behind < FEW ? MUCH : bytes;
+  for (size_t at = 0; at < bytes; at += most)
+    memmove(y + at, x + at, bytes - at < most ? bytes - at : most);
+}
+
 #define COPY_LOOP(name, T)                                                                         \
   static void name(int64_t n, char *const *p, const int64_t *s, const void *attr) {                \
     (void)attr;                                                                                    \
     const T *x = (const T *)(const void *)p[0];                                                    \
     T *y = (T *)(void *)p[1];                                                                      \
     if (s[0] == 1 && s[1] == 1)                                                                    \
-      memmove(y, x, (size_t)n * sizeof(T));                                                        \
+      copy_bytes(p[1], p[0], (size_t)n * sizeof(T));                                               \
     else                                                                                           \
       for (int64_t i = 0; i < n; i++) y[i * s[1]] = x[i * s[0]];                                   \
   }
