@@ -116,9 +116,10 @@ static void run_cut(const ct__walk *w, int64_t weight, ct_loop *loop, const void
     longest = w->dim[d];
   }
   /* Small neighbours stay together, so that a cache line has one writer; so do lines that lie side
-   * by side. */
+   * by side, or are one for all. */
   bool beside = c.axis == w->ndim - 1;
-  for (int k = 0; k < w->n_op && weight >= 64; k++) beside &= w->stride[c.axis][k] == 1;
+  for (int k = 0; k < w->n_op && weight >= 64; k++)
+    beside &= w->stride[c.axis][k] == 0 || w->stride[c.axis][k] == 1;
   int64_t grain = beside ? 64 : 1, each = longest ? size / longest * weight : 0;
   if (beside && each > ct__piece_weight / grain) each = ct__piece_weight / grain;
   if (each == 0)
