@@ -72,7 +72,6 @@ CT_API void ct_function_release(ct_function **f);
 CT_API ct_status ct_function_run(const ct_function *f, ct_list inputs, ct_tensor **outputs);
 /* f as one operation of a larger recipe: differentiable, eager or symbolic. */
 CT_API ct_status ct_call_function(ct_function *f, ct_list inputs, ct_tensor **outputs);
-
 /* f's operations one by one in the larger recipe, instead of as one. */
 CT_API ct_status ct_inline_function(ct_function *f, ct_list inputs, ct_tensor **outputs);
 
@@ -314,8 +313,7 @@ CT_API ct_tensor *ct_pow(ct_tensor *a, ct_tensor *b); /* a^b; dy/db is 0 at a = 
 CT_API ct_tensor *ct_rem(ct_tensor *a, ct_tensor *b);
 /* The angle from -pi to pi of the point with ordinate a and abscissa b; derivatives 0 at (0, 0). */
 CT_API ct_tensor *ct_atan2(ct_tensor *a, ct_tensor *b);
-CT_API ct_tensor *ct_hypot(ct_tensor *a,
-                           ct_tensor *b); /* sqrt(a^2 + b^2); derivatives 0 at (0, 0) */
+CT_API ct_tensor *ct_hypot(ct_tensor *a, ct_tensor *b);     /* |(a, b)|; derivatives 0 at (0, 0) */
 CT_API ct_tensor *ct_logaddexp(ct_tensor *a, ct_tensor *b); /* ln(e^a + e^b), no overflow */
 /* a b, but exactly 0 where a is 0, even if b is NaN or infinite: what derivatives are made with. */
 CT_API ct_tensor *ct_mul0(ct_tensor *a, ct_tensor *b);
@@ -395,6 +393,10 @@ typedef struct ct_cumsum_opts {
 /* y[k] = sum of x[j] over j <= k along an axis; gx = the same of gy in the other direction. */
 CT_API ct_tensor *ct_cumsum(ct_tensor *x, int axis);
 CT_API ct_tensor *ct_cumsum_with(ct_tensor *x, int axis, ct_cumsum_opts opts);
+/* s[k + 1] = a[k] s[k] + b[k] along an axis from s[0] = start on: all n + 1 states. In reverse
+ * s[k] = a[k] s[k + 1] + b[k] from s[n] on. All broadcast; start has an extent of 1 there. */
+CT_API ct_tensor *ct_linear_recurrence(ct_tensor *a, ct_tensor *b, ct_tensor *start, int axis,
+                                       bool reverse);
 
 /* ---- shape: views where strides allow, all linear -------------------------------------------- */
 
@@ -439,8 +441,7 @@ CT_API ct_tensor *ct_scatter_set(ct_tensor *x, ct_tensor *indices, ct_tensor *up
  * axis; the other axes broadcast. gx = gy put back, added up. CT_EINDEX as above. */
 CT_API ct_tensor *ct_take_along_axis(ct_tensor *x, ct_tensor *indices, int axis);
 /* How many of the sorted numbers (n) are smaller than each x; from the right: smaller or equal. NaN
- * is larger than all. With sorted (..., n) the leading axes of x are the same. i32, no derivative.
- */
+ * is larger than all. With sorted (..., n) x has the same leading axes. i32, no derivative. */
 CT_API ct_tensor *ct_searchsorted(ct_tensor *sorted, ct_tensor *x, bool right);
 /* 1 at the index, 0 elsewhere, along a new last axis of extent depth. No derivative. */
 CT_API ct_tensor *ct_one_hot(ct_tensor *indices, int64_t depth, ct_dtype dtype);
@@ -512,8 +513,7 @@ CT_API ct_tensor *ct_median(ct_tensor *x, int axis, bool keepdims);
 /* How many x lie in each edges[i] <= x < edges[i + 1], in the last bin also x = edges[n - 1]; i32
  * (n - 1). Edges rise. No derivative. */
 CT_API ct_tensor *ct_histogram(ct_tensor *x, ct_tensor *edges);
-/* Product of x[j] over j <= k; right at zeros, too. */
-CT_API ct_tensor *ct_cumprod(ct_tensor *x, int axis);
+CT_API ct_tensor *ct_cumprod(ct_tensor *x, int axis); /* product of x[j], j <= k; right at zeros */
 /* Largest x[j] over j <= k; NaN wins; the first of equal ones gets the cotangent. */
 CT_API ct_tensor *ct_cummax(ct_tensor *x, int axis);
 

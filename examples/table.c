@@ -38,6 +38,8 @@ static const convention conventions[] = {
     {"argmin", "the first of equal ones; NaN first"},
     {"sort", "stable, NaN last; cotangents follow their elements"},
     {"cummax", "NaN wins; the first of equal ones gets the cotangent"},
+    {"linear_recurrence", "states carried in f64; for moving averages, discounted returns, linear "
+                          "state spaces"},
     {"scatter_add", "equal indices add up in order"},
     {"scatter_set", "of equal indices the last wins, with its cotangent"},
     {"maxpool", "NaN wins; the first of equal ones gets the cotangent"},
@@ -147,6 +149,7 @@ static FILE *nowhere; /* for what prints when asked */
   PROBE(searchsorted, ct_searchsorted(X, X, false))                                                \
   PROBE(cumsum, ct_cumsum(X, 0))                                                                   \
   PROBE(cummax, ct_cummax(X, 0))                                                                   \
+  PROBE(linear_recurrence, ct_linear_recurrence(X, X, LINE, 0, false))                             \
   PROBE(matmul, ct_matmul(X, X))                                                                   \
   PROBE(conv2d, ct_conv2d(IMAGE, IMAGE, (ct_conv2d_opts){0}))                                      \
   PROBE(conv2d_transpose, ct_conv2d_transpose(IMAGE, IMAGE, (ct_conv2d_opts){0}))                  \
@@ -217,7 +220,7 @@ static const composite composites[] = {
     COMPOSITE(topk, "the first k of sort, descending"),
     COMPOSITE(median, "the middle of sort"),
     COMPOSITE(histogram, "counts by searchsorted"),
-    COMPOSITE(cumprod, "y[k] = prod of x[j], j <= k"),
+    COMPOSITE(cumprod, "y[k] = prod of x[j], j <= k: linear_recurrence with b = 0, from 1 on"),
     COMPOSITE(einsum, "sums of products over named axes, in pairs by matmul"),
     COMPOSITE(tensordot, "sum of products over pairs of axes, by matmul"),
     COMPOSITE(outer, "a[i] b[j]"),

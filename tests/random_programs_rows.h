@@ -190,6 +190,11 @@ static inline void draw_line(drawing *d) { /* a: axis and two flags; the result 
   d->a[2] = below(d, 2);
 }
 
+static inline void draw_recurrence(drawing *d) { /* the start of operand 2 along that axis */
+  draw_line(d);
+  d->want[2].dim[from_start(d->a[0], d->want[2].n)] = 1;
+}
+
 static inline void draw_counted(drawing *d) { /* an axis and 1 .. extent */
   draw_line(d);
   int n = (int)d->want[0].dim[from_start(d->a[0], d->want[0].n)];

@@ -129,6 +129,9 @@ static ct_status optim_made(ct_optim *o) {
   ROW("all", T(ct_all(x, CT_ALL, false)))                                                          \
   ROW("cumsum", T(ct_cumsum(x, 0)))                                                                \
   ROW("cumsum", T(ct_cumsum_with(x, 0, (ct_cumsum_opts){.reverse = true})))                        \
+  ROW("linear_recurrence", T(ct_linear_recurrence(x, f.a, f.a, 0, false)))                         \
+  ROW("linear_recurrence", T(ct_linear_recurrence(f.a, x, f.a, 0, false)))                         \
+  ROW("linear_recurrence", T(ct_linear_recurrence(f.a, f.a, x, 0, true)))                          \
   ROW("", T(ct_cumprod(x, 0)))                                                                     \
   ROW("", T(ct_cummax(x, 0)))                                                                      \
   ROW("", T(ct_update_slice(x, f.a, 0, 0, 1, 1)))                                                  \

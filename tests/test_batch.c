@@ -224,6 +224,7 @@ MAPPED(pooled, ct_maxpool(ct_sin(x), (ct_pool_opts){{2, 2}, {1, 2}, {1, 0}}, NUL
 MAPPED(averaged, ct_square(ct_avgpool(x, (ct_pool_opts){{2, 2}, {1, 2}, {1, 0}})))
 MAPPED(summed_up, ct_cumsum_with(ct_exp(x), 2, (ct_cumsum_opts){.exclusive = true}))
 MAPPED(multiplied_up, ct_cumprod(x, 3))
+MAPPED(recurrent, ct_linear_recurrence(ct_sin(x), x, ct_scalar(CT_F64, 0.5), 2, true))
 MAPPED(largest_so_far, ct_cummax(ct_sin(x), 2))
 MAPPED(best_two, ct_topk(ct_square(x), 2, 2, NULL))
 MAPPED(normed, ct_norm(x, 3, CT_AXES(1, 3), false))
@@ -239,9 +240,10 @@ MAPPED(kronecker, ct_kron(ct_sum(x, CT_AXES(0, 1), false), ct_prod(x, CT_AXES(2,
 
 static void jacobians_of_both_modes_agree(void **state) {
   (void)state;
-  mapped *const functions[] = {convolved,     spread_out,     pooled,     averaged, summed_up,
-                               multiplied_up, largest_so_far, best_two,   normed,   normal_layers,
-                               contracted,    replaced,       set_places, losses,   kronecker};
+  mapped *const functions[] = {convolved, spread_out,    pooled,        averaged,
+                               summed_up, multiplied_up, recurrent,     largest_so_far,
+                               best_two,  normed,        normal_layers, contracted,
+                               replaced,  set_places,    losses,        kronecker};
   for (int i = 0; i < CT__COUNT(functions); i++) {
     ct_scope scope = ct_scope_begin();
     ct_tensor *x = ct_variable(random_values(CT_SHAPE(2, 2, 3, 4), 3, -1, 1));

@@ -135,6 +135,152 @@ static void running_derivatives(void **state) {
   assert_ok(ct_gradcheck(run, &c, CT_LIST(zeros), (ct_gradcheck_opts){0}, NULL));
 }
 
+/* The same as a loop: s[k + 1] = a[k] s[k] + b[k] along axis 1 of three. */
+static void recur(const double *a, const double *b, const double *start, ct_shape shape,
+                  bool reverse, double *s) {
+  int64_t n = shape.dim[1], inner = shape.dim[2];
+  for (int64_t o = 0; o < shape.dim[0]; o++)
+    for (int64_t i = 0; i < inner; i++) {
+      double *line = s + o * (n + 1) * inner + i;
+      line[reverse ? n * inner : 0] = start[o * inner + i];
+      for (int64_t j = 0; j < n; j++) {
+        int64_t k = reverse ? n - 1 - j : j, at = (o * n + k) * inner + i;
+        line[(reverse ? k : k + 1) * inner] = a[at] * line[(reverse ? k + 1 : k) * inner] + b[at];
+      }
+    }
+}
+
+static void recurrence_values(void **state) {
+  (void)state;
+  double a[MAX_VALUES], b[MAX_VALUES], start[MAX_VALUES], want[MAX_VALUES];
+  ct_shape shape = CT_SHAPE(3, 5, 4);
+  ct_tensor *ta = wave(shape), *tb = ct_cos(ta), *ts = wave(CT_SHAPE(3, 1, 4));
+  tensor_values(ta, a, ct_size(ta));
+  tensor_values(tb, b, ct_size(tb));
+  tensor_values(ts, start, ct_size(ts));
+  for (int reverse = 0; reverse < 2; reverse++) {
+    recur(a, b, start, shape, reverse, want);
+    for (int i = 0; i < 9; i++) {
+      ct_tensor *x = layouts(ta, i % 3), *y = layouts(tb, i / 3), *s = layouts(ts, i % 2);
+      assert_values_near(ct_linear_recurrence(x, y, s, 1, reverse), 72, want, 1e-15);
+      x = ct_linear_recurrence(ct_transpose(x, 0, 1), ct_transpose(y, 0, 1), ct_transpose(s, 0, 1),
+                               0, reverse);
+      assert_values_near(ct_transpose(x, 0, 1), 72, want, 1e-15);
+      x = ct_linear_recurrence(ct_transpose(ta, 1, 2), ct_transpose(y, 1, 2), ct_transpose(s, 1, 2),
+                               -1, reverse);
+      assert_values_near(ct_transpose(x, 1, 2), 72, want, 1e-15);
+    }
+  }
+}
+
+/* A moving average, discounted returns, and what broadcasts: one factor, a start for each line. */
+static void recurrences_in_use(void **state) {
+  (void)state;
+  ct_tensor *x = F64(CT_SHAPE(3), 4, 8, 16), *half = ct_scalar(CT_F64, 0.5);
+  ct_tensor *mean = ct_linear_recurrence(half, ct_mul(half, x), ct_scalar(CT_F64, 2), 0, false);
+  ASSERT_VALUES(mean, 0, 2, 3, 5.5, 10.75);
+  ct_tensor *returns = ct_linear_recurrence(half, x, ct_scalar(CT_F64, 32), 0, true);
+  ASSERT_VALUES(returns, 0, 16, 24, 32, 32);
+  ct_tensor *lines =
+      ct_linear_recurrence(half, ct_reshape(x, CT_SHAPE(3, 1)), F64(CT_SHAPE(2), 0, 8), 0, false);
+  ASSERT_VALUES(lines, 0, 0, 8, 4, 8, 10, 12, 21, 22);
+  ct_tensor *whole = ct_full(CT_I32, CT_SHAPE(3), 3);
+  ASSERT_VALUES(ct_linear_recurrence(whole, whole, ct_full(CT_I32, CT_SHAPE(1), 1), 0, false), 0, 1,
+                6, 21, 66);
+  ct_tensor *none = ct_zeros(CT_F64, CT_SHAPE(0, 2)), *start = F64(CT_SHAPE(2), 5, 6);
+  ASSERT_VALUES(ct_linear_recurrence(none, none, start, 0, false), 0, 5, 6);
+  ASSERT_VALUES(ct_linear_recurrence(none, none, start, 0, true), 0, 5, 6);
+}
+
+/* Enough lines for every way to take them together: each has the bits that it has alone. */
+static void lines_do_not_mind_each_other(void **state) {
+  (void)state;
+  enum { LINES = 1100, LENGTH = 7, STATES = LENGTH + 1 };
+  static double want[LINES * STATES], got[LINES * STATES];
+  for (int d = 0; d < 2; d++) {
+    ct_dtype dtype = d ? CT_F32 : CT_F64;
+    ct_shape shape = CT_SHAPE(LENGTH, LINES);
+    ct_tensor *x =
+        ct_cast(ct_sin(ct_reshape(ct_arange(CT_F64, 0, LINES * LENGTH, 1), shape)), dtype);
+    ct_tensor *y = ct_shift(x, 0.5), *one = ct_scalar(dtype, 1), *part[LINES];
+    ct_tensor *turned = ct_contiguous(ct_transpose(x, 0, 1));
+    for (int how = 0; how < 3; how++) { /* gathered, or one number for all lines or steps */
+      ct_tensor *b = how == 0 ? ct_transpose(ct_contiguous(ct_transpose(y, 0, 1)), 0, 1)
+                              : ct_slice(y, how - 1, 0, 1, 1);
+      b = ct_broadcast_to(b, shape);
+      for (int i = 0; i < LINES; i++)
+        part[i] = ct_linear_recurrence(ct_slice(x, 1, i, i + 1, 1), ct_slice(b, 1, i, i + 1, 1),
+                                       one, 0, false);
+      tensor_values(ct_concat((ct_list){LINES, part}, 1), want, LINES * STATES);
+      tensor_values(ct_linear_recurrence(x, b, one, 0, false), got, LINES * STATES);
+      assert_memory_equal(got, want, sizeof want);
+      ct_tensor *few = ct_linear_recurrence(turned, ct_transpose(b, 0, 1), one, 1, false);
+      tensor_values(ct_transpose(few, 0, 1), got, LINES * STATES);
+      assert_memory_equal(got, want, sizeof want);
+    }
+  }
+}
+
+/* An infinity that a cotangent of zero meets on its way back, after other elements and before. */
+static void zeros_in_derivatives(void **state) {
+  (void)state;
+  ct_tensor *x = ct_variable(F64(CT_SHAPE(5), 2, 3, INFINITY, NAN, 5));
+  ct_tensor *y = ct_cumprod(x, 0);
+  ASSERT_VALUES(y, 0, 2, 6, INFINITY, NAN, NAN);
+  ASSERT_VALUES(ct_vjp(y, x, F64(CT_SHAPE(5), 1, 1, 0, 0, 0)), 0, 4, 2, 0, 0, 0);
+  ASSERT_VALUES(ct_slice(ct_jvp(y, x, F64(CT_SHAPE(5), 0, 0, 1, 0, 0)), 0, 0, 3, 1), 0, 0, 0, 6);
+  ct_release(&x);
+  x = ct_variable(F64(CT_SHAPE(2, 3), 2, 0, NAN, 0, 0, 7));
+  y = ct_prod(x, CT_AXES(1), false);
+  ASSERT_VALUES(y, 0, NAN, 0);
+  ASSERT_VALUES(ct_vjp(y, x, F64(CT_SHAPE(2), 0, 1)), 0, 0, 0, 0, 0, 0, 0);
+  ct_release(&x);
+}
+
+static ct_tensor *of_recurrence(ct_list x, void *payload) {
+  const running_case *c = payload;
+  return ct_linear_recurrence(x.at[0], x.at[1], x.at[2], c->axis, c->axis == 1);
+}
+
+/* The gradient of a sum of cubes: with the second order of a check, derivatives up to the third. */
+static ct_tensor *its_gradient(ct_list x, void *payload) {
+  ct_tensor *y = of_recurrence(x, payload), *g[3];
+  y = ct_sum(ct_mul(y, ct_square(y)), CT_ALL, false);
+  if (ct_grad(y, x, g) != CT_OK) return ct_nil();
+  return ct_add(
+      ct_sum(ct_square(g[0]), CT_ALL, false),
+      ct_add(ct_sum(ct_mul(g[1], x.at[0]), CT_ALL, false), ct_sum(ct_square(g[2]), CT_ALL, false)));
+}
+
+static ct_tensor *gradient_of(ct_list x, void *payload) {
+  const running_case *c = payload;
+  ct_tensor *y = ct_sum(ct_square(c->f(x.at[0], c->axis)), CT_ALL, false), *g;
+  return ct_grad(y, x, &g) == CT_OK ? g : ct_nil();
+}
+
+static ct_tensor *product(ct_tensor *x, int axis) { return ct_prod(x, CT_AXES(axis), false); }
+static ct_tensor *product_of_two(ct_tensor *x, int axis) {
+  return ct_prod(x, CT_AXES(axis, axis ? 0 : 2), true);
+}
+
+static void recurrence_derivatives(void **state) {
+  (void)state;
+  for (int axis = 0; axis < 2; axis++) {
+    running_case c = {NULL, axis};
+    ct_shape lines = axis ? CT_SHAPE(3, 1) : CT_SHAPE(1, 4);
+    ct_list x = CT_LIST(wave(CT_SHAPE(3, 4)), ct_cos(wave(CT_SHAPE(3, 4))), wave(lines));
+    assert_ok(ct_gradcheck(of_recurrence, &c, x, (ct_gradcheck_opts){0}, NULL));
+    assert_ok(ct_gradcheck(its_gradient, &c, x, (ct_gradcheck_opts){.tolerance = 1e-5}, NULL));
+  }
+  running *const functions[] = {ct_cumprod, product, product_of_two};
+  for (int f = 0; f < CT__COUNT(functions); f++)
+    for (int axis = 0; axis < 3; axis++) {
+      running_case c = {functions[f], axis};
+      ct_tensor *x = wave(CT_SHAPE(2, 3, 2)); /* its first element is 0 */
+      assert_ok(ct_gradcheck(gradient_of, &c, CT_LIST(x), (ct_gradcheck_opts){0}, NULL));
+    }
+}
+
 static void any_and_all(void **state) {
   (void)state;
   ct_tensor *x = ct_gt(F64(CT_SHAPE(2, 3), 0, 1, 0, 1, 1, 1), ct_scalar(CT_F64, 0.5));
@@ -162,6 +308,15 @@ static void errors(void **state) {
     assert_nil(functions[f](NULL, 0), CT_EARG, names[f]);
     assert_nil(functions[f](ct_nil(), 0), CT_ENIL, names[f]);
   }
+  ct_tensor *row = ct_zeros(CT_F32, CT_SHAPE(1, 3)), *f64 = ct_zeros(CT_F64, CT_SHAPE(1, 3));
+  assert_nil(ct_linear_recurrence(x, x, row, 2, false), CT_ESHAPE, "along axis 2");
+  assert_nil(ct_linear_recurrence(x, x, x, 0, false), CT_ESHAPE, "got (2,3), (2,3) and (2,3)");
+  assert_nil(ct_linear_recurrence(x, ct_transpose(x, 0, 1), row, 0, false), CT_ESHAPE, "broadcast");
+  assert_nil(ct_linear_recurrence(scalar, scalar, scalar, 0, false), CT_ESHAPE, "along axis 0");
+  assert_nil(ct_linear_recurrence(x, x, f64, 0, false), CT_EDTYPE, "want one dtype");
+  ct_tensor *flags = ct_zeros(CT_BOOL, CT_SHAPE(2, 3));
+  assert_nil(ct_linear_recurrence(flags, flags, ct_zeros(CT_BOOL, CT_SHAPE(1, 3)), 0, false),
+             CT_EDTYPE, "want f32, f64 or i32");
 }
 
 int main(void) {
@@ -173,6 +328,11 @@ int main(void) {
       TEST(a_small_addend_is_not_lost),
       TEST(maxima_of_special_values),
       TEST(running_derivatives),
+      TEST(recurrence_values),
+      TEST(recurrences_in_use),
+      TEST(lines_do_not_mind_each_other),
+      TEST(zeros_in_derivatives),
+      TEST(recurrence_derivatives),
       TEST(any_and_all),
       TEST(errors),
   };

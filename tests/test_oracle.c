@@ -148,7 +148,13 @@ static ct_tensor *variance_of(ct_tensor *x) {
   CASE(rosenbrock, valley(in[0]))                                                                  \
   CASE(pendulum, swing(in[0]))                                                                     \
   CASE(variance, variance_of(in[0]))                                                               \
-  CASE(gradient_norm, gradient_norm(in[0]))
+  CASE(gradient_norm, gradient_norm(in[0]))                                                        \
+  CASE(prod_zeros, ct_prod(in[0], CT_AXES(1), false))                                              \
+  CASE(cumprod, ct_cumprod(in[0], 1))                                                              \
+  CASE(cumprod_first, ct_cumprod(in[0], 0))                                                        \
+  CASE(cumprod_zeros, ct_cumprod(in[0], 1))                                                        \
+  CASE(linear_recurrence, ct_linear_recurrence(in[0], in[1], in[2], 0, false))                     \
+  CASE(linear_recurrence_reverse, ct_linear_recurrence(in[0], in[1], in[2], 0, true))
 // clang-format on
 
 CASES(CASE, UNARY, BINARY, BROADCAST, REDUCTION)

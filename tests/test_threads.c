@@ -183,6 +183,9 @@ static ct_tensor *pooled(ct_tensor *x) { return ct_maxpool(x, POOL, NULL); }
   X(norm_rows, MATRIX, ct_norm(ct_cast(x, CT_F64), 2, CT_AXES(1), false))                          \
   X(cumsum, MATRIX, ct_cumsum(x, 1))                                                               \
   X(cumsum_first, MATRIX, ct_cumsum(x, 0))                                                         \
+  X(cumprod, MATRIX, ct_cumprod(x, 1))                                                             \
+  X(cumprod_first, MATRIX, ct_cumprod(x, 0))                                                       \
+  X(cummax_first, MATRIX, ct_cummax(x, 0))                                                         \
   X(sort, MATRIX, ct_sort(x, 1, false, NULL))                                                      \
   X(argsort_first, MATRIX, ct_argsort(x, 0, true))                                                 \
   X(matmul, MATRIX, ct_matmul(x, ct_transpose(x, 0, 1)))                                           \

@@ -1,50 +1,20 @@
-/* cumulative.c - running sums and extrema along an axis. */
-#include "../../tensor/pool.h"
+/* cumulative.c - running sums, extrema and products along an axis, and the linear recurrence. */
+#include "batch.h"
 #include "lines.h"
 
-#include <stdlib.h>
+/* The first element along an axis, in the direction of a walk along it; the others. */
+static ct_view first_of(const ct_view *v, int axis, bool backwards) {
+  return part_along(v, axis, backwards ? v->dim[axis] - 1 : 0, 1);
+}
+static ct_view others_of(const ct_view *v, int axis, bool backwards) {
+  return part_along(v, axis, backwards ? 0 : 1, v->dim[axis] - 1);
+}
+
+/* ---- cumsum ------------------------------------------------------------------------------------ */
 
 typedef struct running {
   int axis, exclusive, reverse;
 } running;
-
-/* How a line lies in x and y. */
-typedef struct line {
-  int64_t n, x_step, y_step;
-  bool exclusive;
-} line;
-
-enum { SIDE_BY_SIDE = 32 };
-
-/* Floats are added in double, integers in 64 bits that wrap. */
-#define CUMSUM(name, T, U, Acc)                                                                    \
-  static inline void name##_together(int64_t m, const line *l, const T *x, int64_t x_next, U *y,   \
-                                     int64_t y_next) {                                             \
-    Acc sum[SIDE_BY_SIDE] = {0};                                                                   \
-    for (int64_t k = 0; k < l->n; k++, x += l->x_step, y += l->y_step)                             \
-      for (int64_t j = 0; j < m; j++) {                                                            \
-        Acc next = sum[j] + (Acc)x[j * x_next];                                                    \
-        y[j * y_next] = (U)(l->exclusive ? sum[j] : next);                                         \
-        sum[j] = next;                                                                             \
-      }                                                                                            \
-  }                                                                                                \
-  static void name(int64_t lines, char *const *p, const int64_t *s, const void *attr) {            \
-    const line *l = attr;                                                                          \
-    const T *x = (const T *)(const void *)p[0];                                                    \
-    U *y = (U *)(void *)p[1];                                                                      \
-    int64_t i = 0;                                                                                 \
-    if (llabs(l->x_step) > llabs(s[0])) /* neighbouring lines together: the order of the memory */ \
-      for (; i + SIDE_BY_SIDE <= lines; i += SIDE_BY_SIDE)                                         \
-        name##_together(SIDE_BY_SIDE, l, x + i * s[0], s[0], y + i * s[1], s[1]);                  \
-    for (; i < lines; i++) name##_together(1, l, x + i * s[0], s[0], y + i * s[1], s[1]);          \
-  }
-CUMSUM(cumsum_f32, float, float, double)
-CUMSUM(cumsum_f64, double, double, double)
-CUMSUM(cumsum_i32, int32_t, int32_t, uint64_t)
-CUMSUM(cumsum_u8, uint8_t, int32_t, uint64_t)
-
-static ct_loop *const cumsum_loops[CT_DTYPES] = {cumsum_f32, cumsum_f64, cumsum_i32, cumsum_u8,
-                                                 cumsum_u8};
 
 /* y[k] = sum of x[j] for j <= k along the axis; exclusive: j < k; reverse: j >= k, j > k.
  * Linear; gx = the same of gy in the other direction. */
@@ -62,18 +32,19 @@ static ct_status cumsum_infer(const ct_call *c, ct_spec *out) {
 static ct_status cumsum_eval(const ct_eval *e) {
   const running *r = e->attr;
   ct_view x = *e->in[0], y = *e->out[0];
-  if (y.size == 0) return CT_OK;
   int axis = ct__axis(r->axis, x.ndim);
-  line l = {x.dim[axis], x.stride[axis], y.stride[axis], r->exclusive != 0};
-  if (r->reverse) {
-    x.data += (l.n - 1) * l.x_step * (int64_t)ct_dtype_size(x.dtype);
-    y.data += (l.n - 1) * l.y_step * (int64_t)ct_dtype_size(y.dtype);
-    l.x_step = -l.x_step;
-    l.y_step = -l.y_step;
+  if (y.size == 0) return CT_OK;
+  if (r->exclusive) { /* 0, then the sums of all but the last */
+    ct_view first = first_of(&y, axis, r->reverse);
+    ct__fill(&first, 0);
+    x = others_of(&x, axis, !r->reverse);
+    y = others_of(&y, axis, r->reverse);
   }
-  ct_view x_starts = line_starts(&x, 1u << axis), y_starts = line_starts(&y, 1u << axis);
-  ct__map(1, (const ct_view *[]){&x_starts}, &y_starts, cumsum_loops[x.dtype], &l,
-          4 * ct__line_weight(&x, l.n));
+  ct_eval sums = *e;
+  sums.in = (const ct_view *[]){&x};
+  sums.out = (ct_view *[]){&y};
+  ct__each_line(&sums, axis, r->reverse, ct__running_now()->cumsum[x.dtype],
+                (ct__lines){.n = x.dim[axis]});
   return CT_OK;
 }
 
@@ -115,41 +86,7 @@ ct_tensor *ct_cumsum_with(ct_tensor *x, int axis, ct_cumsum_opts opts) {
 
 /* ---- cummax: y[k] = the largest x[j] for j <= k, i[k] = where; NaN wins, then the first -------- */
 
-/* gx = gy put back at i, dy = dx taken at i. The loop has i among its inputs, and writes it. */
-#define CUMMAX(name, T)                                                                            \
-  static inline void name##_together(int64_t m, const line *l, const T *x, int64_t x_next,         \
-                                     int32_t *at, int64_t at_next, T *y, int64_t y_next) {         \
-    T best[SIDE_BY_SIDE] = {0};                                                                    \
-    int32_t place[SIDE_BY_SIDE] = {0};                                                             \
-    for (int64_t k = 0; k < l->n; k++, x += l->x_step, at += l->y_step, y += l->y_step)            \
-      for (int64_t j = 0; j < m; j++) {                                                            \
-        T one = x[j * x_next];                                                                     \
-        bool wins = (k == 0) | (one > best[j]) | ((one != one) & (best[j] == best[j]));            \
-        y[j * y_next] = best[j] = wins ? one : best[j];                                            \
-        at[j * at_next] = place[j] = wins ? (int32_t)k : place[j];                                 \
-      }                                                                                            \
-  }                                                                                                \
-  static void name(int64_t lines, char *const *p, const int64_t *s, const void *attr) {            \
-    const line *l = attr;                                                                          \
-    const T *x = (const T *)(const void *)p[0];                                                    \
-    int32_t *at = (int32_t *)(void *)p[1];                                                         \
-    T *y = (T *)(void *)p[2];                                                                      \
-    int64_t i = 0;                                                                                 \
-    if (llabs(l->x_step) > llabs(s[0]))                                                            \
-      for (; i + SIDE_BY_SIDE <= lines; i += SIDE_BY_SIDE)                                         \
-        name##_together(SIDE_BY_SIDE, l, x + i * s[0], s[0], at + i * s[1], s[1], y + i * s[2],    \
-                        s[2]);                                                                     \
-    for (; i < lines; i++)                                                                         \
-      name##_together(1, l, x + i * s[0], s[0], at + i * s[1], s[1], y + i * s[2], s[2]);          \
-  }
-CUMMAX(cummax_f32, float)
-CUMMAX(cummax_f64, double)
-CUMMAX(cummax_i32, int32_t)
-CUMMAX(cummax_u8, uint8_t)
-
-static ct_loop *const cummax_loops[CT_DTYPES] = {cummax_f32, cummax_f64, cummax_i32, cummax_u8,
-                                                 cummax_u8};
-
+/* gx = gy put back at i, dy = dx taken at i. */
 static ct_status cummax_infer(const ct_call *c, ct_spec *out) {
   const ct_view *x = ct__in(c, 0);
   if (x->dim[*(const int *)c->attr] > INT32_MAX)
@@ -160,14 +97,10 @@ static ct_status cummax_infer(const ct_call *c, ct_spec *out) {
 }
 
 static ct_status cummax_eval(const ct_eval *e) {
-  const ct_view *x = e->in[0], *y = e->out[0];
-  if (y->size == 0) return CT_OK;
+  const ct_view *x = e->in[0];
   int axis = *(const int *)e->attr;
-  line l = {x->dim[axis], x->stride[axis], y->stride[axis], false};
-  ct_view starts[] = {line_starts(x, 1u << axis), line_starts(e->out[1], 1u << axis),
-                      line_starts(y, 1u << axis)};
-  ct__map(2, (const ct_view *[]){&starts[0], &starts[1]}, &starts[2], cummax_loops[x->dtype], &l,
-          4 * ct__line_weight(x, l.n));
+  ct__each_line(e, axis, false, ct__running_now()->cummax[x->dtype],
+                (ct__lines){.n = x->dim[axis]});
   return CT_OK;
 }
 
@@ -206,4 +139,148 @@ ct_tensor *ct_cummax(ct_tensor *x, int axis) {
   return out[0];
 }
 
-const ct_op *const ct__cumulative_ops[] = {&cumsum_op, &cummax_op, NULL};
+/* ---- linear_recurrence ------------------------------------------------------------------------- */
+
+/* s[k + 1] = a[k] s[k] + b[k] along an axis, from s[0] = start on; in reverse from the end,
+ * s[k] = a[k] s[k + 1] + b[k] from s[n] = start on. a, b: n elements along the axis; start: 1; the
+ * result: n + 1.
+ * With r = gy's own recurrence in the other direction, r[k] = a[k] r[k + 1] + gy[k] from gy[n] on:
+ *   gb[k] = r[k + 1],  ga[k] = r[k + 1] s[k],  gstart = r[0];
+ *   ds = the recurrence of db[k] + da[k] s[k] from dstart on.
+ * In those zero times anything is zero.
+ * (Blelloch, Prefix sums and their applications, 1990; Martin and Cundy, Parallelizing linear
+ * recurrent neural nets over sequence length, 2018.) */
+typedef struct recurrence {
+  int axis, reverse, is_derivative;
+} recurrence;
+
+static ct_status recurrence_infer(const ct_call *c, ct_spec *out) {
+  const recurrence *r = c->attr;
+  const ct_view *a = ct__in(c, 0), *b = ct__in(c, 1), *start = ct__in(c, 2);
+  if (a->dtype != b->dtype || a->dtype != start->dtype)
+    return ct_fail(c, CT_EDTYPE, "want one dtype (ct_cast converts)");
+  if (!ct__running_now()->recurrence[a->dtype])
+    return ct_fail(c, CT_EDTYPE, "want f32, f64 or i32 (ct_cast converts)");
+  ct_view one = line_starts(a, 1u << r->axis);
+  if (!ct__same_shape(a, b) || !ct__same_shape(&one, start))
+    return ct_fail(c, CT_ESHAPE, "want a and b of one shape, and a start of extent 1");
+  ct__spec_set(out, a->dtype, a->ndim, a->dim);
+  out->shape.dim[r->axis]++;
+  return CT_OK;
+}
+
+static ct_status recurrence_eval(const ct_eval *e) {
+  const recurrence *r = e->attr;
+  const ct_view *s = e->out[0];
+  ct_view first = first_of(s, r->axis, r->reverse), others = others_of(s, r->axis, r->reverse);
+  ct_eval steps = *e;
+  steps.out = (ct_view *[]){&others};
+  ct__copy(e->in[2], &first);
+  ct__each_line(&steps, r->axis, r->reverse, ct__running_now()->recurrence[s->dtype],
+                (ct__lines){.n = others.dim[r->axis], .attr = &(bool){r->is_derivative}});
+  return CT_OK;
+}
+
+/* The states before or behind the n steps, in the order of the steps. */
+static ct_tensor *states(const recurrence *r, ct_tensor *s, bool behind) {
+  bool up = behind != (bool)r->reverse;
+  return ct_slice(s, r->axis, up ? 1 : 0, up ? CT_END : -1, 1);
+}
+
+/* The first or the last state. */
+static ct_tensor *state_at(const recurrence *r, ct_tensor *s, bool last) {
+  bool end = last != (bool)r->reverse;
+  return ct_slice(s, r->axis, end ? -1 : 0, end ? CT_END : 1, 1);
+}
+
+static void recurrence_vjp(const ct_call *c, ct_tensor *const *gy, ct_tensor **gx) {
+  const recurrence *r = c->attr;
+  recurrence back = {r->axis, !r->reverse, true};
+  ct_tensor *pulled =
+      CT__APPLY(c->op, &back, c->in[0], states(r, gy[0], false), state_at(r, gy[0], true));
+  ct_tensor *gb = states(r, pulled, true);
+  if (ct_wants(c, 0)) gx[0] = ct_mul0(gb, states(r, ct_out(c, 0), false));
+  if (ct_wants(c, 1)) gx[1] = gb;
+  if (ct_wants(c, 2)) gx[2] = state_at(r, pulled, false);
+}
+
+static void recurrence_jvp(const ct_call *c, ct_tensor *const *dx, ct_tensor **dy) {
+  const recurrence *r = c->attr;
+  recurrence forth = {r->axis, r->reverse, true};
+  ct_tensor *db = dx[1], *start = dx[2] ? dx[2] : ct__zeros_like(c->in[2]);
+  if (dx[0]) {
+    ct_tensor *more = ct_mul0(dx[0], states(r, ct_out(c, 0), false));
+    db = db ? ct_add(db, more) : more;
+  }
+  dy[0] = CT__APPLY(c->op, &forth, c->in[0], db ? db : ct__zeros_like(c->in[1]), start);
+}
+
+static void recurrence_batch(const ct_call *c, ct_tensor *const *in, const bool *batched,
+                             ct_tensor **out) {
+  recurrence r = *(const recurrence *)c->attr;
+  int64_t n = batch_size(c, in, batched);
+  r.axis++;
+  out[0] = CT__APPLY(c->op, &r, batch_whole(in, batched, 0, n), batch_whole(in, batched, 1, n),
+                     batch_whole(in, batched, 2, n));
+}
+
+static const ct_op recurrence_op = {CT_OP,
+                                    .name = "linear_recurrence",
+                                    .doc = "s[k + 1] = a[k] s[k] + b[k], s[0] = start",
+                                    .n_in = 3,
+                                    .attr_size = sizeof(recurrence),
+                                    .infer = recurrence_infer,
+                                    .eval = recurrence_eval,
+                                    .vjp = recurrence_vjp,
+                                    .jvp = recurrence_jvp,
+                                    .batch = recurrence_batch,
+                                    .lo = -2,
+                                    .hi = 2};
+
+/* The shape that a and b have together with start, which has an extent of 1 along the axis. */
+static bool shape_of_steps(ct_shape a, ct_shape b, ct_shape start, int *axis, ct_shape *shape) {
+  ct_shape lines;
+  if (!ct__broadcast(a, b, shape)) return false;
+  *axis = ct__axis(*axis, shape->n);
+  if (*axis < 0) return false;
+  int64_t n = shape->dim[*axis];
+  lines = *shape;
+  lines.dim[*axis] = 1;
+  if (!ct__broadcast(lines, start, shape) || shape->n != lines.n || shape->dim[*axis] != 1)
+    return false;
+  shape->dim[*axis] = n;
+  return true;
+}
+
+ct_tensor *ct_linear_recurrence(ct_tensor *a, ct_tensor *b, ct_tensor *start, int axis,
+                                bool reverse) {
+  const char *who = recurrence_op.name;
+  if (!ct__given(who, a) || !ct__given(who, b) || !ct__given(who, start)) return ct_nil();
+  recurrence r = {axis, reverse, false};
+  ct_shape steps, lines;
+  if (!shape_of_steps(ct_shape_of(a), ct_shape_of(b), ct_shape_of(start), &r.axis, &steps)) {
+    char text[3][CT__SHAPE_TEXT];
+    return ct__nil(CT_ESHAPE,
+                   "%s: want shapes that broadcast, the start's extent along axis %d being 1, got "
+                   "%s, %s and %s",
+                   who, axis, ct__shape_text(text[0], a->v.ndim, a->v.dim),
+                   ct__shape_text(text[1], b->v.ndim, b->v.dim),
+                   ct__shape_text(text[2], start->v.ndim, start->v.dim));
+  }
+  lines = steps;
+  lines.dim[r.axis] = 1;
+  return CT__APPLY(&recurrence_op, &r, ct_broadcast_to(a, steps), ct_broadcast_to(b, steps),
+                   ct_broadcast_to(start, lines));
+}
+
+/* Products of the elements before each one, and of all. */
+ct_tensor *ct__products_along(ct_tensor *x, int axis, bool reverse) {
+  return ct_linear_recurrence(x, ct__constant_like(x, 0), ct__constant_like(x, 1), axis, reverse);
+}
+
+ct_tensor *ct_cumprod(ct_tensor *x, int axis) {
+  if (!ct__given_axis("cumprod", x, &axis)) return ct_nil();
+  return ct_slice(ct__products_along(x, axis, false), axis, 1, CT_END, 1);
+}
+
+const ct_op *const ct__cumulative_ops[] = {&cumsum_op, &cummax_op, &recurrence_op, NULL};

@@ -35,10 +35,11 @@ typedef struct ct__exp_sum {
   double ones, rest;
 } ct__exp_sum;
 
-/* How long lines are and how their elements lie. */
+/* How long lines are and how the elements of each operand lie along them. */
 typedef struct ct__lines {
-  int64_t n, x_step, y_step;
-  bool alone; /* one by one, however short: the plain path */
+  int64_t n, step[CT__MAX_OPERANDS];
+  bool alone;       /* one by one, however short: the plain path */
+  const void *attr; /* what else a loop is to know */
 } ct__lines;
 
 /* The rows of a cross entropy; steps in elements. The target of an element is keep times (whether
@@ -105,6 +106,17 @@ CT__ISA_LIST(CT__FOLDS_OF)
 
 extern const ct__folds *const ct__fold_sets[];
 static inline const ct__folds *ct__folds_now(void) { return ct__fold_sets[ct__isa()]; }
+
+/* Loops that carry something along lines, by dtype; attr of a recurrence: whether it is part of a
+ * derivative, a bool. */
+typedef struct ct__running {
+  ct_loop *cumsum[CT_DTYPES], *cummax[CT_DTYPES], *recurrence[CT_DTYPES];
+} ct__running;
+#define CT__RUNNING_OF(isa) extern const ct__running ct__running_##isa;
+CT__ISA_LIST(CT__RUNNING_OF)
+
+extern const ct__running *const ct__running_sets[];
+static inline const ct__running *ct__running_now(void) { return ct__running_sets[ct__isa()]; }
 
 extern const ct__kernels *const ct__kernel_sets[];
 /* Those of the instruction set in use. */

@@ -2,7 +2,6 @@
  * pass over memory each, as a line stays in the cache; so are their derivatives.
  */
 #include "moments.h"
-#include "../../tensor/pool.h"
 #include "batch.h"
 
 static const ct__moment_loops *loops_for(ct_dtype dtype) {
@@ -18,16 +17,10 @@ static ct_status infer(const ct_call *c, ct_spec *out) {
   return ct__infer_like(c, out);
 }
 
-/* Along the lines of one input, or two. */
 static ct_status eval(const ct_eval *e, ct_loop *loop, double number) {
-  const ct_view *x = e->in[0], *t = e->in[e->n_in - 1], *y = e->out[0];
-  if (y->size == 0) return CT_OK;
-  int last = x->ndim - 1;
-  ct_view starts[] = {line_starts(x, 1u << last), line_starts(t, 1u << last)};
-  ct_view y_starts = line_starts(y, 1u << last);
-  ct__moment_lines lines = {x->dim[last], x->stride[last], t->stride[last], number};
-  ct__map(e->n_in, (const ct_view *[]){&starts[0], &starts[1]}, &y_starts, loop, &lines,
-          2 * e->n_in * ct__line_weight(x, lines.n));
+  const ct_view *x = e->in[0];
+  ct__each_line(e, x->ndim - 1, false, loop,
+                (ct__lines){.n = x->dim[x->ndim - 1], .attr = &number});
   return CT_OK;
 }
 

@@ -4,14 +4,10 @@
 
 #include "lines.h"
 
-/* n elements of x, and of t if there is one, that lie `step` apart; y is contiguous. */
-typedef struct ct__moment_lines {
-  int64_t n, x_step, t_step;
-  double number; /* eps, or what a variance is divided by */
-} ct__moment_lines;
-
-/* centre: y = x - mean x.
- * layer_norm: y = r (x - mean x), r = 1 / sqrt(mean (x - mean x)^2 + eps).
+/* Lines of x, and of t if there is one; y is contiguous. The attribute of the lines is a number.
+ *
+ * centre: y = x - mean x.
+ * layer_norm: y = r (x - mean x), r = 1 / sqrt(mean (x - mean x)^2 + number).
  * layer_norm_grad: y = r (t - mean t) - r^3 mean((x - mean x) t) (x - mean x).
  * var: one number, sum (x - mean x)^2 / number. */
 typedef struct ct__moment_loops {

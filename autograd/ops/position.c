@@ -88,9 +88,9 @@ static ct_tensor *flattened(ct_tensor *x) { return ct_reshape(x, CT_SHAPE(ct_siz
 
 /* ---- put_along: y[o,at[o,j,i],i] += g[o,j,i], in zeros ----------------------------------------- */
 
-/* Lines along the axis: n elements and their positions, in the extent of y. */
+/* What a loop over lines is to know beside them. */
 typedef struct put_lines {
-  int64_t n, extent, step[3]; /* of positions, g and y */
+  int64_t extent; /* of y */
   atomic_bool *outside;
 } put_lines;
 
@@ -98,15 +98,15 @@ enum { SIDE_BY_SIDE = 16 };
 
 /* Equal positions add up in order. m lines go together, `next` apart. */
 #define PUT_ALONG(T)                                                                               \
-  static inline bool put_together_##T(int64_t m, const put_lines *l, const int64_t *step,          \
+  static inline bool put_together_##T(int64_t m, int64_t n, int64_t extent, const int64_t *step,   \
                                       const int64_t *next, const int32_t *at, const T *g, T *y) {  \
     bool inside = true;                                                                            \
-    for (int64_t k = 0; k < l->extent; k++)                                                        \
+    for (int64_t k = 0; k < extent; k++)                                                           \
       for (int64_t i = 0; i < m; i++) y[k * step[2] + i * next[2]] = 0;                            \
-    for (int64_t j = 0; j < l->n; j++)                                                             \
+    for (int64_t j = 0; j < n; j++)                                                                \
       for (int64_t i = 0; i < m; i++) {                                                            \
         int64_t to = at[j * step[0] + i * next[0]];                                                \
-        if (CT__LIKELY(to >= 0 && to < l->extent))                                                 \
+        if (CT__LIKELY(to >= 0 && to < extent))                                                    \
           y[to * step[2] + i * next[2]] += g[j * step[1] + i * next[1]];                           \
         else                                                                                       \
           inside = false;                                                                          \
@@ -115,7 +115,8 @@ enum { SIDE_BY_SIDE = 16 };
   }                                                                                                \
   static void put_##T(CT__LOOP_ARGUMENTS) {                                                        \
     static const int64_t side_by_side[] = {1, 1, 1};                                               \
-    const put_lines *l = attr;                                                                     \
+    const ct__lines *l = attr;                                                                     \
+    const put_lines *put = l->attr;                                                                \
     const int32_t *at = (const int32_t *)(const void *)p[0];                                       \
     const T *g = (const T *)(const void *)p[1];                                                    \
     T *y = (T *)(void *)p[2];                                                                      \
@@ -123,10 +124,11 @@ enum { SIDE_BY_SIDE = 16 };
     int64_t together = llabs(l->step[2]) > llabs(s[2]) ? SIDE_BY_SIDE : 1, m;                      \
     for (; n > 0; n -= m, at += m * s[0], g += m * s[1], y += m * s[2]) {                          \
       m = n < together ? n : together;                                                             \
-      inside &= plain ? put_together_##T(1, l, side_by_side, side_by_side, at, g, y)               \
-                      : put_together_##T(m, l, l->step, s, at, g, y);                              \
+      inside &= plain                                                                              \
+                    ? put_together_##T(1, l->n, put->extent, side_by_side, side_by_side, at, g, y) \
+                    : put_together_##T(m, l->n, put->extent, l->step, s, at, g, y);                \
     }                                                                                              \
-    if (!inside) atomic_store(l->outside, true);                                                   \
+    if (!inside) atomic_store(put->outside, true);                                                 \
   }
 PUT_ALONG(float)
 PUT_ALONG(double)
@@ -144,17 +146,12 @@ static ct_status put_infer(const ct_call *c, ct_spec *out) {
 
 static ct_status put_eval(const ct_eval *e) {
   const flat *a = e->attr;
-  const ct_view *at = e->in[0], *g = e->in[1], *y = e->out[0];
-  if (y->size == 0) return CT_OK;
+  const ct_view *g = e->in[1];
+  const int axis = (int)a->axis;
   atomic_bool outside = false;
-  unsigned axis = 1u << a->axis;
-  ct_view starts[] = {line_starts(at, axis), line_starts(g, axis), line_starts(y, axis)};
-  put_lines l = {g->dim[a->axis],
-                 a->extent,
-                 {at->stride[a->axis], g->stride[a->axis], y->stride[a->axis]},
-                 &outside};
-  ct__map(2, (const ct_view *[]){&starts[0], &starts[1]}, &starts[2],
-          g->dtype == CT_F32 ? put_float : put_double, &l, ct__line_weight(g, l.extent + 2 * l.n));
+  put_lines put = {a->extent, &outside};
+  ct__each_line(e, axis, false, g->dtype == CT_F32 ? put_float : put_double,
+                (ct__lines){.n = g->dim[axis], .attr = &put});
   if (!atomic_load(&outside)) return CT_OK;
   return ct_error_set(CT_EINDEX, "%s: a position is outside 0 <= i < %lld", e->op->name,
                       (long long)a->extent);

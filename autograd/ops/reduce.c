@@ -145,40 +145,28 @@ ct_tensor *ct_mean(ct_tensor *x, ct_axes axes, bool keepdims) {
 /* y = prod x.   gx = gy times the product of the other elements. */
 static ct_status prod_eval(const ct_eval *e) { return reduce_eval(e, ct__folds_now()->prod); }
 
-/* (rows, n): for each element the product of the others in its row. No division, so it is right at
- * zeros, as are its derivatives: pairs are multiplied, the others of each pair are found the same
- * way, and each element takes its partner in. */
-static ct_tensor *others(ct_tensor *x) {
-  int64_t rows = ct_dim(x, 0), n = ct_dim(x, 1), pairs = (n + 1) / 2;
-  if (ct_is_nil(x)) return x;
-  if (n == 1) return ct_ones(ct_dtype_of(x), CT_SHAPE(rows, 1));
-  if (n % 2) x = ct_concat(CT_LIST(x, ct_ones(ct_dtype_of(x), CT_SHAPE(rows, 1))), 1);
-  x = ct_reshape(x, CT_SHAPE(rows, pairs, 2));
-  ct_tensor *pair = ct_mul(ct_slice(x, 2, 0, 1, 1), ct_slice(x, 2, 1, 2, 1));
-  ct_tensor *rest = others(ct_reshape(pair, CT_SHAPE(rows, pairs)));
-  ct_tensor *y = ct_mul(ct_reshape(rest, CT_SHAPE(rows, pairs, 1)), ct_flip(x, CT_AXES(2)));
-  y = ct_reshape(y, CT_SHAPE(rows, 2 * pairs));
-  return n % 2 ? ct_slice(y, 1, 0, n, 1) : y;
+/* For each element along an axis the product of what is before it and what is behind. No division,
+ * so it is right at zeros, as are its derivatives. */
+static ct_tensor *others(ct_tensor *x, int axis) {
+  ct_tensor *before = ct_slice(ct__products_along(x, axis, false), axis, 0, -1, 1);
+  ct_tensor *behind = ct_slice(ct__products_along(x, axis, true), axis, 1, CT_END, 1);
+  return ct_mul(before, behind);
 }
 
-/* dy/dx, shaped as x: the reduced axes are brought to the end, and back. */
+/* dy/dx, shaped as x: several axes are made one, at the end. */
 static ct_tensor *prod_partial(const ct_call *c) {
-  const ct_view *x = ct__in(c, 0);
-  unsigned axes = attr_of(c)->axes;
-  int64_t n = 1;
-  ct_axes order = {.n = x->ndim}, back = {.n = x->ndim};
-  ct_shape moved = {.n = x->ndim};
-  for (int reduced = 0, at = 0; reduced < 2; reduced++)
-    for (int d = 0; d < x->ndim; d++) {
-      if ((int)(axes >> d & 1) != reduced) continue;
-      if (reduced) n *= x->dim[d];
-      moved.dim[at] = x->dim[d];
-      back.at[d] = at;
-      order.at[at++] = d;
-    }
-  if (x->ndim == 0) return ct__constant_like(c->in[0], 1);
-  ct_tensor *rows = ct_reshape(ct_permute(c->in[0], order), CT_SHAPE(x->size / n, n));
-  return ct_permute(ct_reshape(others(rows), moved), back);
+  ct_tensor *x = c->in[0];
+  ct_axes axes = axes_of(c), order = {.n = x->v.ndim}, back = order;
+  if (axes.n == 0) return ct__constant_like(x, 1);
+  if (axes.n == 1) return others(x, axes.at[0]);
+  const int kept = order.n - axes.n;
+  for (int d = 0, to = 0, to_end = kept; d < order.n; d++) {
+    back.at[d] = attr_of(c)->axes >> d & 1 ? to_end++ : to++;
+    order.at[back.at[d]] = d;
+  }
+  x = ct_permute(x, order);
+  ct_tensor *y = others(ct_flatten(x, kept), kept);
+  return ct_permute(ct_reshape(y, ct_shape_of(x)), back);
 }
 
 static void prod_vjp(const ct_call *c, ct_tensor *const *gy, ct_tensor **gx) {
@@ -400,11 +388,11 @@ LOGSUMEXP(double)
 
 /* Whether the elements of v lie on a line. */
 static bool is_line(const ct_view *v, ct__lines *line) {
-  *line = (ct__lines){.n = v->size, .x_step = 1, .alone = ct__reference()};
+  *line = (ct__lines){.n = v->size, .step = {1}, .alone = ct__reference()};
   int long_axes = 0;
   for (int d = 0; d < v->ndim && !v->contiguous; d++) {
     if (v->dim[d] == 1) continue;
-    line->x_step = v->stride[d];
+    line->step[0] = v->stride[d];
     long_axes++;
   }
   return v->size > 0 && long_axes <= 1;
@@ -483,15 +471,14 @@ static ct_status infer_position(const ct_call *c, ct_spec *out) {
 static ct_status position_eval(const ct_eval *e, ct_loop *const *loops) {
   const ct_view *x = e->in[0];
   const reduce_attr *attr = e->attr;
-  if (e->out[0]->size == 0) return CT_OK;
   int axis = 0;
   while (!(attr->axes >> axis & 1)) axis++;
-  ct_view starts = line_starts(x, attr->axes), y = {0};
-  ct__view_set(&y, CT_I32, x->ndim, starts.dim);
+  ct_view y = line_starts(x, attr->axes);
+  ct__view_set(&y, CT_I32, x->ndim, y.dim);
   y.data = e->out[0]->data;
-  ct__map(1, (const ct_view *[]){&starts}, &y, loops[x->dtype],
-          &(ct__lines){.n = x->dim[axis], .x_step = x->stride[axis], .alone = ct__reference()},
-          4 * ct__line_weight(x, x->dim[axis]));
+  ct_eval kept_axes = *e;
+  kept_axes.out = (ct_view *[]){&y};
+  ct__each_line(&kept_axes, axis, false, loops[x->dtype], (ct__lines){.n = x->dim[axis]});
   return CT_OK;
 }
 

@@ -18,11 +18,6 @@ typedef struct softmax_attr {
   int axis;
 } softmax_attr;
 
-/* How a line lies in two operands and y. */
-typedef struct line_triple {
-  int64_t n, step[3];
-} line_triple;
-
 #define LINES(name)                                                                                \
   static void name(CT__LOOP_ARGUMENTS) { ct__kernels_now()->name(n, p, s, attr); }
 LINES(softmax_float)
@@ -38,12 +33,9 @@ static ct_status infer(const ct_call *c, ct_spec *out) {
 
 static ct_status eval(const ct_eval *e, ct_loop *loop_f32, ct_loop *loop_f64) {
   int axis = ((const softmax_attr *)e->attr)->axis;
-  const ct_view *x = e->in[0], *y = e->out[0];
-  if (y->size == 0) return CT_OK;
-  ct_view x_starts = line_starts(x, 1u << axis), y_starts = line_starts(y, 1u << axis);
-  ct__map(1, (const ct_view *[]){&x_starts}, &y_starts, x->dtype == CT_F32 ? loop_f32 : loop_f64,
-          &(ct__lines){x->dim[axis], x->stride[axis], y->stride[axis], ct__reference()},
-          4 * ct__line_weight(x, x->dim[axis]));
+  const ct_view *y = e->out[0];
+  ct__each_line(e, axis, false, y->dtype == CT_F32 ? loop_f32 : loop_f64,
+                (ct__lines){.n = y->dim[axis]});
   return CT_OK;
 }
 
@@ -61,7 +53,7 @@ static void batch(const ct_call *c, ct_tensor *const *in, const bool *batched, c
 
 #define FORM_LINES(name, T)                                                                        \
   static void name##_##T(int64_t lines, char *const *p, const int64_t *s, const void *attr) {      \
-    const line_triple *l = attr;                                                                   \
+    const ct__lines *l = attr;                                                                     \
     const T *a = (const T *)(const void *)p[0], *b = (const T *)(const void *)p[1];                \
     T *y = (T *)(void *)p[2];                                                                      \
     for (int64_t i = 0; i < lines; i++, a += s[0], b += s[1], y += s[2])                           \
@@ -78,25 +70,10 @@ static ct_status form_infer(const ct_call *c, ct_spec *out) {
   return infer(c, out);
 }
 
-static ct_status form_eval(const ct_eval *e, ct_loop *loop_f32, ct_loop *loop_f64) {
-  int axis = ((const softmax_attr *)e->attr)->axis;
-  const ct_view *a = e->in[0], *b = e->in[1], *y = e->out[0];
-  if (y->size == 0) return CT_OK;
-  ct_view starts[] = {line_starts(a, 1u << axis), line_starts(b, 1u << axis)};
-  ct_view y_starts = line_starts(y, 1u << axis);
-  ct__map(2, (const ct_view *[]){&starts[0], &starts[1]}, &y_starts,
-          y->dtype == CT_F32 ? loop_f32 : loop_f64,
-          &(line_triple){y->dim[axis], {a->stride[axis], b->stride[axis], y->stride[axis]}},
-          3 * ct__line_weight(y, y->dim[axis]));
-  return CT_OK;
-}
-
 static ct_status deviation_eval(const ct_eval *e) {
-  return form_eval(e, deviation_float, deviation_double);
+  return eval(e, deviation_float, deviation_double);
 }
-static ct_status balance_eval(const ct_eval *e) {
-  return form_eval(e, balance_float, balance_double);
-}
+static ct_status balance_eval(const ct_eval *e) { return eval(e, balance_float, balance_double); }
 
 static void form_batch(const ct_call *c, ct_tensor *const *in, const bool *batched,
                        ct_tensor **out) {

@@ -81,6 +81,18 @@ def gradient_norm(x):
     return (gradient(x) ** 2).sum()
 
 
+def recurrence(a, b, start):
+    states = [start]
+    for a_k, b_k in zip(a, b):
+        states.append(a_k * states[-1] + b_k)
+    return jnp.stack(states)
+
+
+def recurrence_back(a, b, start):
+    a = jnp.broadcast_to(a, b.shape)
+    return recurrence(a[::-1], b[::-1], jnp.broadcast_to(start, b[0].shape))[::-1]
+
+
 def pendulum(state):
     for _ in range(5):
         angle, speed = state[0], state[1] - 0.1 * jnp.sin(state[0])
@@ -169,6 +181,14 @@ def cases():
     yield "pendulum", pendulum, [real(2)]
     yield "variance", lambda x: ((x - x.mean(0)) ** 2).mean(0), [real(4, 3)]
     yield "gradient_norm", gradient_norm, [real(3)]
+    zeros = real(3, 4)
+    zeros[1, 1] = zeros[2, 0] = zeros[2, 3] = 0
+    yield "prod_zeros", lambda x: jnp.prod(x, axis=1), [zeros]
+    yield "cumprod", lambda x: jnp.cumprod(x, axis=1), [real(2, 4)]
+    yield "cumprod_first", lambda x: jnp.cumprod(x, axis=0), [real(4, 2)]
+    yield "cumprod_zeros", lambda x: jnp.cumprod(x, axis=1), [zeros]
+    yield "linear_recurrence", recurrence, [real(4, 2), real(4, 2), real(2)]
+    yield "linear_recurrence_reverse", recurrence_back, [real(), real(4, 2), real()]
 
 
 def row(kind, array):

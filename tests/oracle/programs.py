@@ -86,6 +86,14 @@ def cumsum(x, axis, exclusive, reverse):
     return y - x if exclusive else y
 
 
+def recurrence(a, b, start, axis, reverse):
+    a, b, start = (jnp.moveaxis(x, axis, 0) for x in (a, b, start))
+    states = [start[0]]
+    for k in range(len(a))[::-1 if reverse else 1]:
+        states.append(a[k] * states[-1] + b[k])
+    return jnp.moveaxis(jnp.stack(states[::-1] if reverse else states), 0, axis)
+
+
 def cross_entropy(x, targets, smoothing, how):
     classes = x.shape[1]
     if targets.ndim == 1:
@@ -222,6 +230,7 @@ ROWS = {
     "cumsum": lambda a, x: cumsum(x, *a[:3]),
     "cumprod": lambda a, x: jnp.cumprod(x, a[0]),
     "cummax": lambda a, x: cummax(x, a[0]),
+    "recurrence": lambda a, *x: recurrence(*x, *a[:2]),
     "conv2d": conv2d,
     "conv2d_transpose": conv2d_transpose,
     "maxpool": maxpool,

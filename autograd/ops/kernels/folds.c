@@ -259,7 +259,7 @@ enum { PART = 1024, BLOCK = 64, FEW_IN_LINE = 16 };
     const ct__lines *line = attr;                                                                  \
     const T *x = (const T *)(const void *)p[0];                                                    \
     int32_t *y = (int32_t *)(void *)p[1];                                                          \
-    int64_t step = line->x_step, columns = 1;                                                      \
+    int64_t step = line->step[0], columns = 1;                                                     \
     if (n > 1 && (line->n < FEW_IN_LINE || llabs(s[0]) < llabs(step))) columns = COLUMNS;          \
     for (int64_t i = 0; i < n; i += columns, x += columns * s[0], y += columns * s[1]) {           \
       if (n - i < columns) columns = n - i;                                                        \

@@ -198,7 +198,7 @@ static inline bool in_lanes(const ct__lines *l) { return l->n <= SHORT && !l->al
     ROWS b;                                                                                        \
     for (int64_t at = 0; at < n && in_lanes(l); at += LANES) {                                     \
       int64_t lines = n - at < LANES ? n - at : LANES;                                             \
-      exp_rows(lines, x + at * s[0], s[0], l->n, l->x_step, &b);                                   \
+      exp_rows(lines, x + at * s[0], s[0], l->n, l->step[0], &b);                                  \
       NAMED(name##_rows)(lines, l, &b, y + at * s[1], s[1]);                                       \
     }                                                                                              \
     for (int64_t i = 0; i < n && !in_lanes(l); i++)                                                \
@@ -212,17 +212,17 @@ static inline void softmax_rows(int64_t lines, const ct__lines *l, ROWS *b, T *y
   for (int64_t j = 0; j < l->n; j++) {
     EACH_LANE(i, LANES) b->e[j * LANES + i] *= scale[i];
   }
-  scatter(lines, y, line_step, l->n, l->y_step, b->e);
+  scatter(lines, y, line_step, l->n, l->step[1], b->e);
 }
 
 static inline void NAMED(softmax_line)(const ct__lines *l, const T *x, T *y) {
-  T max = line_max(l->n, x, l->x_step);
-  ct__exp_sum sum = NAMED(store_exp)(l->n, x, l->x_step, max, y, l->y_step);
+  T max = line_max(l->n, x, l->step[0]);
+  ct__exp_sum sum = NAMED(store_exp)(l->n, x, l->step[0], max, y, l->step[1]);
   T scale = (T)(1 / (sum.ones + sum.rest));
-  if (l->y_step == 1)
+  if (l->step[1] == 1)
     for (int64_t j = 0; j < l->n; j++) y[j] *= scale;
   else
-    for (int64_t j = 0; j < l->n; j++) y[j * l->y_step] *= scale;
+    for (int64_t j = 0; j < l->n; j++) y[j * l->step[1]] *= scale;
 }
 LINES(softmax)
 
@@ -237,18 +237,18 @@ static inline void log_softmax_rows(int64_t lines, const ct__lines *l, ROWS *b, 
     EACH_LANE(i, LANES)
     b->e[j * LANES + i] = (T)((double)b->x[j * LANES + i] - (double)b->max[i] - log_sum[i]);
   }
-  scatter(lines, y, line_step, l->n, l->y_step, b->e);
+  scatter(lines, y, line_step, l->n, l->step[1], b->e);
 }
 
 static inline void NAMED(log_softmax_line)(const ct__lines *l, const T *x, T *y) {
-  double max = (double)line_max(l->n, x, l->x_step);
-  ct__exp_sum sum = NAMED(sum_exp)(l->n, x, l->x_step, (T)max);
+  double max = (double)line_max(l->n, x, l->step[0]);
+  ct__exp_sum sum = NAMED(sum_exp)(l->n, x, l->step[0], (T)max);
   double log_sum = LOG_SUM(sum.ones, sum.rest);
-  if (l->x_step == 1 && l->y_step == 1)
+  if (l->step[0] == 1 && l->step[1] == 1)
     for (int64_t j = 0; j < l->n; j++) y[j] = (T)((double)x[j] - max - log_sum);
   else
     for (int64_t j = 0; j < l->n; j++)
-      y[j * l->y_step] = (T)((double)x[j * l->x_step] - max - log_sum);
+      y[j * l->step[1]] = (T)((double)x[j * l->step[0]] - max - log_sum);
 }
 LINES(log_softmax)
 
@@ -269,9 +269,9 @@ static inline void logsumexp_rows(int64_t lines, const ct__lines *l, ROWS *b, T 
 }
 
 static inline void NAMED(logsumexp_line)(const ct__lines *l, const T *x, T *y) {
-  T max = line_max(l->n, x, l->x_step);
-  ct__exp_sum sum = NAMED(sum_exp)(l->n, x, l->x_step, max);
-  *y = logsumexp_of(l->n, x, l->x_step, max, LOG_SUM(sum.ones, sum.rest));
+  T max = line_max(l->n, x, l->step[0]);
+  ct__exp_sum sum = NAMED(sum_exp)(l->n, x, l->step[0], max);
+  *y = logsumexp_of(l->n, x, l->step[0], max, LOG_SUM(sum.ones, sum.rest));
 }
 LINES(logsumexp)
 

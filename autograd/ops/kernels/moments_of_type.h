@@ -75,11 +75,11 @@ typedef struct grad_sums {
   double squares, t_mean, products;
 } grad_sums;
 
-static grad_sums grad_sums_of(const ct__moment_lines *l, const T *x, parted mean, const T *t) {
+static grad_sums grad_sums_of(const ct__lines *l, const T *x, parted mean, const T *t) {
   double square[LANES] = {0}, one[LANES] = {0}, product[LANES] = {0}, first = (double)t[0];
   T room[PART], other[PART];
   EACH_PART(l->n) {
-    const T *xs = part_of(x, l->x_step, at, m, room), *ts = part_of(t, l->t_step, at, m, other);
+    const T *xs = part_of(x, l->step[0], at, m, room), *ts = part_of(t, l->step[1], at, m, other);
     IN_LANES(const T d = minus(xs[j], mean); square[i] += (double)d * (double)d;
              one[i] += (double)ts[j] - first; product[i] += (double)(d * ts[j]))
   }
@@ -88,7 +88,7 @@ static grad_sums grad_sums_of(const ct__moment_lines *l, const T *x, parted mean
 
 #define LINES(name, n_in)                                                                          \
   static void NAMED(name)(CT__LOOP_ARGUMENTS) {                                                    \
-    const ct__moment_lines *l = attr;                                                              \
+    const ct__lines *l = attr;                                                                     \
     const T *x = (const T *)(const void *)p[0], *t = (const T *)(const void *)p[(n_in)-1];         \
     T *y = (T *)(void *)p[n_in];                                                                   \
     for (int64_t i = 0; i < n; i++, x += s[0], t += s[(n_in)-1], y += s[n_in])                     \
@@ -99,30 +99,31 @@ static grad_sums grad_sums_of(const ct__moment_lines *l, const T *x, parted mean
   {                                                                                                \
     T room[PART];                                                                                  \
     EACH_PART(l->n) {                                                                              \
-      const T *part = part_of(x, l->x_step, at, m, room);                                          \
+      const T *part = part_of(x, l->step[0], at, m, room);                                         \
       EACH(j, m) y[at + j] = expression;                                                           \
     }                                                                                              \
   }
 
-static inline void NAMED(centre_line)(const ct__moment_lines *l, const T *x, const T *t, T *y) {
+static inline void NAMED(centre_line)(const ct__lines *l, const T *x, const T *t, T *y) {
   (void)t;
-  const parted mean = centre_of(mean_of(l->n, x, l->x_step));
+  const parted mean = centre_of(mean_of(l->n, x, l->step[0]));
   WRITE(minus(part[j], mean))
 }
 LINES(centre, 1)
 
-static inline void NAMED(layer_norm_line)(const ct__moment_lines *l, const T *x, const T *t, T *y) {
+static inline void NAMED(layer_norm_line)(const ct__lines *l, const T *x, const T *t, T *y) {
   (void)t;
-  const parted mean = centre_of(mean_of(l->n, x, l->x_step));
-  double var = squares(l->n, x, l->x_step, mean) / (double)l->n;
-  const T scale = (T)(1 / sqrt(var + l->number));
+  const parted mean = centre_of(mean_of(l->n, x, l->step[0]));
+  double var = squares(l->n, x, l->step[0], mean) / (double)l->n;
+  const T scale = (T)(1 / sqrt(var + *(const double *)l->attr));
   WRITE(minus(part[j], mean) * scale)
 }
 LINES(layer_norm, 1)
 
-static inline void NAMED(var_line)(const ct__moment_lines *l, const T *x, const T *t, T *y) {
+static inline void NAMED(var_line)(const ct__lines *l, const T *x, const T *t, T *y) {
   (void)t;
-  *y = (T)(squares(l->n, x, l->x_step, centre_of(mean_of(l->n, x, l->x_step))) / l->number);
+  *y = (T)(squares(l->n, x, l->step[0], centre_of(mean_of(l->n, x, l->step[0]))) /
+           *(const double *)l->attr);
 }
 LINES(var, 1)
 
@@ -133,20 +134,19 @@ static bool is_zero(int64_t n, const T *x, int64_t step) {
   return true;
 }
 
-static inline void NAMED(layer_norm_grad_line)(const ct__moment_lines *l, const T *x, const T *t,
-                                               T *y) {
-  const parted mean = centre_of(mean_of(l->n, x, l->x_step));
+static inline void NAMED(layer_norm_grad_line)(const ct__lines *l, const T *x, const T *t, T *y) {
+  const parted mean = centre_of(mean_of(l->n, x, l->step[0]));
   const grad_sums sum = grad_sums_of(l, x, mean, t);
-  double n = (double)l->n, scale = 1 / sqrt(sum.squares / n + l->number);
+  double n = (double)l->n, scale = 1 / sqrt(sum.squares / n + *(const double *)l->attr);
   const parted t_mean = centre_of(sum.t_mean);
   const T a = (T)scale, b = (T)(scale * scale * scale * (sum.products / n));
   T room[PART], other[PART];
-  if (!(isfinite(a) && isfinite(b)) && is_zero(l->n, t, l->t_step)) {
+  if (!(isfinite(a) && isfinite(b)) && is_zero(l->n, t, l->step[1])) {
     memset(y, 0, (size_t)l->n * sizeof *y);
     return;
   }
   EACH_PART(l->n) {
-    const T *xs = part_of(x, l->x_step, at, m, room), *ts = part_of(t, l->t_step, at, m, other);
+    const T *xs = part_of(x, l->step[0], at, m, room), *ts = part_of(t, l->step[1], at, m, other);
     EACH(j, m) y[at + j] = a * minus(ts[j], t_mean) - b * minus(xs[j], mean);
   }
 }
