@@ -1,5 +1,6 @@
 /* window.c - parts of a tensor: taken out, put between zeros, replaced. */
 #include "batch.h"
+#include "lines.h"
 
 /* ---- slice and pad: transposes of each other ------------------------------------------------- */
 
@@ -99,9 +100,27 @@ static ct_status pad_infer(const ct_call *c, ct_spec *out) {
   return window_infer(c, ct__in(c, 0)->dim, ((const window *)c->attr)->dim, out);
 }
 
+/* Zeros where the elements of x do not go: around them, and between them if they lie apart. */
+static void clear_around(const window *w, const ct_view *x, const ct_view *y) {
+  for (int i = 0; i < x->ndim; i++) {
+    const int64_t first = w->start[i], behind = first + x->dim[i];
+    if (w->step[i] != 1 || x->size == 0) {
+      ct_view all = *y;
+      ct__fill(&all, 0);
+      return;
+    }
+    for (int side = 0; side < 2; side++) {
+      int64_t from = side ? behind : 0, n = side ? y->dim[i] - behind : first;
+      if (n == 0) continue;
+      ct_view border = part_along(y, i, from, n);
+      ct__fill(&border, 0);
+    }
+  }
+}
+
 static ct_status pad_eval(const ct_eval *e) {
   ct_view inner = *e->in[0];
-  ct__fill(e->out[0], 0);
+  clear_around(e->attr, e->in[0], e->out[0]);
   window_view(e->attr, e->out[0], &inner);
   ct__copy(e->in[0], &inner);
   return CT_OK;
