@@ -8,23 +8,26 @@
  * rows of B are kept for its end. Tiles of STRIP_ROWS rows of A meet a panel of B in turn: where
  * the panel fits into the first cache these are many. */
 #if defined(__AVX512F__)
-enum { ROWS = 8, VECTORS = 3, TAIL = 3, STRIP_ROWS = 16 };
+enum { ROWS = 8, VECTORS = 3, TAIL = 3, STRIP_ROWS = 16, WAYS = 1 };
 #define F32_LANES 16
 #define F64_LANES 8
 #elif defined(__AVX2__)
-enum { ROWS = 6, VECTORS = 2, TAIL = 1, STRIP_ROWS = 48 };
+enum { ROWS = 6, VECTORS = 2, TAIL = 1, STRIP_ROWS = 48, WAYS = 4 };
 #define F32_LANES 8
 #define F64_LANES 4
 #elif defined(__aarch64__)
-enum { ROWS = 8, VECTORS = 3, TAIL = 2, STRIP_ROWS = 64 };
+enum { ROWS = 8, VECTORS = 3, TAIL = 2, STRIP_ROWS = 64, WAYS = 1 };
 #define F32_LANES 4
 #define F64_LANES 2
 #else
-enum { ROWS = 4, VECTORS = 2, TAIL = 1, STRIP_ROWS = 32 };
+enum { ROWS = 4, VECTORS = 2, TAIL = 1, STRIP_ROWS = 32, WAYS = 1 };
 #define F32_LANES 4
 #define F64_LANES 2
 #endif
 
+/* The ways of tiles to read A: with any strides; rows or columns that are contiguous, since short
+ * vectors leave little time for addresses; rows, while B is copied. */
+enum { ANY_WAY, BY_ROWS, BY_COLUMNS, COPYING };
 /* Tiles of one row are wider. */
 enum { WIDE = 8 };
 /* Of a short vector, and of one that streams through memory. */
@@ -37,22 +40,35 @@ enum { NEAR_BYTES = 448 << 10 };
 enum { FAR_AWAY = VECTOR_BYTES < 64 ? 1 << 19 : 1 << 20, STREAMS = 4 };
 /* Columns of an outer product from which on it pays to look for rows that are zero, by so many. */
 enum { LONG_ROW = 64, AT_A_TIME = 64 };
-/* Rows of B up to which a tile's end is much of its work. */
-enum { SHALLOW = 48 };
-/* B is packed if so many rows of A use it and its own lie so far apart. */
-enum { MANY_ROWS = 256, FAR_BYTES = 1024 };
+/* Rows of A from which on packing pays, and of B up to which tiles are short. */
+enum { SWEPT_ROWS = 48, SHALLOW = 48 };
+/* B is packed if so many rows of A use it and its own lie so far apart; or a panel is copied when
+ * it is first read, if they lie very far apart. */
+enum { MANY_ROWS = 256, FAR_BYTES = 1024, VERY_FAR_BYTES = 2048 };
+/* A strip of A, or a panel of B: at least a tile of DEPTH. */
+enum { SCRATCH_BYTES = 48 << 10 };
 
-/* r rows x v vectors for each r up to ROWS and v up to VECTORS, the wide ones. */
-#define EACH_OF_4(X, v) X(1, v) X(2, v) X(3, v) X(4, v)
-#define EACH_OF_6(X, v) EACH_OF_4(X, v) X(5, v) X(6, v)
-#define EACH_OF_8(X, v) EACH_OF_6(X, v) X(7, v) X(8, v)
-#define EACH_WIDE(X)    X(1, 4) X(1, 5) X(1, 6) X(1, 7) X(1, 8)
+/* Each way x r rows x v vectors that there is: r up to ROWS for v up to VECTORS, one row for v up
+ * to WIDE. */
+#define UP_TO_4(X, way, v) X(way, 2, v) X(way, 3, v) X(way, 4, v)
+#define UP_TO_6(X, way, v) UP_TO_4(X, way, v) X(way, 5, v) X(way, 6, v)
+#define UP_TO_8(X, way, v) UP_TO_6(X, way, v) X(way, 7, v) X(way, 8, v)
+#define ONE_ROW(X)                                                                                 \
+  X(ANY_WAY, 1, 1)                                                                                 \
+  X(ANY_WAY, 1, 2)                                                                                 \
+  X(ANY_WAY, 1, 3) X(ANY_WAY, 1, 4) X(ANY_WAY, 1, 5) X(ANY_WAY, 1, 6) X(ANY_WAY, 1, 7)             \
+      X(ANY_WAY, 1, 8)
 #if defined(__AVX512F__) || defined(__aarch64__)
-#define EACH_TILE(X) EACH_OF_8(X, 1) EACH_OF_8(X, 2) EACH_OF_8(X, 3) EACH_WIDE(X)
+#define EACH_TILE(X) ONE_ROW(X) UP_TO_8(X, ANY_WAY, 1) UP_TO_8(X, ANY_WAY, 2) UP_TO_8(X, ANY_WAY, 3)
 #elif defined(__AVX2__)
-#define EACH_TILE(X) EACH_OF_6(X, 1) EACH_OF_6(X, 2) X(1, 3) EACH_WIDE(X)
+#define EACH_TILE(X)                                                                               \
+  ONE_ROW(X)                                                                                       \
+  UP_TO_6(X, BY_ROWS, 1)                                                                           \
+  UP_TO_6(X, BY_ROWS, 2)                                                                           \
+  UP_TO_6(X, BY_COLUMNS, 1) UP_TO_6(X, BY_COLUMNS, 2) X(COPYING, 4, 2) X(COPYING, 5, 2)            \
+      X(COPYING, 6, 2)
 #else
-#define EACH_TILE(X) EACH_OF_4(X, 1) EACH_OF_4(X, 2) X(1, 3) EACH_WIDE(X)
+#define EACH_TILE(X) ONE_ROW(X) UP_TO_4(X, ANY_WAY, 1) UP_TO_4(X, ANY_WAY, 2)
 #endif
 
 /* Dot products at a time: blocks of DOT_SUMS, and parts of a row. */
@@ -109,8 +125,16 @@ static int64_t at_most(int64_t n, int64_t limit) { return n < limit ? n : limit;
 #define count_copied  OF_TYPE(count_copied)
 #define a_at          OF_TYPE(a_at)
 #define c_at          OF_TYPE(c_at)
+#define sweeps        OF_TYPE(sweeps)
 #define packs_strips  OF_TYPE(packs_strips)
+#define depth         OF_TYPE(depth)
+#define packed_step   OF_TYPE(packed_step)
+#define tiles_down    OF_TYPE(tiles_down)
+#define far_apart     OF_TYPE(far_apart)
+#define first_tile    OF_TYPE(first_tile)
+#define swept_tiles   OF_TYPE(swept_tiles)
 #define pack_strip    OF_TYPE(pack_strip)
+#define pack_tile     OF_TYPE(pack_tile)
 #define share         OF_TYPE(share)
 #define panel_at      OF_TYPE(panel_at)
 #define whole_tiles   OF_TYPE(whole_tiles)
@@ -147,6 +171,9 @@ static int64_t at_most(int64_t n, int64_t limit) { return n < limit ? n : limit;
 #define QUARTER       ((int)(FEW_BYTES / sizeof(T)))
 /* Rows of a last panel that are copied: see count_copied. */
 #define MOST_COPIED (2 * TAIL * WIDE > LANES + TAIL ? 2 * TAIL * WIDE : LANES + TAIL)
+#define LINE_LANES  (LINE_BYTES / (int)sizeof(T))
+#define PADDED      ((ROWS + LINE_LANES - 1) / LINE_LANES * LINE_LANES)
+#define SCRATCH     (SCRATCH_BYTES / (int)sizeof(T))
 #define AT(memory)  (*(IN_MEMORY *)(memory))
 #define READ(from)  (*(const IN_MEMORY *)(from))
 

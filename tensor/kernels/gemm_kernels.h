@@ -1,152 +1,6 @@
 /* gemm_kernels.h - the kernels of one float type T, named TYPE, of which a vector holds LANES: part
  * of gemm.c, included for each. */
-
-typedef T VECTOR __attribute__((vector_size(VECTOR_BYTES)));
-typedef T IN_MEMORY __attribute__((vector_size(VECTOR_BYTES), aligned(sizeof(T)), may_alias));
-
-/* A quarter of a vector, or 16 bytes. */
-enum { OF_TYPE(QUARTER) = FEW_BYTES / (int)sizeof(T) };
-typedef T FEW __attribute__((vector_size(FEW_BYTES)));
-typedef T FEW_IN_MEMORY __attribute__((vector_size(FEW_BYTES), aligned(sizeof(T)), may_alias));
-
-static const T *a_at(const ct__product *p, int64_t row, int64_t column) {
-  return (const T *)(const void *)p->a.data + row * p->a.row + column * p->a.column;
-}
-
-static T *c_at(const ct__product *p, int64_t row, int64_t column) {
-  return (T *)(void *)p->c.data + row * p->c.row + column * p->c.column;
-}
-
-/* ---- tiles ----------------------------------------------------------------------------------- */
-
-/* C (+)= alpha A B for a tile of C in registers, whole vectors of each row; k is at least TAIL. */
-typedef struct TILE {
-  const T *a, *b;
-  T *c;
-  int64_t k, a_row, a_column, b_row, c_row;
-  const T *ahead; /* what is used next: with every row of B a line of it is fetched */
-  int64_t ahead_step;
-  T alpha;
-  bool add;
-} TILE;
-
-/* c[j] (+)= alpha sum[j] for n contiguous numbers, too few for whole vectors. */
-INLINE void store_few(int n, T alpha, bool add, const T *sum, T *c) {
-  int j = 0;
-  for (; j + QUARTER <= n; j += QUARTER) {
-    FEW was = {0};
-    if (add) was = *(const FEW_IN_MEMORY *)(c + j);
-    *(FEW_IN_MEMORY *)(c + j) = was + *(const FEW_IN_MEMORY *)(sum + j) * alpha;
-  }
-  for (; j < n; j++) c[j] = (add ? c[j] : 0) + alpha * sum[j];
-}
-
-/* Interleaving rows i and i + LANES / 2 for each i is one turn of the bits of an element's
- * position; log2(LANES) turns swap those of its row and its column. */
-INLINE void transpose(const T *from, int64_t from_row, T *to, int64_t to_row) {
-  VECTOR row[LANES], next[LANES];
-  UNROLL for (int i = 0; i < LANES; i++) row[i] = READ(from + i * from_row);
-  UNROLL for (int turn = 1; turn < LANES; turn *= 2) {
-    UNROLL for (int i = 0; i < LANES / 2; i++) {
-      next[2 * i] = __builtin_shufflevector(row[i], row[i + LANES / 2], JOIN(LOW_, LANES));
-      next[2 * i + 1] = __builtin_shufflevector(row[i], row[i + LANES / 2], JOIN(HIGH_, LANES));
-    }
-    UNROLL for (int i = 0; i < LANES; i++) row[i] = next[i];
-  }
-  UNROLL for (int i = 0; i < LANES; i++) AT(to + i * to_row) = row[i];
-}
-
-/* Sums, with so many between the rows, to the block of C at (row, column). */
-static void store_any(const ct__product *p, bool add, int64_t row, int64_t column, int rows,
-                      int columns, int step, T alpha, const T *sum) {
-  T *c = c_at(p, row, column), turned[LANES * LANES];
-  int64_t c_row = p->c.row, c_column = p->c.column;
-  int r = 0;
-  if (c_column == 1)
-    for (; r < rows; r++) store_few(columns, alpha, add, sum + r * step, c + r * c_row);
-  if (c_row == 1 && step % LANES == 0)
-    for (; r + LANES <= rows; r += LANES)
-      for (int j = 0; j < columns; j++) {
-        if (j % LANES == 0) transpose(sum + r * step + j, step, turned, LANES);
-        store_few(LANES, alpha, add, turned + j % LANES * LANES, c + r + j * c_column);
-      }
-  for (; r < rows; r++)
-    for (int j = 0; j < columns; j++) {
-      T *to = c + r * c_row + j * c_column;
-      *to = (add ? *to : 0) + alpha * sum[r * step + j];
-    }
-}
-
-/* One row of B to the sums of a tile. The second pointer into A saves registers. */
-INLINE void add_row(VECTOR *sum, int rows, int vectors, const T *a, int64_t a_row, const T *b) {
-  VECTOR line[WIDE];
-  const T *below = rows > ROWS / 2 ? a + ROWS / 2 * a_row : a;
-  __asm__("" : "+r"(below));
-  UNROLL for (int v = 0; v < vectors; v++) line[v] = READ(b + v * LANES);
-  UNROLL for (int r = 0; r < rows; r++) {
-    T factor = r < ROWS / 2 ? a[r * a_row] : below[(r - ROWS / 2) * a_row];
-    UNROLL for (int v = 0; v < vectors; v++) sum[r * vectors + v] += line[v] * factor;
-  }
-}
-
-/* The last rows of B, then each row of C is stored as soon as it is complete: stores that come all
- * at once hold up the next tile. */
-INLINE void finish(const TILE *t, VECTOR *sum, int rows, int vectors, int tail, const T *a,
-                   const VECTOR *line, bool add) {
-  T *c = t->c;
-  int64_t c_row = t->c_row, a_row = t->a_row, a_column = t->a_column;
-  UNROLL for (int r = 0; r < rows; r++, a += a_row, c += c_row) {
-    VECTOR *row = sum + r * vectors;
-    UNROLL for (int e = 0; e < tail; e++) {
-      T factor = a[e * a_column];
-      UNROLL for (int v = 0; v < vectors; v++) row[v] += line[e * vectors + v] * factor;
-    }
-    UNROLL for (int v = 0; v < vectors; v++) {
-      if (add) row[v] += READ(c + v * LANES);
-      AT(c + v * LANES) = row[v];
-    }
-  }
-}
-
-/* Few sums would wait for each other: then several of each, for every second or fourth row of B. */
-INLINE void tile_of(const TILE *t, int rows, int vectors) {
-  int n = rows * vectors, each = n <= 2 ? 4 : n <= 4 ? 2 : 1, tail = rows > 1 ? TAIL : 0;
-  VECTOR sum[SUMS], line[TAIL * WIDE];
-  UNROLL for (int i = 0; i < n * each; i++) sum[i] = (VECTOR){0};
-  const T *a = t->a, *b = t->b, *ahead = t->ahead;
-  int64_t a_row = t->a_row, a_column = t->a_column, b_row = t->b_row, ahead_step = t->ahead_step;
-  int64_t k = t->k - tail;
-  if (each > 1)
-    NOUNROLL for (; k >= each; k -= each)
-        UNROLL for (int e = 0; e < each; e++, a += a_column, b += b_row)
-            add_row(sum + e * n, rows, vectors, a, a_row, b);
-  NOUNROLL for (; k > 0; k--, a += a_column, b += b_row, ahead += ahead_step) {
-    if (rows > 1) __builtin_prefetch(ahead);
-    add_row(sum, rows, vectors, a, a_row, b);
-  }
-  if (each > 2) UNROLL for (int i = 0; i < 2 * n; i++) sum[i] += sum[2 * n + i];
-  if (each > 1) UNROLL for (int i = 0; i < n; i++) sum[i] += sum[n + i];
-  UNROLL for (int e = 0; e < tail; e++, b += b_row) UNROLL for (int v = 0; v < vectors; v++)
-      line[e * vectors + v] = READ(b + v * LANES);
-  T alpha = t->alpha;
-  if (alpha != 1) {
-    UNROLL for (int i = 0; i < n; i++) sum[i] *= alpha;
-    UNROLL for (int i = 0; i < tail * vectors; i++) line[i] *= alpha;
-  }
-  if (t->add)
-    finish(t, sum, rows, vectors, tail, a, line, true);
-  else
-    finish(t, sum, rows, vectors, tail, a, line, false);
-}
-
-#define ONE_TILE(r, v)                                                                             \
-  static void OF_TYPE(tile_##r##_##v)(const TILE *t) { tile_of(t, r, v); }
-EACH_TILE(ONE_TILE)
-#undef ONE_TILE
-
-#define ONE_TILE(r, v) [v][r] = OF_TYPE(tile_##r##_##v),
-static void (*const tile_table[WIDE + 1][ROWS + 1])(const TILE *) = {EACH_TILE(ONE_TILE)};
-#undef ONE_TILE
+#include "gemm_tiles.h"
 
 /* ---- panels ---------------------------------------------------------------------------------- */
 
@@ -156,11 +10,25 @@ static int64_t panel_of(const ct__product *p) { return LANES * (p->m == 1 ? WIDE
 /* Rows of B as they are packed: no fewer than a tile wants; what is too much is 0. */
 static int64_t packed_rows(const ct__product *p) { return p->k < TAIL ? TAIL : p->k; }
 
-/* All of B is packed where it does not lie in rows, and where many rows of A share the cost: those
- * that lie far apart are slow to read, and fall on the same few places of a cache. */
+static bool far_apart(const ct__product *p) { return p->b.row * (int64_t)sizeof(T) >= FAR_BYTES; }
+
+/* Where A lies in columns and tiles are short, or rows of B far apart, strips of A and all of B are
+ * packed, and tiles follow each other along the rows of C. */
+static bool sweeps(const ct__product *p) {
+  return p->a.column != 1 && p->m >= SWEPT_ROWS && p->n > panel_of(p) &&
+         (p->k <= SHALLOW || far_apart(p));
+}
+
+/* Strips are packed also where neither rows nor columns of A are contiguous. */
+static bool packs_strips(const ct__product *p) {
+  return p->k < TAIL || sweeps(p) || (p->a.column != 1 && p->a.row != 1 && p->m > 1);
+}
+
+/* All of B is packed also where it does not lie in rows, and where many rows of A share the cost:
+ * rows that lie far apart are slow to read, and fall on the same few places of a cache. */
 static bool packs_all(const ct__product *p) {
-  bool far_apart = p->b.row * (int64_t)sizeof(T) >= FAR_BYTES;
-  return p->b.column != 1 || p->k < TAIL || (far_apart && p->m >= MANY_ROWS);
+  return p->b.column != 1 || p->k < TAIL || sweeps(p) ||
+         (WAYS == 1 && far_apart(p) && p->m >= MANY_ROWS);
 }
 
 /* A last panel of partial vectors can be read where it lies if what follows a row is the next row:
@@ -247,34 +115,48 @@ typedef struct WORK {
   const ct__product *p;
   const T *packed, *copy; /* of B: all or the last panel; the last rows of the last panel */
   int64_t copied;
-  bool all, add;
+  bool all, strips; /* all of B and strips of A are packed */
+  bool add;
   T alpha;
   int64_t from, to, row, rows;
   int tiles;
-  const T *a; /* where it lies, or packed and scaled */
-  int64_t a_row, a_column;
+  const T *a; /* where it lies, or packed and scaled, tile by tile */
+  T *scratch; /* a strip of A, or a panel of B */
 } WORK;
 
-/* A is packed, and scaled by the way, where tiles are so shallow that this is much of their work.
- */
-static bool packs_strips(const ct__product *p) {
-  return p->k < TAIL || (p->k <= SHALLOW && p->alpha != 1 && p->a.column != 1 &&
-                         p->m >= STRIP_ROWS && p->n > panel_of(p));
+/* The rows of the next of so many tiles that share these: as equal as can be. */
+static int share(int64_t rows, int tiles) { return ((int)rows + tiles - 1) / tiles; }
+
+static int64_t depth(const WORK *w) { return w->to - w->from < TAIL ? TAIL : w->to - w->from; }
+
+/* Between packed tiles: columns of ROWS, and what is written behind the last one. */
+static int64_t packed_step(const WORK *w) { return depth(w) * ROWS + PADDED - ROWS; }
+
+/* The columns of a tile; scaled by the way: tiles may be so shallow that scaling C would be much of
+ * their work. Where they can be, more rows are read than there are. */
+static void pack_tile(const ct__product *p, int64_t row, int rows, int64_t from, int64_t k, T *to) {
+  const T *a = a_at(p, row, from);
+  int64_t a_row = p->a.row, column = p->a.column;
+  T alpha = (T)p->alpha;
+  if (a_row == 1 && row + PADDED <= p->m)
+    for (int64_t i = 0; i < k; i++, a += column, to += ROWS)
+      UNROLL for (int r = 0; r < PADDED; r += LINE_LANES) * (LINE *)(to + r) =
+          *(const LINE *)(a + r) * alpha;
+  else
+    for (int64_t i = 0; i < k; i++, a += column, to += ROWS)
+      for (int r = 0; r < rows; r++) to[r] = a[r * a_row] * alpha;
 }
 
-static void pack_strip(WORK *w, T *to) {
-  const ct__product *p = w->p;
-  const T *a = a_at(p, w->row, 0);
-  int64_t row = p->a.row, column = p->a.column, i = 0;
-  T alpha = (T)p->alpha;
-  w->a = to;
-  for (; i < p->k; i++, a += column, to += STRIP_ROWS) {
-    int64_t r = 0;
-    if (row == 1)
-      for (; r + LANES <= w->rows; r += LANES) AT(to + r) = alpha * READ(a + r);
-    for (; r < w->rows; r++) to[r] = alpha * a[r * row];
+static void pack_strip(WORK *w) {
+  int64_t k = w->to - w->from, row = w->row, left = w->rows;
+  T *to = w->scratch;
+  for (int tiles = w->tiles, rows; tiles > 0; tiles--, row += rows, left -= rows) {
+    rows = share(left, tiles);
+    pack_tile(w->p, row, rows, w->from, k, to);
+    if (k < TAIL) memset(to + k * ROWS, 0, (size_t)((TAIL - k) * ROWS) * sizeof(T));
+    to += packed_step(w);
   }
-  for (; i < TAIL; i++, to += STRIP_ROWS) memset(to, 0, STRIP_ROWS * sizeof(T));
+  w->a = w->scratch;
 }
 
 static const T *panel_at(const WORK *w, int64_t column, int64_t width, int64_t *row) {
@@ -286,34 +168,69 @@ static const T *panel_at(const WORK *w, int64_t column, int64_t width, int64_t *
   return w->packed + (w->all ? column * packed_rows(p) : 0) + w->from * whole;
 }
 
-/* The rows of the next of so many tiles that share these: as equal as can be. */
-static int share(int64_t rows, int tiles) { return ((int)rows + tiles - 1) / tiles; }
-
-/* Tiles of whole vectors of C. */
-static void whole_tiles(const WORK *w, int64_t column, int64_t width, const T *ahead) {
+/* The topmost of a strip. */
+static TILE first_tile(const WORK *w, int64_t column, int64_t width) {
   const ct__product *p = w->p;
-  int64_t b_row, k = w->to - w->from, left = w->rows;
+  int64_t b_row;
   const T *b = panel_at(w, column, width, &b_row);
-  bool shallow = k <= SHALLOW;
-  TILE t = {.a = w->a,
-            .b = b,
-            .c = c_at(p, w->row, column),
-            .k = k < TAIL ? TAIL : k,
-            .a_row = w->a_row,
-            .a_column = w->a_column,
-            .b_row = b_row,
-            .c_row = p->c.row,
-            .alpha = w->alpha,
-            .add = w->add};
-  void (*const *tile)(const TILE *) = tile_table[width / LANES];
+  return (TILE){.a = w->a,
+                .b = b,
+                .c = c_at(p, w->row, column),
+                .k = depth(w),
+                .a_row = w->strips ? 1 : p->a.row,
+                .a_column = w->strips ? ROWS : p->a.column,
+                .b_row = b_row,
+                .c_row = p->c.row,
+                .way = WAYS == 1                       ? ANY_WAY
+                       : w->strips || p->a.column != 1 ? BY_COLUMNS
+                                                       : BY_ROWS,
+                .copy = w->scratch,
+                .alpha = w->alpha,
+                .add = w->add};
+}
+
+/* The tiles of a strip from the topmost on, as many at once as have the same number of rows. All
+ * but the first one may read the copy of B that it makes. */
+static void tiles_down(const WORK *w, TILE *t, int64_t width, bool copies) {
+  int64_t left = w->rows;
+  for (int tiles = w->tiles; tiles > 0; tiles -= (int)t->tiles) {
+    int rows = share(left, tiles);
+    t->tiles = copies ? 1 : left % tiles ? left % tiles : tiles;
+    t->next_a = w->strips ? packed_step(w) : rows * t->a_row;
+    t->next_c = rows * t->c_row;
+    tile_table[copies ? COPYING : rows > 1 ? t->way : ANY_WAY][width / LANES][rows](t);
+    left -= t->tiles * rows;
+    t->a += t->tiles * t->next_a;
+    t->c += t->tiles * t->next_c;
+    if (!copies) continue;
+    copies = false;
+    t->b = t->copy;
+    t->b_row = width;
+  }
+}
+
+/* Tiles of whole vectors of C, one below the other. Where rows of A are contiguous nothing is
+ * fetched ahead: the processor foresees them. */
+static void whole_tiles(const WORK *w, int64_t column, int64_t width, int64_t ahead) {
+  TILE t = first_tile(w, column, width);
+  bool very_far = t.b_row * (int64_t)sizeof(T) >= VERY_FAR_BYTES;
+  t.ahead = ahead;
+  tiles_down(w, &t, width,
+             WAYS > 1 && very_far && t.way == BY_ROWS && w->tiles > 1 && width == VECTORS * LANES);
+}
+
+/* Tiles of that many panels of B, packed ones, side by side. */
+static void swept_tiles(const WORK *w, int64_t column, int64_t panels) {
+  int64_t left = w->rows;
+  TILE t = first_tile(w, column, VECTORS * LANES);
+  t.tiles = panels;
+  t.next_b = packed_rows(w->p) * t.b_row;
+  t.next_c = t.b_row;
   for (int tiles = w->tiles, rows; tiles > 0; tiles--, left -= rows) {
     rows = share(left, tiles);
-    t.ahead = ahead ? ahead : shallow ? t.c + width : t.a; /* shallow: C of the next panel */
-    t.ahead_step = ahead ? p->a.column : shallow ? p->c.row : 0;
-    tile[rows](&t);
-    t.a += rows * t.a_row;
+    tile_table[t.way][VECTORS][rows](&t);
+    t.a += packed_step(w);
     t.c += rows * t.c_row;
-    ahead = NULL;
   }
 }
 
@@ -321,48 +238,48 @@ static void whole_tiles(const WORK *w, int64_t column, int64_t width, const T *a
 static void part_tiles(const WORK *w, int64_t column, int64_t width) {
   const ct__product *p = w->p;
   T out[(STRIP_ROWS * VECTORS > WIDE ? STRIP_ROWS * VECTORS : WIDE) * LANES];
-  int64_t b_row, whole = whole_vectors(width), k = w->to - w->from, row = 0;
-  const T *b = panel_at(w, column, width, &b_row), *a = w->a;
-  int64_t copied = w->to == p->k && width < whole ? w->copied : 0;
-  k = (k < TAIL ? TAIL : k) - copied;
-  for (int tiles = w->tiles, rows; tiles > 0; tiles--, row += rows) {
-    rows = share(w->rows - row, tiles);
-    TILE t = {a, b, out + row * whole, k, w->a_row, w->a_column, b_row, whole, a, 0, 1, false};
-    void (*tile)(const TILE *) = tile_table[whole / LANES][rows];
-    if (k > 0) tile(&t);
-    if (copied > 0) {
-      t.a += k * t.a_column;
-      t.b = w->copy;
-      t.b_row = whole;
-      t.k = copied;
-      t.add = k > 0;
-      tile(&t);
-    }
-    a += rows * w->a_row;
+  int64_t whole = whole_vectors(width);
+  int64_t copied = w->to == p->k && width < whole ? w->copied : 0, k = depth(w) - copied;
+  TILE t = first_tile(w, column, width);
+  t.c = out;
+  t.c_row = whole;
+  t.k = k;
+  t.alpha = 1;
+  t.add = false;
+  if (k > 0) tiles_down(w, &t, whole, false);
+  if (copied > 0) {
+    t.a = w->a + k * t.a_column;
+    t.b = w->copy;
+    t.c = out;
+    t.b_row = whole;
+    t.k = copied;
+    t.add = k > 0;
+    tiles_down(w, &t, whole, false);
   }
   store_any(p, w->add, w->row, column, (int)w->rows, (int)width, (int)whole, w->alpha, out);
 }
 
 /* Strips of a block are whole; the last two share what is left. */
-static int64_t next_rows(int64_t left) {
-  return left <= STRIP_ROWS ? left : left < STRIP_ROWS + ROWS ? (left + 1) / 2 : STRIP_ROWS;
+static int64_t next_rows(int64_t left, int64_t most) {
+  return left <= most ? left : left < most + ROWS ? (left + 1) / 2 : most;
 }
 
 /* All rows of a block and so few of its columns that what is read of B stays near. */
-static void near_tiles(WORK *w, ct__part block, T *strip) {
+static void near_tiles(WORK *w, ct__part block) {
   const ct__product *p = w->p;
   int64_t bottom = block.row + block.rows, end = block.column + block.columns, panel = panel_of(p);
+  int64_t most = w->strips ? at_most(STRIP_ROWS, SCRATCH / packed_step(w) * ROWS) : STRIP_ROWS;
+  int64_t swept = sweeps(p) && p->c.column == 1 ? block.columns / panel : 0;
   for (w->row = block.row; w->row < bottom; w->row += w->rows) {
-    w->rows = next_rows(bottom - w->row);
+    w->rows = next_rows(bottom - w->row, most);
     w->tiles = ((int)w->rows + ROWS - 1) / ROWS;
-    if (strip)
-      pack_strip(w, strip);
+    if (w->strips)
+      pack_strip(w);
     else
       w->a = a_at(p, w->row, w->from);
-    /* Rows of A that lie apart are not foreseen by the processor. */
-    bool apart = !strip && p->a.row == 1 && w->row + w->rows < bottom;
-    const T *ahead = apart ? a_at(p, w->row + w->rows, w->from) : NULL;
-    for (int64_t j = block.column; j < end; j += panel, ahead = NULL) {
+    if (swept > 0) swept_tiles(w, block.column, swept);
+    int64_t ahead = w->strips || w->row + w->rows == bottom ? 0 : w->rows;
+    for (int64_t j = block.column + swept * panel; j < end; j += panel, ahead = 0) {
       int64_t width = at_most(end - j, panel);
       if (p->c.column == 1 && width % LANES == 0)
         whole_tiles(w, j, width, ahead);
@@ -411,21 +328,21 @@ static void by_tiles(const ct__product *p, ct__part block, const void *packed) {
     by_streams(p, block.column);
     if (block.columns == 0) return;
   }
-  T copy[LANES * MOST_COPIED], strip[STRIP_ROWS * SHALLOW];
+  T copy[LANES * MOST_COPIED], scratch[SCRATCH];
   int64_t panel = panel_of(p), width = (block.columns - 1) % panel + 1;
   int64_t last = block.column + block.columns - width, whole = whole_vectors(width);
   int64_t pieces = p->m == 1 ? 1 : (p->k + DEPTH - 1) / DEPTH;
   int64_t each = pieces == 1 ? p->k : p->k / pieces, more = p->k - each * pieces;
-  bool packs = packs_strips(p);
+  bool strips = packs_strips(p);
   WORK w = {.p = p,
             .packed = packed,
             .copy = copy,
             .copied = count_copied(p, width),
             .all = packs_all(p),
+            .strips = strips,
             .add = p->add,
-            .alpha = packs ? 1 : (T)p->alpha,
-            .a_row = packs ? 1 : p->a.row,
-            .a_column = packs ? STRIP_ROWS : p->a.column};
+            .alpha = strips ? 1 : (T)p->alpha,
+            .scratch = scratch};
   if (w.copied) {
     memset(copy, 0, (size_t)(w.copied * whole) * sizeof(T));
     pack_rows(p, p->k - w.copied, p->k, last, width, copy, whole);
@@ -441,7 +358,7 @@ static void by_tiles(const ct__product *p, ct__part block, const void *packed) {
     for (int64_t left = block.columns; left > 0;
          left -= part.columns, part.column += part.columns) {
       part.columns = at_most(left, part.columns);
-      near_tiles(&w, part, packs ? strip : NULL);
+      near_tiles(&w, part);
     }
   }
 }
@@ -530,9 +447,6 @@ static void by_dots(const ct__product *p, ct__part block, const void *packed) {
 #include "zeros.h"
 
 /* ---- outer products -------------------------------------------------------------------------- */
-
-/* Lines in the second cache come and go twice as fast in halves as in whole vectors of 64 bytes. */
-typedef T LINE __attribute__((vector_size(LINE_BYTES), aligned(sizeof(T)), may_alias));
 
 /* c[r] (+)= factor[r] b for n numbers, whole vectors: what is read of b serves several rows. */
 INLINE void outer_rows(bool add, int rows, int64_t n, const T *b, T *const *c, const T *factor) {
