@@ -67,15 +67,12 @@ typedef struct blas_rule {
   bool transposed;
   int64_t m, n, k;
 } blas_rule;
-enum { RULES = 4 };
+enum { RULES = 3 };
 
 static const blas_rule
 #ifdef CT__X86_LEVELS
     blas_v2[RULES] = {{false, 128, 128, 128}},
-    blas_v3[RULES] = {{false, 64, 512, 512},
-                      {true, 512, 512, 16},
-                      {true, 512, 256, 128},
-                      {true, 128, 128, 1024}},
+    blas_v3[RULES] = {{false, 64, 512, 512}, {true, 512, 512, 64}, {true, 128, 128, 1024}},
     blas_v4[RULES] = {{0}}; /* nowhere */
 #else
     blas_base[RULES] = {{false, 256, 256, 256}};

@@ -56,8 +56,8 @@ enum { SCRATCH_BYTES = 48 << 10 };
 #define ONE_ROW(X)                                                                                 \
   X(ANY_WAY, 1, 1)                                                                                 \
   X(ANY_WAY, 1, 2)                                                                                 \
-  X(ANY_WAY, 1, 3) X(ANY_WAY, 1, 4) X(ANY_WAY, 1, 5) X(ANY_WAY, 1, 6) X(ANY_WAY, 1, 7)             \
-      X(ANY_WAY, 1, 8)
+  X(ANY_WAY, 1, 3)                                                                                 \
+  X(ANY_WAY, 1, 4) X(ANY_WAY, 1, 5) X(ANY_WAY, 1, 6) X(ANY_WAY, 1, 7) X(ANY_WAY, 1, 8)
 #if defined(__AVX512F__) || defined(__aarch64__)
 #define EACH_TILE(X) ONE_ROW(X) UP_TO_8(X, ANY_WAY, 1) UP_TO_8(X, ANY_WAY, 2) UP_TO_8(X, ANY_WAY, 3)
 #elif defined(__AVX2__)
@@ -65,8 +65,8 @@ enum { SCRATCH_BYTES = 48 << 10 };
   ONE_ROW(X)                                                                                       \
   UP_TO_6(X, BY_ROWS, 1)                                                                           \
   UP_TO_6(X, BY_ROWS, 2)                                                                           \
-  UP_TO_6(X, BY_COLUMNS, 1) UP_TO_6(X, BY_COLUMNS, 2) X(COPYING, 4, 2) X(COPYING, 5, 2)            \
-      X(COPYING, 6, 2)
+  UP_TO_6(X, BY_COLUMNS, 1)                                                                        \
+  UP_TO_6(X, BY_COLUMNS, 2) X(COPYING, 4, 2) X(COPYING, 5, 2) X(COPYING, 6, 2)
 #else
 #define EACH_TILE(X) ONE_ROW(X) UP_TO_4(X, ANY_WAY, 1) UP_TO_4(X, ANY_WAY, 2)
 #endif
