@@ -10,6 +10,8 @@
  *   f32  0.97  1.52   0.76  0.76   1.22  1.99     2.52      2.16  1.49  0.94  3.8   1.46  1.45  3.0
  *   f64  1.02  1.71   0.70  0.75   1.16  1.98     2.39      2.36  1.46  1.00  4.9   0.77  0.77  2.0
  *
+ * alone: one number, for which a branch costs less than both its sides; the bits are the same.
+ *
  * The polynomials are minimax fits (Remez), lowest coefficient first.
  */
 #ifndef COTANGENT_VMATH_H
@@ -219,8 +221,9 @@ VMATH double tanh_near(double z) {
     T half = 2 * expm1_quarter##S(at_most##S(fabs##S(x), HIGHEST)) + (T)0.5; /* e^|x| / 2 */       \
     return half + (T)0.25 / half;                                                                  \
   }                                                                                                \
-  VMATH T vtanh##S(T x) {                                                                          \
+  VMATH T vtanh##S(T x, bool alone) {                                                              \
     T a = fabs##S(x), near = madd##S(a * a * a, tanh_near##S(a * a), a);                           \
+    if (alone && a < NEAR) return copysign##S(near, x);                                            \
     reduced##S e = exp_reduce##S(2 * at_most##S(a, ONE_TANH));                                     \
     T scale = from_bits##S(bits##S(1) + e.exponent);                                               \
     T far = 1 - 2 / madd##S(scale, e.less_one, scale + 1); /* 1 - 2 / (e^2|x| + 1) */              \
@@ -231,6 +234,14 @@ VMATH double tanh_near(double z) {
     reduced##S e = exp_reduce##S(-at_least##S(at_most##S(x, ONE_SIGMOID), LO));                    \
     T scale = from_bits##S(bits##S(DOWN) + e.exponent);                                            \
     return DOWN / (madd##S(scale, e.less_one, DOWN) + scale);                                      \
+  }                                                                                                \
+  /* 1 - tanh^2 x as 4 e / (1 + e)^2 with e = e^-2|x|, which keeps its digits in both tails. */    \
+  VMATH T vtanh_slope##S(T x) {                                                                    \
+    reduced##S e = exp_reduce##S(at_least##S(-2 * fabs##S(x), LO - 2));                            \
+    T scale = from_bits##S(bits##S(1 / DOWN) + e.exponent),                                        \
+      up = madd##S(scale, e.less_one, scale);                                                      \
+    T sum = madd##S(up, DOWN, 1);                                                                  \
+    return up / (sum * sum) * (4 * DOWN);                                                          \
   }                                                                                                \
   VMATH T vsoftplus##S(T x) {                                                                      \
     return at_least##S(x, 0) + log1p_unit##S(exp_down##S(-fabs##S(x)));                            \
@@ -386,8 +397,10 @@ VMATH float verfinvf(float x) { return (float)verfinv((double)x); }
 
 /* ---- trigonometry: x = n pi / 2 + r with |r| <= pi / 4 --------------------------------------- */
 
-/* Right for |x| up to here; beyond, libm, number by number, where `wide` is set. */
+/* Right for |x| up to here; beyond, libm, for a number alone. */
 #define VMATH_WIDE(T) _Generic((T)0, float : 1e5f, double : 1e6)
+/* Below, n = 0 and r = x: less than pi / 4. */
+#define VMATH_UNTURNED 0.785f
 
 typedef struct turnf {
   float r;
@@ -456,16 +469,20 @@ VMATH double cos_turn(turn t) {
     T y = (t.n + n) & 1 ? cos_turn##S(t) : sin_turn##S(t);                                         \
     return from_bits##S(bits##S(y) ^ ((t.n + n) & 2) << (8 * sizeof(I) - 2));                      \
   }                                                                                                \
-  VMATH T vsin##S(T x, bool wide) {                                                                \
-    if (wide && !(fabs##S(x) <= VMATH_WIDE(T))) return sin##S(x);                                  \
-    return fabs##S(x) < (T)0x1p-27 ? x : sine##S(reduce_turn##S(x), 0);                            \
+  VMATH T vsin##S(T x, bool alone) {                                                               \
+    T tiny = (T)0x1p-27;                                                                           \
+    if (alone && fabs##S(x) < VMATH_UNTURNED)                                                      \
+      return fabs##S(x) < tiny ? x : sin_turn##S((turn##S){.r = x});                               \
+    if (alone && !(fabs##S(x) <= VMATH_WIDE(T))) return sin##S(x);                                 \
+    return fabs##S(x) < tiny ? x : sine##S(reduce_turn##S(x), 0);                                  \
   }                                                                                                \
-  VMATH T vcos##S(T x, bool wide) {                                                                \
-    if (wide && !(fabs##S(x) <= VMATH_WIDE(T))) return cos##S(x);                                  \
+  VMATH T vcos##S(T x, bool alone) {                                                               \
+    if (alone && fabs##S(x) < VMATH_UNTURNED) return cos_turn##S((turn##S){.r = x});               \
+    if (alone && !(fabs##S(x) <= VMATH_WIDE(T))) return cos##S(x);                                 \
     return sine##S(reduce_turn##S(x), 1);                                                          \
   }                                                                                                \
-  VMATH T vtan##S(T x, bool wide) {                                                                \
-    if (wide && !(fabs##S(x) <= VMATH_WIDE(T))) return tan##S(x);                                  \
+  VMATH T vtan##S(T x, bool alone) {                                                               \
+    if (alone && !(fabs##S(x) <= VMATH_WIDE(T))) return tan##S(x);                                 \
     turn##S t = reduce_turn##S(x);                                                                 \
     return fabs##S(x) < (T)0x1p-27 ? x : sine##S(t, 0) / sine##S(t, 1);                            \
   }

@@ -275,7 +275,7 @@ static void pull_through(const situation *s, const ct_op *op, ct_tensor **gx) {
 
 /* Their loops keep digits that their compositions lose. */
 static bool is_closer(const ct_op *op) {
-  const char *const names[] = {"erf", "erfc", "gelu", "gelu_tanh"};
+  const char *const names[] = {"tanh", "erf", "erfc", "gelu", "gelu_tanh"};
   for (int i = 0; i < CT__COUNT(names); i++)
     if (strcmp(op->name, names[i]) == 0) return true;
   return false;

@@ -8,15 +8,17 @@
 
 #define PASS_ON(name)                                                                              \
   static void name(CT__LOOP_ARGUMENTS) { ct__kernels_now()->name(n, p, s, attr); }
-#define BINARY(name, ...)                                                                          \
-  PASS_ON(name##_f32)                                                                              \
-  PASS_ON(name##_f64)                                                                              \
-  PASS_ON(name##_da_f32) PASS_ON(name##_da_f64) PASS_ON(name##_db_f32) PASS_ON(name##_db_f64)
+#define BINARY(name, ...) CT__ROW(name, 2) CT__ROW(name##_da, 4) CT__ROW(name##_db, 4)
 #define COMPARE(name, sign)                                                                        \
   PASS_ON(name##_f32) PASS_ON(name##_f64) PASS_ON(name##_i32) PASS_ON(name##_u8)
 #define LOGICAL(name, sign) PASS_ON(name##_u8)
 #include "binary.def"
 CT__BINARY_EXTRAS(PASS_ON)
+
+const ct__row_place ct__binary_places[] = {
+#define BINARY(name, ...) CT__ROW_PLACES(name) CT__ROW_PLACES(name##_da) CT__ROW_PLACES(name##_db)
+#include "binary.def"
+    {NULL, 0}};
 
 /* ---- derivatives as compositions ------------------------------------------------------------- */
 

@@ -32,6 +32,7 @@
 #define COS(x)          ct_cos(x)
 #define SINH(x)         ct_sinh(x)
 #define COSH(x)         ct_cosh(x)
+#define TANH_SLOPE(x)   MUL(K(4), MUL(SIGMOID(MUL(K(2), x)), SIGMOID(MUL(K(-2), x))))
 #define GAUSS(h, x)     ct_exp(ct_scale(ct_square(x), -(h)))
 #define PHI(x)          ct_scale(ct_erfc(ct_scale(x, -0.70710678118654752)), 0.5)
 #define GELU_GATE(x)    ct_sigmoid(GELU_ARGUMENT(x))

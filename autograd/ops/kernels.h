@@ -74,26 +74,64 @@ typedef struct ct__loss_rows {
   void (*balance_##T)(int64_t n, const T *a, const T *b, T *y, const int64_t *step);               \
   double (*cross_entropy_##T)(const ct__loss_rows *o, int64_t from, int64_t to);
 
+/* A row on single numbers, which need no vectors: its result, of as many operands as it reads. */
+typedef float ct__row_one_f32(float, float, float, float, const void *attr);
+typedef double ct__row_one_f64(double, double, double, double, const void *attr);
+
 typedef struct ct__kernels {
-#define ONE(name)             ct_loop *name;
-#define UNARY(name, ...)      ct_loop *name##_f32, *name##_f64, *name##_dx_f32, *name##_dx_f64;
+#define ONE(name) ct_loop *name;
+#define ROW(name)                                                                                  \
+  ct_loop *name##_f32, *name##_f64;                                                                \
+  ct__row_one_f32 *name##_one_f32;                                                                 \
+  ct__row_one_f64 *name##_one_f64;
+#define UNARY(name, ...)      ROW(name) ROW(name##_dx)
 #define UNARY_WITH            UNARY
-#define UNARY_STEP(name, ...) ct_loop *name##_f32, *name##_f64;
+#define UNARY_STEP(name, ...) ROW(name)
 #include "unary.def"
   CT__UNARY_EXTRAS(ONE)
-#define BINARY(name, ...)                                                                          \
-  ct_loop *name##_f32, *name##_f64, *name##_da_f32, *name##_da_f64, *name##_db_f32, *name##_db_f64;
+#define BINARY(name, ...)   ROW(name) ROW(name##_da) ROW(name##_db)
 #define COMPARE(name, sign) ct_loop *name##_f32, *name##_f64, *name##_i32, *name##_u8;
 #define LOGICAL(name, sign) ct_loop *name##_u8;
 #include "binary.def"
   CT__BINARY_EXTRAS(ONE)
   CT__MISC_LOOPS(ONE)
+#undef ROW
 #undef ONE
   CT__LINE_KERNELS(float)
   CT__LINE_KERNELS(double)
 } ct__kernels;
 #define CT__KERNELS_OF(isa) extern const ct__kernels ct__kernels_##isa;
 CT__ISA_LIST(CT__KERNELS_OF)
+
+extern const ct__kernels *const ct__kernel_sets[];
+/* Those of the instruction set in use. */
+static inline const ct__kernels *ct__kernels_now(void) { return ct__kernel_sets[ct__isa()]; }
+
+/* The loops of a row of n_in operands, as records hold them. */
+#define CT__ROW(name, n_in)                                                                        \
+  CT__ROW_OF_TYPE(name, n_in, f32, float) CT__ROW_OF_TYPE(name, n_in, f64, double)
+#define CT__ROW_OF_TYPE(name, n_in, type, T)                                                       \
+  static void name##_##type(CT__LOOP_ARGUMENTS) {                                                  \
+    const ct__kernels *now = ct__kernels_now();                                                    \
+    if (n == 1)                                                                                    \
+      *(T *)(void *)p[n_in] =                                                                      \
+          now->name##_one_##type(CT__ROW_IN(T, 0, n_in), CT__ROW_IN(T, 1, n_in),                   \
+                                 CT__ROW_IN(T, 2, n_in), CT__ROW_IN(T, 3, n_in), attr);            \
+    else                                                                                           \
+      now->name##_##type(n, p, s, attr);                                                           \
+  }
+#define CT__ROW_IN(T, i, n_in) (*(const T *)(const void *)p[(i) < (n_in) ? (i) : 0])
+
+/* Such a loop, and where in ct__kernels the function of single numbers lies; the last one has no
+ * loop. */
+typedef struct ct__row_place {
+  ct_loop *loop;
+  size_t one;
+} ct__row_place;
+#define CT__ROW_PLACES(name)                                                                       \
+  {name##_f32, offsetof(ct__kernels, name##_one_f32)},                                             \
+      {name##_f64, offsetof(ct__kernels, name##_one_f64)},
+extern const ct__row_place ct__unary_places[], ct__binary_places[];
 
 /* Reductions, and loops that find positions along lines, by dtype. */
 typedef struct ct__folds {
@@ -117,9 +155,5 @@ CT__ISA_LIST(CT__RUNNING_OF)
 
 extern const ct__running *const ct__running_sets[];
 static inline const ct__running *ct__running_now(void) { return ct__running_sets[ct__isa()]; }
-
-extern const ct__kernels *const ct__kernel_sets[];
-/* Those of the instruction set in use. */
-static inline const ct__kernels *ct__kernels_now(void) { return ct__kernel_sets[ct__isa()]; }
 
 #endif

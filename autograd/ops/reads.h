@@ -32,6 +32,7 @@
 #define COS(e)          (e)
 #define SINH(e)         (e)
 #define COSH(e)         (e)
+#define TANH_SLOPE(e)   (e)
 #define GAUSS(h, e)     (e)
 #define PHI(e)          (e)
 #define GELU_GATE(e)    (e)
@@ -80,6 +81,7 @@ enum {
 #undef COS
 #undef SINH
 #undef COSH
+#undef TANH_SLOPE
 #undef GAUSS
 #undef PHI
 #undef GELU_GATE

@@ -8,12 +8,19 @@
 
 #define PASS_ON(name)                                                                              \
   static void name(CT__LOOP_ARGUMENTS) { ct__kernels_now()->name(n, p, s, attr); }
-#define UNARY(name, ...)                                                                           \
-  PASS_ON(name##_f32) PASS_ON(name##_f64) PASS_ON(name##_dx_f32) PASS_ON(name##_dx_f64)
-#define UNARY_WITH            UNARY
-#define UNARY_STEP(name, ...) PASS_ON(name##_f32) PASS_ON(name##_f64)
-#include "unary.def"
 CT__UNARY_EXTRAS(PASS_ON)
+
+#define UNARY(name, ...)      CT__ROW(name, 1) CT__ROW(name##_dx, 3)
+#define UNARY_WITH            UNARY
+#define UNARY_STEP(name, ...) CT__ROW(name, 1)
+#include "unary.def"
+
+const ct__row_place ct__unary_places[] = {
+#define UNARY(name, ...)      CT__ROW_PLACES(name) CT__ROW_PLACES(name##_dx)
+#define UNARY_WITH            UNARY
+#define UNARY_STEP(name, ...) CT__ROW_PLACES(name)
+#include "unary.def"
+    {NULL, 0}};
 
 /* ---- derivatives as compositions ------------------------------------------------------------- */
 

@@ -41,13 +41,13 @@ VMATH float contracted(float a, float b, float c) { return maddf(a, b, c); }
 
 #define CHAINS(madd)                                                                               \
   VMATH float tanh_##madd(float x) {                                                               \
-    return madd(vtanhf(madd(x, F(FUSED_S), F(FUSED_S))), F(FUSED_S), -F(FUSED_S));                 \
+    return madd(vtanhf(madd(x, F(FUSED_S), F(FUSED_S)), false), F(FUSED_S), -F(FUSED_S));          \
   }                                                                                                \
   VMATH float relu_##madd(float a, float x, float b, float c, float d) {                           \
     return madd(at_leastf(madd(a, x, b), 0), c, -d);                                               \
   }                                                                                                \
   VMATH float gauss_##madd(float x) {                                                              \
-    float t = vtanhf(madd(vsinf(x, false), F(FUSED_GAUSS_A), F(FUSED_GAUSS_B)));                   \
+    float t = vtanhf(madd(vsinf(x, false), F(FUSED_GAUSS_A), F(FUSED_GAUSS_B)), false);            \
     float inner = madd(t, x, F(FUSED_GAUSS_C));                                                    \
     return vexpf(-inner * inner) * x;                                                              \
   }                                                                                                \
@@ -57,7 +57,7 @@ VMATH float contracted(float a, float b, float c) { return maddf(a, b, c); }
     return y;                                                                                      \
   }                                                                                                \
   VMATH float error_##madd(float x, float t) {                                                     \
-    float e = vtanhf(madd(x, F(FUSED_S), F(FUSED_S))) - t;                                         \
+    float e = vtanhf(madd(x, F(FUSED_S), F(FUSED_S)), false) - t;                                  \
     return e * e;                                                                                  \
   }                                                                                                \
   LOOP(tanh_##madd)                                                                                \

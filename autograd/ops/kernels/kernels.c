@@ -106,22 +106,42 @@ static void lead_strided(ct_loop *run, form f, CT__LOOP_ARGUMENTS) {
     VECTORISE EACH(U, 0, n, load, expression)                                                      \
   }
 
+/* The function of single numbers of a row: see ct__row_one_f32. */
+#define NUMBER(name, setup, load, expression)                                                      \
+  static T TYPED(name##_one, TYPE)(T in_0, T in_1, T in_2, T in_3, const void *attr) {             \
+    enum { alone = true, i = 0 };                                                                  \
+    const T *operand_0 = &in_0, *operand_1 = &in_1, *operand_2 = &in_2, *operand_3 = &in_3;        \
+    (void)attr, (void)operand_1, (void)operand_2, (void)operand_3;                                 \
+    setup;                                                                                         \
+    load;                                                                                          \
+    return (T)(expression);                                                                        \
+  }
+#define ROW(name, n_in, setup, load, expression)                                                   \
+  NUMBER(name, setup, load, expression)                                                            \
+  HEAD(name) {                                                                                     \
+    enum { alone = false };                                                                        \
+    OPERANDS(n_in)                                                                                 \
+    STRIDED(name, T, n_in, T)                                                                      \
+    setup;                                                                                         \
+    VECTORISE EACH(T, 0, n, load, expression)                                                      \
+  }
+
 /* The same for expressions in trigonometric functions of x: chunks with numbers too far from 0 for
  * the short reduction go one by one. */
-#define LOOP_WIDE(name, n_in, load, x_operand, expression)                                         \
+#define ROW_WIDE(name, n_in, load, x_operand, expression)                                          \
+  NUMBER(name, NOTHING, load, expression)                                                          \
   HEAD(name) {                                                                                     \
     OPERANDS(n_in)                                                                                 \
-    SINGLE(T, enum {wide = true}, load, expression)                                                \
     STRIDED(name, T, n_in, T)                                                                      \
     for (int64_t at = 0; at < n; at += CHUNK) {                                                    \
       int64_t end = n - at < CHUNK ? n : at + CHUNK;                                               \
       int far = 0;                                                                                 \
       for (int64_t i = at; i < end; i++) far |= !(SCALAR(fabs, IN(x_operand)) <= VMATH_WIDE(T));   \
       if (far) {                                                                                   \
-        enum { wide = true };                                                                      \
+        enum { alone = true };                                                                     \
         EACH(T, at, end, load, expression)                                                         \
       } else {                                                                                     \
-        enum { wide = false };                                                                     \
+        enum { alone = false };                                                                    \
         VECTORISE EACH(T, at, end, load, expression)                                               \
       }                                                                                            \
     }                                                                                              \
@@ -258,14 +278,13 @@ typedef struct exp_sums {
 
 const ct__kernels CT__ISA_NAME(ct__kernels, CT__ISA) = {
 #define ONE(name)             .name = name,
-#define UNARY(name, ...)      ONE(name##_f32) ONE(name##_f64) ONE(name##_dx_f32) ONE(name##_dx_f64)
+#define ROW_OF(name)          ONE(name##_f32) ONE(name##_f64) ONE(name##_one_f32) ONE(name##_one_f64)
+#define UNARY(name, ...)      ROW_OF(name) ROW_OF(name##_dx)
 #define UNARY_WITH            UNARY
-#define UNARY_STEP(name, ...) ONE(name##_f32) ONE(name##_f64)
+#define UNARY_STEP(name, ...) ROW_OF(name)
 #include "../unary.def"
     CT__UNARY_EXTRAS(ONE)
-#define BINARY(name, ...)                                                                          \
-  ONE(name##_f32)                                                                                  \
-  ONE(name##_f64) ONE(name##_da_f32) ONE(name##_da_f64) ONE(name##_db_f32) ONE(name##_db_f64)
+#define BINARY(name, ...)   ROW_OF(name) ROW_OF(name##_da) ROW_OF(name##_db)
 #define COMPARE(name, sign) ONE(name##_f32) ONE(name##_f64) ONE(name##_i32) ONE(name##_u8)
 #define LOGICAL(name, sign) ONE(name##_u8)
 #include "../binary.def"
