@@ -1,10 +1,10 @@
 /* partial.c - t * dy/dx_i of an elementwise call as one operation.
  *
  * A row of unary.def or binary.def writes dy/dx once and has it expanded twice: as a loop and as a
- * composition of public operations, with the same bits unless the loop keeps digits that a
- * composition loses (PHI, GAUSS, GELU_GATE). This operation is the loop; the composition is its
- * fallback, recorded when somebody differentiates it. So first derivatives are one pass, eager and
- * in programs, and every order still works.
+ * composition of public operations, with the same bits unless the loop is closer or shorter than
+ * what can be composed (TANH_SLOPE, PHI, GAUSS, GELU_GATE). This operation is the loop; the
+ * composition is its fallback, recorded when somebody differentiates it. So first derivatives are
+ * one pass, eager and in programs, and every order still works.
  */
 #include "autograd_internal.h"
 
@@ -98,7 +98,7 @@ ct_loop *ct__elementwise_loop(const ct_call *c, ct__loop_call *l) {
   if (c->op != &partial_op) return NULL;
   const partial_of *p = c->attr;
   *l = (ct__loop_call){.attr = p->attr, .n = p->n};
-  for (int k = 0, at = 0; k < p->n; k++) l->operand[k] = reads(p, k) ? at++ : 0;
+  for (int k = 0, at = 0; k < p->n; k++) l->operand[k] = reads(p, k) ? at++ : c->n_in - 1;
   return loop_of(p, dtype);
 }
 

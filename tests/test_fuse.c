@@ -285,10 +285,14 @@ static void chains_become_one(void **state) {
   }
 }
 
-/* Powers of one number, and their derivative. */
-static ct_tensor *power(ct_tensor *x, ct_tensor **slope) {
+/* Functions of one number, and their derivative. */
+static ct_tensor *of_one_number(ct_tensor *x, ct_tensor **slope) {
   ct_tensor *y = x;
-  for (int i = 0; i < 40; i++) y = i % 16 == 15 ? ct_sin(y) : ct_mul(y, x);
+  for (int i = 0; i < 40; i++)
+    y = i % 16 == 15  ? ct_sin(y)
+        : i % 16 == 7 ? ct_tanh(y)
+        : i % 8 == 3  ? ct_hypot(x, y)
+                      : ct_mul(y, x);
   assert_ok(ct_grad(y, CT_LIST(x), slope));
   return y;
 }
@@ -299,19 +303,47 @@ static void chains_on_one_number_join(void **state) {
   static const ct_dtype dtypes[] = {CT_F32, CT_F64};
   for (int d = 0; d < 2; d++) {
     ct_tensor *x = ct_placeholder(dtypes[d], CT_SCALAR), *out[2], *got[2], *want[2];
-    out[0] = power(x, &out[1]);
+    out[0] = of_one_number(x, &out[1]);
     ct_program *p = compiled(CT_LIST(x), CT_LIST(out[0], out[1]), exact);
-    const ct__fused *first = p->instr[0].attr;
-    assert_true(first->tile->step[0].joint && first->tile->step[0].n_joint == 14);
+    const ct__tile *t = ((const ct__fused *)p->instr[0].attr)->tile;
+    assert_true(p->n_instrs == 1 && t->step[0].joint && t->step[0].n_joint == t->n_steps - 1);
     for (size_t i = 0; i < sizeof values / sizeof values[0]; i++) {
       ct_tensor *a = ct_variable(ct_scalar(dtypes[d], values[i]));
-      want[0] = power(a, &want[1]);
+      want[0] = of_one_number(a, &want[1]);
       assert_ok(ct_run(p, CT_LIST(a), got));
-      for (int o = 0; o < 2; o++) assert_same_bits(got[o], want[o], "a power");
+      for (int o = 0; o < 2; o++) assert_same_bits(got[o], want[o], "of a number");
       ct_release(&a);
     }
     ct_program_release(&p);
   }
+}
+
+/* More registers than a tile of one number has: results go in the place of what they are made of.
+ */
+static ct_tensor *sines(ct_tensor *x, ct_tensor **slope) {
+  ct_tensor *y = x, *sum = x;
+  for (int i = 0; i < 400; i++) {
+    y = ct_sin(y);
+    sum = ct_add(ct_mul(sum, y), y);
+  }
+  assert_ok(ct_grad(sum, CT_LIST(x), slope));
+  return sum;
+}
+
+static void long_chains_on_one_number_are_cut(void **state) {
+  (void)state;
+  ct_tensor *x = ct_placeholder(CT_F32, CT_SCALAR), *a = ct_variable(ct_scalar(CT_F32, 1.1));
+  ct_tensor *out[2], *got[2], *want[2];
+  out[0] = sines(x, &out[1]);
+  want[0] = sines(a, &want[1]);
+  ct_program *p = compiled(CT_LIST(x), CT_LIST(out[0], out[1]), exact);
+  assert_true(p->n_instrs > 1 && count(p, "fused") == p->n_instrs);
+  for (int run = 0; run < 2; run++) {
+    assert_ok(ct_run(p, CT_LIST(a), got));
+    for (int o = 0; o < 2; o++) assert_same_bits(got[o], want[o], "sines");
+  }
+  ct_program_release(&p);
+  ct_release(&a);
 }
 
 /* More inputs, and more results, than there are registers. */
@@ -476,6 +508,7 @@ int main(void) {
       TEST(chains_have_the_bits_of_eager_operations),
       TEST(chains_become_one),
       TEST(chains_on_one_number_join),
+      TEST(long_chains_on_one_number_are_cut),
       TEST(long_chains_are_cut),
       TEST(updates_are_one_pass),
       TEST(results_take_the_place_of_operands),

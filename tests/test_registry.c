@@ -273,7 +273,7 @@ static void pull_through(const situation *s, const ct_op *op, ct_tensor **gx) {
   for (int i = 0; i < s->n; i++) ct_release(&x[i]);
 }
 
-/* Their loops keep digits that their compositions lose. */
+/* Their loops are closer, or shorter, than what can be composed. */
 static bool is_closer(const ct_op *op) {
   const char *const names[] = {"tanh", "erf", "erfc", "gelu", "gelu_tanh"};
   for (int i = 0; i < CT__COUNT(names); i++)

@@ -2,6 +2,8 @@
  * use. */
 #include "chain.h"
 
+#include "../ops/kernels.h"
+
 #define ENTRY(isa) {&ct__contracted_loops_##isa, &ct__chain_loops_##isa},
 static const ct__chain_loops *const sets[][2] = {CT__ISA_LIST(ENTRY)};
 
@@ -69,6 +71,16 @@ bool ct__chain_cheap(ct_loop *loop, ct_dtype dtype, ct__cheap *cheap) {
     return true;
   }
   return false;
+}
+
+static size_t find_place(const ct__row_place *of, ct_loop *loop) {
+  while (of->loop && of->loop != loop) of++;
+  return of->one;
+}
+
+size_t ct__chain_place(ct_loop *loop) {
+  size_t unary = find_place(ct__unary_places, loop);
+  return unary ? unary : find_place(ct__binary_places, loop);
 }
 
 /* ---- operands ---------------------------------------------------------------------------------- */

@@ -37,16 +37,27 @@ typedef enum ct__link_kind {
 #define KIND(name, ...) CT__LINK_##name,
   CT__CHAIN_LIST(KIND)
 #undef KIND
-      CT__LINKS
+      CT__LINKS,
+  /* on one element: the function of a row, of a; or of a, x, y and z */
+  CT__LINK_CALL,
+  CT__LINK_CALL_WITH
 } ct__link_kind;
 
 typedef struct ct__link {
-  unsigned char kind, x, y; /* positions among the operands of the loop */
-  bool same;                /* x is that of the link before, or of those between that have none */
+  unsigned char kind, x, y, z; /* positions among the operands of the loop */
+  bool same; /* x is that of the link before, or of those between that have none */
   /* 1 + the position of an operand that is a single number: it is a factor of c, or d; 0: none */
   unsigned char c_times, d_times;
   unsigned char to; /* 1 + where a loop on one element stores the result so far; 0: nowhere */
-  double c, d;
+  union {
+    struct {
+      double c, d;
+    };
+    struct { /* of a call: its attributes, and its place in ct__kernels */
+      const void *attr;
+      size_t place;
+    };
+  };
 } ct__link;
 
 enum { CT__CHAIN_LENGTH = 64, CT__TILE_OPERANDS = 12 }; /* at most */
@@ -80,6 +91,9 @@ typedef struct ct__cheap {
 } ct__cheap;
 bool ct__chain_cheap(ct_loop *loop, ct_dtype dtype, ct__cheap *cheap);
 
+/* Where in ct__kernels the function of single numbers is that does what the loop does; 0: nowhere.
+ */
+size_t ct__chain_place(ct_loop *loop);
 /* A link with a single number as its operand x, at that position, as one without operand; false if
  * there is none. */
 bool ct__chain_with_number(ct__link *l, int position);

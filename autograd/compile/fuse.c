@@ -130,7 +130,7 @@ static const ct__tail *make_tails(const ct__fusion *f, const ct__fuse_block *b, 
 static bool add_fused(const ct__fusion *f, const ct__fuse_block *b, const ct__tile_step *step,
                       int n_steps) {
   ct_program *p = f->p;
-  int reg[CT__TILE_REGS], out[CT__TILE_REGS + CT__TILE_TAILS];
+  int reg[CT__TILE_NUMBERS], out[CT__TILE_NUMBERS + CT__TILE_TAILS];
   memcpy(out, b->out, sizeof b->out);
   for (int o = 0; o < b->n_out; o++) reg[o] = f->reg[b->out[o]] - 1;
   ct__tile *t = ct__zone_alloc(p, sizeof *t);
@@ -163,7 +163,8 @@ static bool fuse(ct__fusion *f, const int *member, int n, int key) {
   if (n == 1) return take_place(f, member[0], phase, key), true;
   ct__tile_step *step = ct__scratch_alloc(f->p, (size_t)n * sizeof *step);
   if (!step) return false;
-  ct__fuse_block b = {.member = member, .n = n};
+  bool numbers = ct__walked(f, member[0])->size == 1;
+  ct__fuse_block b = {.member = member, .n = n, .most = numbers ? CT__TILE_NUMBERS : CT__TILE_REGS};
   bool fits = ct__fuse_steps(f, &b, step, &n_steps);
   bool made = fits && add_fused(f, &b, step, n_steps);
   ct__fuse_forget(f, &b);

@@ -38,12 +38,16 @@ typedef struct ct__fusion {
 typedef struct ct__fuse_block {
   const int *member;
   int n, n_in, n_out, n_reg, n_tails;
-  int in[CT__TILE_REGS], out[CT__TILE_REGS]; /* values */
-  int tail[CT__TILE_TAILS];                  /* instructions */
-  ct_dtype dtype[CT__TILE_REGS];             /* of the registers */
-  bool free[CT__TILE_REGS], number[CT__TILE_REGS];
+  int most;                                        /* registers */
+  int in[CT__TILE_NUMBERS], out[CT__TILE_NUMBERS]; /* values */
+  int tail[CT__TILE_TAILS];                        /* instructions */
+  ct_dtype dtype[CT__TILE_NUMBERS];                /* of the registers */
+  bool free[CT__TILE_NUMBERS], number[CT__TILE_NUMBERS];
   bool no_memory;
 } ct__fuse_block;
+
+/* Of one element. */
+static inline bool ct__of_numbers(const ct__fuse_block *b) { return b->most == CT__TILE_NUMBERS; }
 
 static inline int ct__fused_result(const ct__fusion *f, int k) {
   return ct__outs(&f->p->instr[k])[0];

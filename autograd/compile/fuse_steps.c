@@ -6,7 +6,7 @@
 /* ---- registers ----------------------------------------------------------------------------------- */
 
 static bool add_register(const ct__fusion *f, ct__fuse_block *b, int value) {
-  if (b->n_reg == CT__TILE_REGS) return false;
+  if (b->n_reg == b->most) return false;
   b->dtype[b->n_reg] = f->p->value[value].v.dtype;
   f->reg[value] = ++b->n_reg;
   return true;
@@ -133,8 +133,7 @@ static bool takes_number(const ct__fusion *f, int k, int x) {
 }
 
 static void find_numbers(const ct__fusion *f, ct__fuse_block *b) {
-  bool single = ct__walked(f, b->member[0])->size == 1;
-  for (int i = 0; i < b->n_in && !single; i++) {
+  for (int i = 0; i < b->n_in && !ct__of_numbers(b); i++) {
     int x = b->in[i];
     bool number = f->p->value[x].v.size == 1;
     for (int m = 0; m < b->n && number; m++) number = takes_number(f, b->member[m], x);
@@ -258,31 +257,60 @@ static bool make_chain(const ct__fusion *f, ct__fuse_block *b, int k, ct__tile_s
   return true;
 }
 
-/* ---- on one element: chains behind each other are one --------------------------------------------- */
+/* ---- on one element: what comes one behind the other is one chain ---------------------------------- */
 
-/* The links of a step, whose operands become registers. What the step before left is at hand. */
-static void append(ct__chain *joint, const ct__tile_step *s) {
+/* What the link before left in its register is at hand. */
+static void append(ct__chain *joint, ct__link l) {
+  const ct__link *last = joint->link + joint->n - 1;
+  if (l.kind != CT__LINK_LOAD || joint->n == 0 || last->to != l.x + 1) joint->link[joint->n++] = l;
+}
+
+/* The links of a chain, whose operands become registers. */
+static void append_chain(ct__chain *joint, const ct__tile_step *s) {
   const ct__chain *c = s->attr;
   for (int i = 0; i < c->n; i++) {
     ct__link l = c->link[i];
     l.x = (unsigned char)s->reg[l.x];
     l.y = (unsigned char)s->reg[l.y];
     if (l.to) l.to = (unsigned char)(s->reg[l.to - 1] + 1);
-    if (i > 0 || joint->n == 0 || joint->link[joint->n - 1].to != l.x + 1)
-      joint->link[joint->n++] = l;
+    append(joint, l);
   }
+}
+
+/* The same for the loop of a row. */
+static void append_call(ct__chain *joint, const ct__tile_step *s) {
+  unsigned char operand[4];
+  for (int k = 0; k < 4; k++) operand[k] = (unsigned char)s->reg[k < s->n ? k : s->n - 1];
+  append(joint, (ct__link){.kind = CT__LINK_LOAD, .x = operand[0]});
+  append(joint, (ct__link){.kind = s->n == 1 ? CT__LINK_CALL : CT__LINK_CALL_WITH,
+                           .x = operand[1],
+                           .y = operand[2],
+                           .z = operand[3],
+                           .to = (unsigned char)(s->reg[s->n] + 1),
+                           .attr = s->attr,
+                           .place = ct__chain_place(s->loop)});
+}
+
+/* How many links the step is; 0 if it cannot be one of a chain of this loop. */
+static int links_of(const ct__fuse_block *b, const ct__tile_step *s, ct_loop *chain,
+                    ct_dtype dtype) {
+  if (s->loop == chain) return ((const ct__chain *)s->attr)->n;
+  return b->dtype[s->reg[s->n]] == dtype && ct__chain_place(s->loop) ? 2 : 0;
 }
 
 static bool join_steps(const ct__fusion *f, ct__fuse_block *b, ct__tile_step *step, int n) {
   for (ct__tile_step *s = step, *end = step + n; s < end; s += 1 + s->n_joint) {
+    ct_dtype dtype = b->dtype[s->reg[s->n]];
+    ct_loop *chain = ct__is_float(dtype) ? ct__chain_loop(dtype, f->p->exact) : NULL;
     int links = 0, m = 0;
-    if (s->loop != ct__chain_loop(b->dtype[s->reg[s->n]], f->p->exact)) continue;
-    for (; s + m < end && s[m].loop == s->loop; m++) links += ((const ct__chain *)s[m].attr)->n;
+    for (int more; s + m < end && (more = links_of(b, &s[m], chain, dtype)); m++) links += more;
+    if (m == 0) continue;
     ct__chain *joint =
         ct__zone_alloc(f->p, offsetof(ct__chain, link) + (size_t)links * sizeof *joint->link);
     b->no_memory = !joint;
     if (!joint) return false;
-    for (int i = 0; i < m; i++) append(joint, &s[i]);
+    for (int i = 0; i < m; i++) (s[i].loop == chain ? append_chain : append_call)(joint, &s[i]);
+    s->loop = chain;
     s->joint = joint;
     s->n_joint = m - 1;
   }
@@ -310,5 +338,5 @@ bool ct__fuse_steps(ct__fusion *f, ct__fuse_block *b, ct__tile_step *step, int *
     ct__tile_step *s = &step[(*n_steps)++];
     if (!(cheap ? make_chain(f, b, k, s) : make_step(f, b, k, s))) return false;
   }
-  return ct__walked(f, b->member[0])->size != 1 || join_steps(f, b, step, *n_steps);
+  return !ct__of_numbers(b) || join_steps(f, b, step, *n_steps);
 }

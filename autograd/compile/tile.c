@@ -62,24 +62,37 @@ static bool is_number(const ct__tile *t, int reg) { return t->number && t->numbe
 /* One of 64 bits: data that differ in it are not the same. */
 static uint64_t place(const void *data) { return UINT64_C(1) << ((uintptr_t)data / LINE % 64); }
 
+/* Of one element every tile is. */
+static bool all_in_order(const ct__tile *t, const ct_view *const *in, ct_view *const *out,
+                         int64_t size) {
+  for (int i = 0; i < t->n_in && size > 1; i++)
+    if (!in_order(in[i], size) && !is_number(t, i)) return false;
+  for (int o = 0; o < t->n_out && size > 1; o++)
+    if (!in_order(out[o], size)) return false;
+  return size == 1 || !ct__reference();
+}
+
 static bool run_few(const ct__tile *t, const ct_view *const *in, ct_view *const *out) {
   _Alignas(LINE) char pool[POOL];
-  char *reg[CT__TILE_REGS];
+  char *reg[CT__TILE_NUMBERS];
   uint64_t places = 0;
-  int64_t size = out[0]->size, slot = (size * 8 + LINE - 1) / LINE * LINE;
-  if (size > SLOT / 8 || slot * t->n_reg > POOL || (size > 1 && ct__reference())) return false;
+  int64_t size = out[0]->size, slot = size == 1 ? 8 : (size * 8 + LINE - 1) / LINE * LINE;
+  if (size > SLOT / 8 || slot * t->n_reg > POOL || !all_in_order(t, in, out, size)) return false;
   for (int r = t->n_in; r < t->n_reg; r++) reg[r] = pool + r * slot;
   for (int i = 0; i < t->n_in; i++) {
-    if (!in_order(in[i], size) && !is_number(t, i)) return false;
     reg[i] = in[i]->data;
     places |= place(reg[i]);
   }
-  for (int o = 0; o < t->n_out; o++) {
-    bool shared = places & place(out[o]->data);
-    if (!in_order(out[o], size) || (shared && too_early(t, in, out, o))) return false;
-    reg[t->out[o]] = out[o]->data;
-  }
+  bool aside = false; /* an output that must wait stays in the pool */
+  for (int o = 0; o < t->n_out; o++)
+    if ((places & place(out[o]->data)) && too_early(t, in, out, o))
+      aside = true;
+    else
+      reg[t->out[o]] = out[o]->data;
   run_steps(t, reg, size);
+  for (int o = 0; o < t->n_out && aside; o++)
+    if (reg[t->out[o]] != out[o]->data)
+      memcpy(out[o]->data, reg[t->out[o]], (size_t)size * ct__item_size(out[o]->dtype));
   return true;
 }
 

@@ -9,7 +9,8 @@
 #include "chain.h"
 #include "tail.h"
 
-enum { CT__TILE_REGS = 32, CT__TILE_TAILS = 8 }; /* at most */
+/* At most; NUMBERS: registers of a tile of one element. */
+enum { CT__TILE_REGS = 32, CT__TILE_NUMBERS = 255, CT__TILE_TAILS = 8 };
 
 typedef struct ct__tile_step {
   ct_loop *loop;

@@ -1,6 +1,7 @@
 /* chain_loops.h - the loops of chain.h as a set named LOOPS. Included by chain.c and contracted.c,
  * which are compiled once for each instruction set; CT__ISA is its name. */
 #include "../../../tensor/vectors.h"
+#include "../../ops/kernels.h"
 #include "../chain.h"
 
 /* An operand that repeats stays in registers where there are enough: it costs half as much again to
@@ -26,14 +27,17 @@ enum { GROUP = 8 }; /* vectors */
 
 #define T           float
 #define U           int32_t
+#define ROW_ONE     ct__row_one_f32
 #define NAMED(name) name##_f32
 #include "chain_of_type.h"
 #undef T
 #undef U
 #undef NAMED
+#undef ROW_ONE
 
 #define T           double
 #define U           int64_t
+#define ROW_ONE     ct__row_one_f64
 #define NAMED(name) name##_f64
 #include "chain_of_type.h"
 

@@ -75,14 +75,19 @@ INLINE void NAMED(run_last)(int64_t at, int64_t n, int vectors, const ct__chain 
 #undef SIGN
 #define ZERO(condition, y) ((condition) ? 0 : (y))
 #define SIGN(x)            ((x) != (x) ? (x) : (T)(((x) > 0) - ((x) < 0)))
+#define AT(k)              (*(const T *)(const void *)p[k])
 #define NUMBER(name, ...)                                                                          \
   case CT__LINK_##name: {                                                                          \
-    const T x = *(const T *)(const void *)p[l->x], y = *(const T *)(const void *)p[l->y];          \
-    const T c = (T)l->c, d = (T)l->d;                                                              \
+    const T x = AT(l->x), y = AT(l->y), c = (T)l->c, d = (T)l->d;                                  \
     (void)x, (void)y, (void)c, (void)d;                                                            \
     a = __VA_ARGS__;                                                                               \
     break;                                                                                         \
   }
+
+static inline ROW_ONE *NAMED(row_one)(const ct__link *l) {
+  const char *rows = (const char *)&CT__ISA_NAME(ct__kernels, CT__ISA);
+  return *(ROW_ONE *const *)(const void *)(rows + l->place);
+}
 
 /* The one element that there is. */
 static void NAMED(run_number)(const ct__chain *chain, char *const *p) {
@@ -90,11 +95,14 @@ static void NAMED(run_number)(const ct__chain *chain, char *const *p) {
   for (T a = 0; l < end; l++) {
     switch (l->kind) {
       CT__CHAIN_LIST(NUMBER)
+    case CT__LINK_CALL: a = NAMED(row_one)(l)(a, a, a, a, l->attr); break;
+    case CT__LINK_CALL_WITH: a = NAMED(row_one)(l)(a, AT(l->x), AT(l->y), AT(l->z), l->attr); break;
     default: __builtin_unreachable();
     }
     if (l->to) *(T *)(void *)p[l->to - 1] = a;
   }
 }
+#undef AT
 
 /* The chain with the numbers that are operands. */
 static const ct__chain *NAMED(complete)(const ct__chain *chain, char *const *p, ct__chain *own) {
