@@ -10,9 +10,11 @@
 
 enum {
   POOL = 32768,  /* bytes: the first cache, shared with what is in place */
-  SLOT = 8192,   /* at most */
-  FAR = 1 << 24, /* bytes of all operands: they come from memory, */
-  SHORT = 1024,  /* which should not rest while the steps of a tile compute: then at most this */
+  SLOT = 8192,   /* at most; less for operands of so many bytes in all, which come from the third */
+  OUT = 1 << 20, /* cache or from memory: these should not rest while the steps of a tile compute */
+  OUT_SLOT = 2048,
+  FAR = 1 << 24,
+  FAR_SLOT = 1024,
   LINE = 64,
   GRAIN = 128 /* elements: tiles have a multiple of what the loop of a chain takes at once */
 };
@@ -188,7 +190,8 @@ static int64_t bytes_of(const tiling *a) {
 
 /* As many rows as there is room for; all tiles of a line about as long. */
 static void choose_tile(tiling *a, int slots) {
-  int64_t widest = 1, most = slots > 0 && bytes_of(a) >= FAR ? SHORT : SLOT;
+  int64_t widest = 1, bytes = bytes_of(a);
+  int64_t most = slots == 0 || bytes < OUT ? SLOT : bytes < FAR ? OUT_SLOT : FAR_SLOT;
   if (slots * most > POOL) most = POOL / slots;
   for (int r = 0; r < a->t->n_reg; r++) {
     int64_t item = (int64_t)ct__item_size(a->t->dtype[r]);
