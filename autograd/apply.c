@@ -267,7 +267,8 @@ INLINE ct_status record(const ct_call *c, size_t attr_size, traits have, fate f,
   return CT_OK;
 }
 
-static ct_status fail_all(ct_status status, int n_out, ct_tensor **out) {
+static ct_status fail_all(const ct_op *op, ct_status status, int n_out, ct_tensor **out) {
+  if (status == CT_ENOMEM) ct__out_of_memory(op->name);
   for (int o = 0; o < n_out; o++) {
     if (out[o]) ct__unref(out[o]);
     out[o] = ct_nil();
@@ -282,11 +283,11 @@ ct_status ct__apply(const ct_op *op, const void *attr, int n_in, ct_tensor *cons
   ct_call call = {op, attr, n_in, n_out, in};
   traits have = {0};
   ct_status status = check_inputs(op, n_in, in, &have);
-  if (CT__UNLIKELY(status != CT_OK)) return fail_all(status, n_out, out);
+  if (CT__UNLIKELY(status != CT_OK)) return fail_all(op, status, n_out, out);
   const fate f = decide(&call, op->attr_size, ct__recording(), have);
   status = produce(&call, have.symbolic, f.room, out);
   if (CT__LIKELY(status == CT_OK)) status = record(&call, op->attr_size, have, f, out);
-  if (CT__UNLIKELY(status != CT_OK)) return fail_all(status, n_out, out);
+  if (CT__UNLIKELY(status != CT_OK)) return fail_all(op, status, n_out, out);
   for (int o = 0; o < n_out; o++) ct__own(out[o]);
   return CT_OK;
 }
@@ -315,10 +316,9 @@ INLINE ct_tensor *apply_to_numbers(const ct_op *op, const void *attr, const size
   const ct_call call = {op, attr, n_in, 1, in};
   const fate f = decide(&call, attr_size, scope->recording, have);
   ct_tensor *y = f.recorded ? ct__tensor_number(f.room, dtype) : ct__tensor_alloc(dtype, 0, NULL);
-  if (!y) return ct_nil();
-  if (record(&call, attr_size, have, f, &y) != CT_OK) {
-    ct__unref(y);
-    return ct_nil();
+  if (!y || record(&call, attr_size, have, f, &y) != CT_OK) {
+    fail_all(op, CT_ENOMEM, 1, &y);
+    return y;
   }
   ct__scope_add(scope, y);
   p[n_in] = y->v.data;
@@ -384,20 +384,6 @@ ct_status ct_apply_all(const ct_op *op, const void *attr, ct_list in, ct_tensor 
   if (status != CT_OK) return status;
   if (!out) return ct__fail(CT_EARG, "%s: out is NULL", op->name);
   return ct__apply(op, attr, in.n, in.at, out);
-}
-
-ct_status ct__check_tensor(const char *who, const char *name, const ct_tensor *t) {
-  if (!t) return ct__fail(CT_EARG, "%s: %s is NULL", who, name);
-  return ct__is_nil(t) ? ct__pending(who) : CT_OK;
-}
-
-ct_status ct__check_list(const char *who, const char *name, ct_list l) {
-  if (l.n < 0 || (l.n > 0 && !l.at)) return ct__fail(CT_EARG, "%s: %s is no list", who, name);
-  for (int i = 0; i < l.n; i++) {
-    if (!l.at[i]) return ct__fail(CT_EARG, "%s: %s[%d] is NULL", who, name, i);
-    if (ct__is_nil(l.at[i])) return ct__pending(who);
-  }
-  return CT_OK;
 }
 
 /* ---- for rules and infer --------------------------------------------------------------------- */

@@ -66,10 +66,6 @@ static inline void ct__map_tensors(int n_in, ct_tensor *const *in, ct_tensor *ou
   for (int k = 0; k < n_in; k++) view[k] = &in[k]->v;
   ct_map(n_in, view, &out->v, loop, attr);
 }
-/* CT_OK if t is a tensor, neither NULL nor nil. */
-ct_status ct__check_tensor(const char *who, const char *name, const ct_tensor *t);
-/* The same for each of a list. */
-ct_status ct__check_list(const char *who, const char *name, ct_list l);
 /* A node that references its inputs; no outputs yet. NULL on failure. */
 ct__node *ct__node_new(const ct_op *op, const void *attr, int n_in, ct_tensor *const *in,
                        int n_out);

@@ -215,12 +215,14 @@ static ct_status apply_custom(const char *who, const ct_op *op, ct_custom c, ct_
 
 ct_status ct_custom_vjp(ct_custom c, ct_list x, ct_tensor **y) {
   bool was = ct__status_begin();
-  return ct__status_end(was, apply_custom("ct_custom_vjp", &custom_vjp_op, c, x, y));
+  return ct__status_end("ct_custom_vjp", was,
+                        apply_custom("ct_custom_vjp", &custom_vjp_op, c, x, y));
 }
 
 ct_status ct_custom_jvp(ct_custom c, ct_list x, ct_tensor **y) {
   bool was = ct__status_begin();
-  return ct__status_end(was, apply_custom("ct_custom_jvp", &custom_jvp_op, c, x, y));
+  return ct__status_end("ct_custom_jvp", was,
+                        apply_custom("ct_custom_jvp", &custom_jvp_op, c, x, y));
 }
 
 static bool pulls(const ct_call *c) { return c->op == &custom_vjp_op; }

@@ -161,11 +161,12 @@ static ct_status attach_product(ct_tensor *loss, ct_list x, ct_list v, ct_tensor
 }
 
 static ct_status hessian_product(ct_tensor *loss, ct_list x, ct_list v, ct_tensor **hv) {
-  ct_status status = ct__check_list("ct_hvp", "x", x);
+  ct_status status = ct__check_tensor("ct_hvp", "loss", loss);
+  if (status == CT_OK) status = ct__check_list("ct_hvp", "x", x);
   if (status == CT_OK && !hv) status = ct__fail(CT_EARG, "ct_hvp: there is no room for results");
   if (status != CT_OK) return status;
   ct_scope scope = ct_scope_begin();
-  bool eager = loss && loss->buffer && loss->v.size == 1 && v.n == x.n && v.at && x.n > 0 &&
+  bool eager = loss->buffer && loss->v.size == 1 && v.n == x.n && v.at && x.n > 0 &&
                ct__all_valued(x) && ct__all_valued(v);
   status = eager ? product_value(loss, x, v, hv) : product(loss, x, v, hv);
   if (status == CT_OK && eager && ct__recording()) status = attach_product(loss, x, v, hv);
@@ -175,12 +176,14 @@ static ct_status hessian_product(ct_tensor *loss, ct_list x, ct_list v, ct_tenso
 
 ct_status ct_hvp(ct_tensor *loss, ct_list x, ct_list v, ct_tensor **hv) {
   bool was = ct__status_begin();
-  return ct__status_end(was, hessian_product(loss, x, v, hv));
+  return ct__status_end("ct_hvp", was, hessian_product(loss, x, v, hv));
 }
 
 static ct_status gauss_newton_product(ct_tensor *loss, ct_tensor *y, ct_list x, ct_list v,
                                       ct_tensor **gv) {
-  ct_status status = ct__check_list("ct_ggn_vp", "x", x);
+  ct_status status = ct__check_tensor("ct_ggn_vp", "loss", loss);
+  if (status == CT_OK) status = ct__check_tensor("ct_ggn_vp", "y", y);
+  if (status == CT_OK) status = ct__check_list("ct_ggn_vp", "x", x);
   if (status == CT_OK && !gv) status = ct__fail(CT_EARG, "ct_ggn_vp: there is no room for results");
   if (status != CT_OK) return status;
   ct_scope scope = ct_scope_begin();
@@ -193,7 +196,7 @@ static ct_status gauss_newton_product(ct_tensor *loss, ct_tensor *y, ct_list x, 
 
 ct_status ct_ggn_vp(ct_tensor *loss, ct_tensor *y, ct_list x, ct_list v, ct_tensor **gv) {
   bool was = ct__status_begin();
-  return ct__status_end(was, gauss_newton_product(loss, y, x, v, gv));
+  return ct__status_end("ct_ggn_vp", was, gauss_newton_product(loss, y, x, v, gv));
 }
 
 ct_tensor *ct_directional(ct_tensor *y, ct_tensor *x, ct_tensor *v, int k) {

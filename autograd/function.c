@@ -281,7 +281,7 @@ static ct_status run_function(const ct_function *f, ct_list inputs, ct_tensor **
 
 ct_status ct_function_run(const ct_function *f, ct_list inputs, ct_tensor **outputs) {
   bool was = ct__status_begin();
-  return ct__status_end(was, run_function(f, inputs, outputs));
+  return ct__status_end("ct_function_run", was, run_function(f, inputs, outputs));
 }
 
 /* ---- a function as one operation ------------------------------------------------------------- */
@@ -382,7 +382,7 @@ static ct_status call_it(ct_function *f, ct_list inputs, ct_tensor **outputs) {
 
 ct_status ct_call_function(ct_function *f, ct_list inputs, ct_tensor **outputs) {
   bool was = ct__status_begin();
-  return ct__status_end(was, call_it(f, inputs, outputs));
+  return ct__status_end("ct_call_function", was, call_it(f, inputs, outputs));
 }
 
 static ct_status inline_it(ct_function *f, ct_list inputs, ct_tensor **outputs) {
@@ -401,7 +401,7 @@ static ct_status inline_it(ct_function *f, ct_list inputs, ct_tensor **outputs) 
 
 ct_status ct_inline_function(ct_function *f, ct_list inputs, ct_tensor **outputs) {
   bool was = ct__status_begin();
-  return ct__status_end(was, inline_it(f, inputs, outputs));
+  return ct__status_end("ct_inline_function", was, inline_it(f, inputs, outputs));
 }
 
 const ct_op *const ct__function_ops[] = {&call_op, NULL};

@@ -386,5 +386,5 @@ static ct_status expand(ct_tensor *y, ct_tensor *x, ct_tensor *v, int order, ct_
 
 ct_status ct_taylor(ct_tensor *y, ct_tensor *x, ct_tensor *v, int order, ct_tensor **c) {
   bool was = ct__status_begin();
-  return ct__status_end(was, expand(y, x, v, order, c));
+  return ct__status_end("ct_taylor", was, expand(y, x, v, order, c));
 }

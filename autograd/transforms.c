@@ -253,12 +253,12 @@ static ct_status transform(const char *who, ct__mode mode, ct_list y, ct_list se
 
 ct_status ct_vjp_all(ct_list y, ct_list gy, ct_list x, ct_tensor **gx) {
   bool was = ct__status_begin();
-  return ct__status_end(was, transform("ct_vjp_all", CT__VJP, y, gy, x, gx));
+  return ct__status_end("ct_vjp_all", was, transform("ct_vjp_all", CT__VJP, y, gy, x, gx));
 }
 
 ct_status ct_jvp_all(ct_list y, ct_list x, ct_list dx, ct_tensor **dy) {
   bool was = ct__status_begin();
-  return ct__status_end(was, transform("ct_jvp_all", CT__JVP, y, dx, x, dy));
+  return ct__status_end("ct_jvp_all", was, transform("ct_jvp_all", CT__JVP, y, dx, x, dy));
 }
 
 /* One of each: NULL is a mistake here, not a zero. */
@@ -302,7 +302,7 @@ static ct_status gradient(ct_tensor *loss, ct_list x, ct_tensor **gx) {
 
 ct_status ct_grad(ct_tensor *loss, ct_list x, ct_tensor **gx) {
   bool was = ct__status_begin();
-  return ct__status_end(was, gradient(loss, x, gx));
+  return ct__status_end("ct_grad", was, gradient(loss, x, gx));
 }
 
 ct_status ct_value_and_grad(ct_tensor *loss, ct_list x, double *value, ct_tensor **gx) {

@@ -24,7 +24,10 @@ static void keep_layout(const ct_view *x, ct_view *dst) {
 ct_tensor *ct_variable(ct_tensor *t) {
   if (ct__check_operand("ct_variable", t) != CT_OK) return ct_nil();
   ct_tensor *v = ct__tensor_alloc(t->v.dtype, t->v.ndim, t->v.dim);
-  if (!v) return ct_nil();
+  if (!v) {
+    ct__out_of_memory("ct_variable");
+    return ct_nil();
+  }
   if (t->v.size > 0) keep_layout(&t->v, &v->v);
   ct__copy(&t->v, &v->v);
   v->flags = CT__RECORDED | CT__VARIABLE;
@@ -39,6 +42,8 @@ ct_tensor *ct_placeholder(ct_dtype dtype, ct_shape shape) {
 }
 
 static ct_status check_assign(const ct_tensor *variable, ct_tensor *value) {
+  if (!variable || !value)
+    return ct__fail_status(CT_EARG, "ct_assign: %s is NULL", variable ? "value" : "variable");
   ct_status status = ct__check_writable("ct_assign", variable);
   if (status == CT_OK)
     status = ct__building() ? ct__check_tensor("ct_assign", "value", value)
@@ -74,7 +79,7 @@ ct_status ct_assign(ct_tensor *variable, ct_tensor *value) {
 }
 
 ct_tensor *ct_detach(ct_tensor *t) {
-  if (!t) return ct__nil(CT_EARG, "ct_detach: got NULL");
+  if (!t) return ct__nil(CT_EARG, "ct_detach: t is NULL");
   if (ct__is_nil(t)) {
     ct__pending("ct_detach");
     return t;

@@ -242,5 +242,5 @@ static ct_status vmap(ct_list y, ct_list x, ct_list batched, ct_vmap_opts opts, 
 
 ct_status ct_vmap(ct_list y, ct_list x, ct_list batched, ct_vmap_opts opts, ct_tensor **out) {
   bool was = ct__status_begin();
-  return ct__status_end(was, vmap(y, x, batched, opts, out));
+  return ct__status_end("ct_vmap", was, vmap(y, x, batched, opts, out));
 }

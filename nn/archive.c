@@ -79,7 +79,7 @@ ct_tensor *ct__archive_find(const ct_archive *a, const char *name) {
 
 ct_status ct_archive_add(ct_archive *a, const char *name, const ct_tensor *t) {
   static const char who[] = "ct_archive_add";
-  if (!a || !name) return ct__fail_status(CT_EARG, "%s: got NULL", who);
+  if (!a || !name) return ct__fail_status(CT_EARG, "%s: %s is NULL", who, a ? "name" : "a");
   ct_status status = ct__check_value(who, t);
   if (status != CT_OK) return status;
   if (strcmp(name, CT__METADATA) == 0 || ct__archive_find(a, name))
@@ -101,7 +101,7 @@ bool ct_archive_has(const ct_archive *a, const char *name) {
 }
 
 ct_tensor *ct_archive_get(const ct_archive *a, const char *name) {
-  if (!a || !name) return ct__nil(CT_EARG, "ct_archive_get: got NULL");
+  if (!a || !name) return ct__nil(CT_EARG, "ct_archive_get: %s is NULL", a ? "name" : "a");
   const ct_tensor *t = ct__archive_find(a, name);
   if (!t) return ct__nil(CT_EINDEX, "ct_archive_get: no tensor \"%s\"", name);
   return ct__own(ct__tensor_alias(t));
@@ -128,7 +128,11 @@ ct_status ct__archive_append_text(ct_archive *a, const char *key, const char *te
 }
 
 ct_status ct_archive_set_text(ct_archive *a, const char *key, const char *text) {
-  if (!a || !key || !text) return ct__fail_status(CT_EARG, "ct_archive_set_text: got NULL");
+  if (!a || !key || !text)
+    return ct__fail_status(CT_EARG, "ct_archive_set_text: %s is NULL",
+                           !a     ? "a"
+                           : !key ? "key"
+                                  : "text");
   ct__text *there = find_text(a, key);
   if (!there) return ct__archive_append_text(a, key, text);
   char *copy = text_copy(text);

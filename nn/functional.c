@@ -42,7 +42,7 @@ static ct_function *recipe_of(ct_module *m, const ct_tensor *x, ct_list params, 
 }
 
 ct_tensor *ct_forward_with(ct_module *m, ct_list tensors, ct_tensor *x) {
-  if (!m || !x) return ct__nil(CT_EARG, "ct_forward_with: got NULL");
+  if (!m || !x) return ct__nil(CT_EARG, "ct_forward_with: %s is NULL", m ? "x" : "m");
   if (ct__is_nil(x)) {
     ct__pending("ct_forward_with");
     return x;

@@ -45,6 +45,7 @@ static void fans(const ct_init *how, ct_shape shape, double *in, double *out) {
 }
 
 ct_tensor *ct_init_tensor(ct_init how, ct_tensor *key, ct_dtype dtype, ct_shape shape) {
+  CT__COMPOSITION("ct_init_tensor");
   if ((unsigned)how.kind >= CT__COUNT(init_table))
     return ct__nil(CT_EARG, "ct_init_tensor: unknown kind %d", (int)how.kind);
   if (how.fan_in < 0 || how.fan_out < 0)

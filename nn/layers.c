@@ -14,6 +14,7 @@ typedef struct linear {
 } linear;
 
 static ct_tensor *linear_forward(ct_module *m, ct_tensor *x) {
+  CT__COMPOSITION("linear");
   const linear *l = (const linear *)m;
   ct_tensor *y = ct_matmul(x, ct_transpose(l->weight, 0, 1));
   return l->bias ? ct_add(y, l->bias) : y;
@@ -54,6 +55,7 @@ static ct_tensor *linear_bias(ct_tensor *key, int64_t in, int64_t out, const ct_
 }
 
 ct_module *ct_nn_linear(ct_tensor *key, int64_t in, int64_t out, ct_linear_opts opts) {
+  CT__COMPOSITION("ct_nn_linear");
   if (in < 1 || out < 1 || !ct_dtype_is_float(opts.dtype)) {
     ct__fail(CT_EARG,
              "ct_nn_linear: want at least 1 input and output and a float dtype, got %lld, "
@@ -106,6 +108,7 @@ static ct_tensor *dropout_mask(const dropout *d, ct_tensor *key, const ct_tensor
 }
 
 static ct_tensor *dropout_forward(ct_module *m, ct_tensor *x) {
+  CT__COMPOSITION("dropout");
   const dropout *d = (const dropout *)m;
   if (!m->training || d->p == 0 || ct_is_nil(x)) return identity(x);
   if (!ct_has_value(x) || ct__building())
@@ -125,6 +128,7 @@ static const ct_module_class dropout_class = {
     .describe = dropout_describe};
 
 ct_module *ct_nn_dropout(ct_tensor *key, double p) {
+  CT__COMPOSITION("ct_nn_dropout");
   if (!(p >= 0 && p < 1)) {
     ct__fail(CT_EARG, "ct_nn_dropout: want 0 <= p < 1, got %g", p);
     return NULL;

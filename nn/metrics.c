@@ -16,6 +16,8 @@ static void predictions_end(predictions *p) {
 
 static ct_status check_predictions(const char *who, const ct_tensor *logits,
                                    const ct_tensor *labels) {
+  if (!logits || !labels)
+    return ct__fail_status(CT_EARG, "%s: %s is NULL", who, logits ? "labels" : "logits");
   ct_status status = ct__check_value(who, logits);
   if (status == CT_OK) status = ct__check_value(who, labels);
   if (status != CT_OK) return status;

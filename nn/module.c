@@ -182,7 +182,8 @@ ct_status ct__member_name(const ct_module *root, const ct_member *m, char text[C
 }
 
 ct_status ct_module_each(const ct_module *m, ct_member_visit *visit, void *payload) {
-  if (!m || !visit) return ct__fail_status(CT_EARG, "ct_module_each: got NULL");
+  if (!m || !visit)
+    return ct__fail_status(CT_EARG, "ct_module_each: %s is NULL", m ? "visit" : "m");
   char name[CT__NAME_SIZE];
   ct_status status = CT_OK;
   const ct_member *p = NULL;
@@ -202,7 +203,7 @@ ct_status ct_module_each(const ct_module *m, ct_member_visit *visit, void *paylo
 /* ---- modes ----------------------------------------------------------------------------------- */
 
 ct_status ct_module_train(ct_module *m, bool training) {
-  if (!m) return ct__fail_status(CT_EARG, "ct_module_train: got NULL");
+  if (!m) return ct__fail_status(CT_EARG, "ct_module_train: m is NULL");
   m->training = training;
   for (const ct_member *p = NULL; (p = ct__member_next(m, p));)
     if (p->child) p->child->training = training;
@@ -210,7 +211,7 @@ ct_status ct_module_train(ct_module *m, bool training) {
 }
 
 ct_status ct_module_freeze(ct_module *m, bool frozen) {
-  if (!m) return ct__fail_status(CT_EARG, "ct_module_freeze: got NULL");
+  if (!m) return ct__fail_status(CT_EARG, "ct_module_freeze: m is NULL");
   for (ct_member *p = NULL; (p = ct__member_next(m, p));) {
     p->frozen = frozen;
     if (p->child) p->child->n_params = -1;
@@ -250,7 +251,7 @@ static ct_status list_params(ct_module *m) {
 
 ct_list ct_module_params(ct_module *m) {
   static ct_tensor *const failed[] = {&ct__nil_tensor};
-  if (!m) ct__fail(CT_EARG, "ct_module_params: got NULL");
+  if (!m) ct__fail(CT_EARG, "ct_module_params: m is NULL");
   if (!m || (m->n_params < 0 && list_params(m) != CT_OK)) return (ct_list){1, failed};
   return (ct_list){m->n_params, m->params};
 }
@@ -264,7 +265,7 @@ int64_t ct_module_count(const ct_module *m) {
 }
 
 ct_tensor *ct_module_get(ct_module *m, const char *name) {
-  if (!m || !name) return ct__nil(CT_EARG, "ct_module_get: got NULL");
+  if (!m || !name) return ct__nil(CT_EARG, "ct_module_get: %s is NULL", m ? "name" : "m");
   char text[CT__NAME_SIZE];
   for (const ct_member *p = NULL; (p = ct__member_next_tensor(m, p));)
     if (ct__member_name(m, p, text) != CT_OK)

@@ -42,7 +42,7 @@ static void print_module(FILE *out, const ct_module *root, const ct_module *m) {
 }
 
 ct_status ct_module_print(FILE *out, ct_module *m) {
-  if (!out || !m) return ct__fail_status(CT_EARG, "ct_module_print: got NULL");
+  if (!out || !m) return ct__fail_status(CT_EARG, "ct_module_print: %s is NULL", out ? "m" : "out");
   print_module(out, m, m);
   for (const ct_member *p = NULL; (p = ct__member_next(m, p));)
     if (p->child) print_module(out, m, p->child);
@@ -68,7 +68,8 @@ static void watch(ct_module *m, bool on) {
 
 /* The shapes are those of a symbolic pass: nothing is computed, no state advances. */
 ct_status ct_module_print_with(FILE *out, ct_module *m, ct_dtype dtype, ct_shape input) {
-  if (!out || !m) return ct__fail_status(CT_EARG, "ct_module_print_with: got NULL");
+  if (!out || !m)
+    return ct__fail_status(CT_EARG, "ct_module_print_with: %s is NULL", out ? "m" : "out");
   ct_scope scope = ct_scope_begin();
   watch(m, true);
   ct_tensor *y = ct_forward(m, ct_placeholder(dtype, input));

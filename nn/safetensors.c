@@ -111,7 +111,7 @@ static ct_status write_parts(const ct_archive *a, const char *path, file_parts *
 }
 
 ct_status ct_archive_save(const ct_archive *a, const char *path) {
-  if (!a || !path) return ct__fail_status(CT_EARG, "ct_archive_save: got NULL");
+  if (!a || !path) return ct__fail_status(CT_EARG, "ct_archive_save: %s is NULL", a ? "path" : "a");
   size_t n = (size_t)a->n + FRONT;
   file_parts f = {.order = ct__alloc(n * sizeof *f.order),
                   .part = ct__alloc(n * sizeof *f.part),
@@ -361,7 +361,7 @@ static ct_status read_file(reader *r, ct_archive *a) {
 ct_archive *ct_archive_load(const char *path) {
   reader r = {.path = path};
   if (!path) {
-    ct__fail_status(CT_EARG, "%s: got NULL", who);
+    ct__fail_status(CT_EARG, "%s: path is NULL", who);
     return NULL;
   }
   ct_archive *a = ct_archive_new();

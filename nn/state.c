@@ -26,13 +26,13 @@ static ct_status store_member(const ct_member_info *info, void *payload) {
 }
 
 ct_status ct_module_store(const ct_module *m, ct_archive *a) {
-  if (!m || !a) return ct__fail_status(CT_EARG, "ct_module_store: got NULL");
+  if (!m || !a) return ct__fail_status(CT_EARG, "ct_module_store: %s is NULL", m ? "a" : "m");
   storing s = {.archive = a};
   return ct_module_each(m, store_member, &s);
 }
 
 ct_status ct_module_save(const ct_module *m, const char *path) {
-  if (!m || !path) return ct__fail_status(CT_EARG, "ct_module_save: got NULL");
+  if (!m || !path) return ct__fail_status(CT_EARG, "ct_module_save: %s is NULL", m ? "path" : "m");
   storing s = {.archive = ct_archive_new(), .weights_only = true};
   if (!s.archive) return ct__no_memory("ct_module_save");
   ct_status status = ct_module_each(m, store_member, &s);
@@ -120,7 +120,7 @@ static ct_status complain(const restoring *r) {
 }
 
 ct_status ct_module_restore(ct_module *m, const ct_archive *a, ct_restore_opts opts) {
-  if (!m || !a) return ct__fail_status(CT_EARG, "ct_module_restore: got NULL");
+  if (!m || !a) return ct__fail_status(CT_EARG, "ct_module_restore: %s is NULL", m ? "a" : "m");
   restoring r = {.archive = a, .known = ct__alloc((size_t)a->n)};
   if (!r.known) return ct__no_memory("ct_module_restore");
   memset(r.known, 0, (size_t)a->n);
@@ -132,7 +132,7 @@ ct_status ct_module_restore(ct_module *m, const ct_archive *a, ct_restore_opts o
 }
 
 ct_status ct_module_load(ct_module *m, const char *path, ct_restore_opts opts) {
-  if (!m || !path) return ct__fail_status(CT_EARG, "ct_module_load: got NULL");
+  if (!m || !path) return ct__fail_status(CT_EARG, "ct_module_load: %s is NULL", m ? "path" : "m");
   ct_archive *a = ct_archive_load(path);
   if (!a) return ct_error_code();
   ct_status status = ct_module_restore(m, a, opts);

@@ -2,13 +2,13 @@
 #include "optim_internal.h"
 
 static ct_status check_list(const char *who, ct_list grads, double limit, ct_tensor **clipped) {
-  if (grads.n < 0 || (grads.n > 0 && (!grads.at || !clipped)))
-    return ct__fail_status(CT_EARG, "%s: got NULL", who);
-  ct_status status = CT_OK;
-  if (!(limit > 0))
+  if (grads.n > 0 && !clipped) return ct__fail_status(CT_EARG, "%s: clipped is NULL", who);
+  const bool was = ct__status_begin();
+  ct_status status = ct__status_end(who, was, ct__check_list(who, "grads", grads));
+  if (status == CT_OK && !(limit > 0))
     status = ct__fail_status(CT_EARG, "%s: want a limit above 0, got %g", who, limit);
   for (int i = 0; status == CT_OK && i < grads.n; i++)
-    if (!ct_is_nil(grads.at[i]) && !ct_dtype_is_float(ct_dtype_of(grads.at[i])))
+    if (!ct_dtype_is_float(ct_dtype_of(grads.at[i])))
       status = ct__fail_status(CT_EDTYPE, "%s: gradient %d is %s, want f32 or f64", who, i,
                                ct_dtype_name(ct_dtype_of(grads.at[i])));
   for (int i = 0; status != CT_OK && i < grads.n; i++) clipped[i] = ct_nil();
@@ -25,6 +25,7 @@ static ct_status finish(const char *who, int n, ct_tensor **clipped, bool ok) {
 
 ct_status ct_clip_grad_norm(ct_list grads, double max_norm, ct_tensor **clipped, ct_tensor **norm) {
   static const char who[] = "ct_clip_grad_norm";
+  CT__COMPOSITION(who);
   if (norm) *norm = ct_nil();
   ct_status status = check_list(who, grads, max_norm, clipped);
   if (status != CT_OK) return status;
@@ -41,6 +42,7 @@ ct_status ct_clip_grad_norm(ct_list grads, double max_norm, ct_tensor **clipped,
 
 ct_status ct_clip_grad_value(ct_list grads, double limit, ct_tensor **clipped) {
   static const char who[] = "ct_clip_grad_value";
+  CT__COMPOSITION(who);
   ct_status status = check_list(who, grads, limit, clipped);
   if (status != CT_OK) return status;
   for (int i = 0; i < grads.n; i++) clipped[i] = ct_clamp(grads.at[i], -limit, limit);

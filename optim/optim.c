@@ -54,7 +54,8 @@ static ct_status check_param(const ct_optim *o, const char *who, ct_list params,
 }
 
 /* A state is a variable made from its parameter, so that both lie alike in memory. */
-static ct_status param_begin(const ct_optim *o, ct__param *p, ct_tensor *t, ct_group_opts group) {
+static ct_status param_begin(const ct_optim *o, const char *who, ct__param *p, ct_tensor *t,
+                             ct_group_opts group) {
   *p = (ct__param){.tensor = ct_keep(t),
                    .lr_scale = group.lr_scale != 0 ? group.lr_scale : 1,
                    .decay_scale = group.no_decay           ? 0
@@ -62,7 +63,7 @@ static ct_status param_begin(const ct_optim *o, ct__param *p, ct_tensor *t, ct_g
                                                            : 1};
   for (int k = 0; k < o->rule->n_state; k++) {
     p->state[k] = ct_variable(t);
-    if (ct__is_nil(p->state[k])) return ct__pending("ct_optim");
+    if (ct__is_nil(p->state[k])) return ct__pending(who);
     ct__fill(&p->state[k]->v, 0);
   }
   return CT_OK;
@@ -87,11 +88,11 @@ static void adopt(ct_optim *o, ct__param *param, int n, void *lists) {
 
 ct_status ct_optim_add_group(ct_optim *o, ct_list params, ct_group_opts opts) {
   static const char who[] = "ct_optim_add_group";
-  if (!o || params.n < 0 || (params.n > 0 && !params.at))
-    return ct__fail_status(CT_EARG, "%s: got NULL", who);
+  if (!o) return ct__fail_status(CT_EARG, "%s: o is NULL", who);
   if (!(opts.lr_scale >= 0 && opts.decay_scale >= 0))
     return ct__fail_status(CT_EARG, "%s: factors must not be negative", who);
-  ct_status status = CT_OK;
+  const bool was = ct__status_begin();
+  ct_status status = ct__status_end(who, was, ct__check_list(who, "params", params));
   for (int i = 0; status == CT_OK && i < params.n; i++) status = check_param(o, who, params, i);
   if (status != CT_OK) return status;
   int n = o->n + params.n, done = o->n;
@@ -100,7 +101,7 @@ ct_status ct_optim_add_group(ct_optim *o, ct_list params, ct_group_opts opts) {
   void *lists = ct__alloc(lists_bytes(n));
   if (!param || !lists) status = ct__no_memory(who);
   while (status == CT_OK && done < n) {
-    status = param_begin(o, &param[done], params.at[done - o->n], opts);
+    status = param_begin(o, who, &param[done], params.at[done - o->n], opts);
     done++;
   }
   if (status == CT_OK) {
@@ -127,6 +128,7 @@ static ct_tensor *number_new(double value) {
 static double or_default(double value, double otherwise) { return value != 0 ? value : otherwise; }
 
 static ct_optim *optim_new(const char *who, const ct__rule *rule, ct_list params, ct__step step) {
+  CT__COMPOSITION(who);
   if (!(step.lr >= 0 && step.decay >= 0 && step.momentum >= 0 && step.beta1 >= 0 &&
         step.beta1 < 1 && step.beta2 >= 0 && step.beta2 < 1 && step.eps >= 0) ||
       (step.nesterov != 0 && step.momentum == 0)) {
@@ -228,21 +230,24 @@ static ct_status step_now(ct_optim *o, ct_list grads) {
 }
 
 ct_status ct_optim_step(ct_optim *o, ct_list grads) {
-  if (!o) return ct__fail_status(CT_EARG, "ct_optim_step: got NULL instead of an optimizer");
+  if (!o) return ct__fail_status(CT_EARG, "ct_optim_step: o is NULL");
   ct_status status = check_grads(o, grads);
   if (status != CT_OK) return status;
   return ct__building() ? ct__optim_collect(o, grads) : step_now(o, grads);
 }
 
 ct_status ct_optim_minimize(ct_optim *o, ct_tensor *loss, double *value) {
-  if (!o) return ct__fail_status(CT_EARG, "ct_optim_minimize: got NULL instead of an optimizer");
+  static const char who[] = "ct_optim_minimize";
+  if (!o) return ct__fail_status(CT_EARG, "%s: o is NULL", who);
+  const bool symbolic = ct__building() && !value;
+  ct_status status = symbolic ? CT_OK : ct__check_value(who, loss);
+  if (status != CT_OK) return status;
   ct_scope scope = ct_scope_begin();
-  if (scope.depth < 0) return ct__no_memory("ct_optim_minimize");
+  if (scope.depth < 0) return ct__no_memory(who);
   const ct_list params = ct_optim_params(o);
   double unused;
-  ct_status status = ct__building() && !value
-                         ? ct_grad(loss, params, o->grad)
-                         : ct_value_and_grad(loss, params, value ? value : &unused, o->grad);
+  status = symbolic ? ct_grad(loss, params, o->grad)
+                    : ct_value_and_grad(loss, params, value ? value : &unused, o->grad);
   if (status == CT_OK) status = ct_optim_step(o, (ct_list){o->n, o->grad});
   ct_scope_end(scope);
   return status;

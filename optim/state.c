@@ -26,7 +26,7 @@ static ct_status store_number(ct_archive *a, const char *name, double value) {
 }
 
 ct_status ct_optim_store(const ct_optim *o, ct_archive *a) {
-  if (!o || !a) return ct__fail_status(CT_EARG, "ct_optim_store: got NULL");
+  if (!o || !a) return ct__fail_status(CT_EARG, "ct_optim_store: %s is NULL", o ? "a" : "o");
   char name[NAME];
   ct_status status = ct_archive_set_text(a, rule_key, o->rule->name);
   if (status == CT_OK) status = store_number(a, step_name, (double)ct_optim_steps(o));
@@ -49,7 +49,7 @@ static ct_status find_number(const ct_archive *a, const char *name, double limit
 }
 
 ct_status ct_optim_restore(ct_optim *o, const ct_archive *a) {
-  if (!o || !a) return ct__fail_status(CT_EARG, "ct_optim_restore: got NULL");
+  if (!o || !a) return ct__fail_status(CT_EARG, "ct_optim_restore: %s is NULL", o ? "a" : "o");
   const char *rule = ct_archive_text(a, rule_key);
   if (!rule || strcmp(rule, o->rule->name) != 0)
     return ct__fail_status(CT_EFORMAT, "ct_optim_restore: the state is that of %s, want %s",

@@ -8,7 +8,9 @@
 
 static ct_tensor *make(const char *who, ct_dtype dtype, ct_shape shape) {
   if (ct__shape_check(who, dtype, shape.n, shape.dim) != CT_OK) return NULL;
-  return ct__tensor_alloc(dtype, shape.n, shape.dim);
+  ct_tensor *t = ct__tensor_alloc(dtype, shape.n, shape.dim);
+  if (!t) ct__out_of_memory(who);
+  return t;
 }
 
 ct_tensor *ct_empty(ct_dtype dtype, ct_shape shape) {

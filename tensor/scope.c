@@ -65,7 +65,7 @@ void ct__mark_release(ct__mark m) {
 }
 
 ct_tensor *ct_scope_return(ct_scope mark, ct_tensor *t) {
-  if (!t) t = ct__nil(CT_EARG, "ct_scope_return: got NULL");
+  if (!t) t = ct__nil(CT_EARG, "ct_scope_return: t is NULL");
   ct__ref(t);
   ct_status status = ct_scope_end(mark);
   if (ct__is_nil(t)) return t;
@@ -79,7 +79,7 @@ ct_tensor *ct_scope_return(ct_scope mark, ct_tensor *t) {
 }
 
 ct_tensor *ct_keep(ct_tensor *t) {
-  if (!t) return ct__nil(CT_EARG, "ct_keep: got NULL");
+  if (!t) return ct__nil(CT_EARG, "ct_keep: t is NULL");
   ct__ref(t);
   return t;
 }

@@ -185,10 +185,24 @@ void ct__recipe_unref(ct_recipe *r) {
   release_work(work);
 }
 
-/* ---- versions -------------------------------------------------------------------------------- */
+/* ---- checks and versions --------------------------------------------------------------------- */
+
+ct_status ct__check_tensor(const char *who, const char *name, const ct_tensor *t) {
+  if (!t) return ct__fail(CT_EARG, "%s: %s is NULL", who, name);
+  return ct__is_nil(t) ? ct__pending(who) : CT_OK;
+}
+
+ct_status ct__check_list(const char *who, const char *name, ct_list l) {
+  if (l.n < 0 || (l.n > 0 && !l.at)) return ct__fail(CT_EARG, "%s: %s is no list", who, name);
+  for (int i = 0; i < l.n; i++) {
+    if (!l.at[i]) return ct__fail(CT_EARG, "%s: %s[%d] is NULL", who, name, i);
+    if (ct__is_nil(l.at[i])) return ct__pending(who);
+  }
+  return CT_OK;
+}
 
 ct_status ct__check_value(const char *who, const ct_tensor *t) {
-  if (!t) return ct__fail_status(CT_EARG, "%s: got NULL", who);
+  if (!t) return ct__fail_status(CT_EARG, "%s: the tensor is NULL", who);
   if (ct__is_nil(t)) return ct__pending(who);
   char shape[CT__SHAPE_TEXT];
   if (!t->buffer)
@@ -208,7 +222,7 @@ ct_status ct__check_operand(const char *who, const ct_tensor *t) {
 }
 
 ct_status ct__check_writable(const char *who, const ct_tensor *t) {
-  if (!t) return ct__fail_status(CT_EARG, "%s: got NULL", who);
+  if (!t) return ct__fail_status(CT_EARG, "%s: the tensor is NULL", who);
   if (ct__is_nil(t)) return ct__pending(who);
   if (!t->buffer)
     return ct__fail_status(CT_ENOVALUE, "%s: a symbolic tensor has no memory to write", who);
@@ -227,7 +241,7 @@ void ct__written(ct_tensor *t, const char *who) {
 }
 
 ct_status ct_touch(ct_tensor *t) {
-  if (!t) return ct__fail_status(CT_EARG, "ct_touch: got NULL");
+  if (!t) return ct__fail_status(CT_EARG, "ct_touch: t is NULL");
   if (ct__is_nil(t)) return ct__pending("ct_touch");
   if (!t->buffer) return ct__fail_status(CT_ENOVALUE, "ct_touch: a symbolic tensor has no memory");
   ct__written(t, "ct_touch");

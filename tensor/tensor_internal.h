@@ -40,12 +40,27 @@ ct_status ct__fail(ct_status code, const char *format, ...) CT_PRINTF(2, 3);
 ct_status ct__fail_status(ct_status code, const char *format, ...) CT_PRINTF(2, 3);
 /* fails and returns nil */
 ct_tensor *ct__nil(ct_status code, const char *format, ...) CT_PRINTF(2, 3);
-/* the pending error, or CT_ENIL naming who; for functions given a nil */
 /* Around a status function that is made of functions which keep the first error: an error that was
- * pending before is kept on success and replaced by the first new one. */
+ * pending before is kept on success and replaced by the first new one. who: for CT_ENOMEM. */
 bool ct__status_begin(void);
-ct_status ct__status_end(bool was, ct_status status);
+ct_status ct__status_end(const char *who, bool was, ct_status status);
+/* The pending error, or CT_ENIL naming who; for functions given a nil. */
 ct_status ct__pending(const char *who);
+/* CT_ENOMEM, after an allocation that failed; says who wanted the memory if nobody has. */
+ct_status ct__out_of_memory(const char *who);
+
+/* First in a function that is made of public ones: until it returns, errors have its name instead
+ * of theirs, which a caller does not know. In one that calls another the outer name counts. */
+#define CT__COMPOSITION(name)                                                                      \
+  __attribute__((unused, cleanup(ct__composition_end))) const char *outer_composition =            \
+      ct__composition_begin(name)
+extern _Thread_local const char *ct__composition; /* whose name errors have; NULL: their own */
+static inline const char *ct__composition_begin(const char *name) {
+  const char *outer = ct__composition;
+  if (!outer) ct__composition = name;
+  return outer;
+}
+static inline void ct__composition_end(const char *const *outer) { ct__composition = *outer; }
 
 /* ---- buffers --------------------------------------------------------------------------------- */
 
@@ -149,6 +164,10 @@ static inline void ct__unref(ct_tensor *t) {
 void ct__recipe_unref(ct_recipe *r);
 /* Gives up the references of a scope's list to its first tensors, up to `until`. */
 void ct__unref_list(ct_tensor **first, const ct_tensor *until);
+/* CT_OK if t is a tensor, neither NULL nor nil. */
+ct_status ct__check_tensor(const char *who, const char *name, const ct_tensor *t);
+/* The same for each of a list. */
+ct_status ct__check_list(const char *who, const char *name, ct_list l);
 /* CT_OK if t is a live value: not NULL, not nil, not symbolic, not stale. Fails as a status
  * function named who. */
 ct_status ct__check_value(const char *who, const ct_tensor *t);

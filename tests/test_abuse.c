@@ -27,227 +27,235 @@ static ct_status optim_made(ct_optim *o) {
   return status;
 }
 
+static ct_status module_made(ct_module *m) {
+  ct_status status = P(m);
+  ct_module_free(&m);
+  return status;
+}
+
+static ct_status dataset_shuffle(ct_tensor *x) { return data_of(x, NULL); }
+static ct_status linear(ct_tensor *x) { return T(ct_forward(f.module, x)); }
+
 /* Every place of every function where a tensor goes. */
 #define OPERATIONS(ROW)                                                                            \
-  ROW("neg", T(ct_neg(x)))                                                                         \
-  ROW("abs", T(ct_abs(x)))                                                                         \
-  ROW("sign", T(ct_sign(x)))                                                                       \
-  ROW("exp", T(ct_exp(x)))                                                                         \
-  ROW("expm1", T(ct_expm1(x)))                                                                     \
-  ROW("log", T(ct_log(x)))                                                                         \
-  ROW("log1p", T(ct_log1p(x)))                                                                     \
-  ROW("sqrt", T(ct_sqrt(x)))                                                                       \
-  ROW("rsqrt", T(ct_rsqrt(x)))                                                                     \
-  ROW("square", T(ct_square(x)))                                                                   \
-  ROW("reciprocal", T(ct_reciprocal(x)))                                                           \
-  ROW("sin", T(ct_sin(x)))                                                                         \
-  ROW("cos", T(ct_cos(x)))                                                                         \
-  ROW("tanh", T(ct_tanh(x)))                                                                       \
-  ROW("sigmoid", T(ct_sigmoid(x)))                                                                 \
-  ROW("softplus", T(ct_softplus(x)))                                                               \
-  ROW("relu", T(ct_relu(x)))                                                                       \
-  ROW("add", T(ct_add(x, f.a)))                                                                    \
-  ROW("add", T(ct_add(f.a, x)))                                                                    \
-  ROW("sub", T(ct_sub(x, f.a)))                                                                    \
-  ROW("sub", T(ct_sub(f.a, x)))                                                                    \
-  ROW("mul", T(ct_mul(x, f.a)))                                                                    \
-  ROW("mul", T(ct_mul(f.a, x)))                                                                    \
-  ROW("div", T(ct_div(x, f.a)))                                                                    \
-  ROW("div", T(ct_div(f.a, x)))                                                                    \
-  ROW("pow", T(ct_pow(x, f.a)))                                                                    \
-  ROW("pow", T(ct_pow(f.a, x)))                                                                    \
-  ROW("mul0", T(ct_mul0(x, f.a)))                                                                  \
-  ROW("mul0", T(ct_mul0(f.a, x)))                                                                  \
-  ROW("maximum", T(ct_maximum(x, f.a)))                                                            \
-  ROW("minimum", T(ct_minimum(f.a, x)))                                                            \
-  ROW("eq", T(ct_eq(x, f.a)))                                                                      \
-  ROW("ne", T(ct_ne(f.a, x)))                                                                      \
-  ROW("lt", T(ct_lt(x, f.a)))                                                                      \
-  ROW("le", T(ct_le(f.a, x)))                                                                      \
-  ROW("gt", T(ct_gt(x, f.a)))                                                                      \
-  ROW("ge", T(ct_ge(f.a, x)))                                                                      \
-  ROW("where", T(ct_where(x, f.a, f.a)))                                                           \
-  ROW("where", T(ct_where(f.b, x, f.a)))                                                           \
-  ROW("where", T(ct_where(f.b, f.a, x)))                                                           \
-  ROW("clamp", T(ct_clamp(x, 0, 1)))                                                               \
-  ROW("scale", T(ct_scale(x, 2)))                                                                  \
-  ROW("shift", T(ct_shift(x, 2)))                                                                  \
-  ROW("cast", T(ct_cast(x, CT_F64)))                                                               \
-  ROW("stop_gradient", T(ct_stop_gradient(x)))                                                     \
-  ROW("sum", T(ct_sum(x, CT_ALL, false)))                                                          \
-  ROW("mean", T(ct_mean(x, CT_ALL, false)))                                                        \
-  ROW("prod", T(ct_prod(x, CT_AXES(0), true)))                                                     \
-  ROW("max", T(ct_max(x, CT_ALL, false)))                                                          \
-  ROW("min", T(ct_min(x, CT_ALL, false)))                                                          \
-  ROW("logsumexp", T(ct_logsumexp(x, CT_AXES(-1), false)))                                         \
-  ROW("argmax", T(ct_argmax(x, 0, false)))                                                         \
-  ROW("argmin", T(ct_argmin(x, -1, false)))                                                        \
-  ROW("sort", T(ct_sort(x, 0, false, &f.out[0])))                                                  \
-  ROW("sort", T(ct_sort(x, 0, true, NULL)))                                                        \
-  ROW("sort", T(ct_argsort(x, 0, false)))                                                          \
-  ROW("reshape", T(ct_reshape(x, CT_SHAPE(3, -1))))                                                \
-  ROW("permute", T(ct_permute(x, CT_AXES(1, 0))))                                                  \
-  ROW("transpose", T(ct_transpose(x, 0, 1)))                                                       \
-  ROW("broadcast_to", T(ct_broadcast_to(x, CT_SHAPE(4, 2, 3))))                                    \
-  ROW("slice", T(ct_slice(x, 0, 0, CT_END, 1)))                                                    \
-  ROW("flip", T(ct_flip(x, CT_ALL)))                                                               \
-  ROW("concat", T(ct_concat(CT_LIST(f.a, x), 0)))                                                  \
-  ROW("stack", T(ct_stack(CT_LIST(x, f.a), 0)))                                                    \
-  ROW("split", ct_split(x, 0, 2, f.out))                                                           \
-  ROW("pad", T(ct_pad(x, 0, 1, 1)))                                                                \
-  ROW("squeeze", T(ct_squeeze(x, CT_ALL)))                                                         \
-  ROW("expand_dims", T(ct_expand_dims(x, 0)))                                                      \
-  ROW("flatten", T(ct_flatten(x, 0)))                                                              \
-  ROW("copy", T(ct_contiguous(x)))                                                                 \
-  ROW("matmul", T(ct_matmul(x, f.a)))                                                              \
-  ROW("matmul", T(ct_matmul(f.a, x)))                                                              \
-  ROW("gather", T(ct_gather(x, f.i, 0)))                                                           \
-  ROW("gather", T(ct_gather(f.a, x, 0)))                                                           \
-  ROW("scatter_add", T(ct_scatter_add(x, f.i, f.a, 0)))                                            \
-  ROW("scatter_add", T(ct_scatter_add(f.a, x, f.a, 0)))                                            \
-  ROW("scatter_add", T(ct_scatter_add(f.a, f.i, x, 0)))                                            \
-  ROW("one_hot", T(ct_one_hot(x, 3, CT_F32)))                                                      \
-  ROW("softmax", T(ct_softmax(x, -1)))                                                             \
-  ROW("log_softmax", T(ct_log_softmax(x, -1)))                                                     \
-  ROW("cross_entropy", T(ct_cross_entropy(x, f.i)))                                                \
-  ROW("cross_entropy", T(ct_cross_entropy(f.a, x)))                                                \
-  ROW("cross_entropy", T(ct_cross_entropy_with(x, f.a, (ct_cross_entropy_opts){0.1, CT_SUM})))     \
-  ROW("key_fold", T(ct_key_fold(x, 1)))                                                            \
-  ROW("uniform", T(ct_uniform(x, CT_F32, CT_SCALAR, 0, 1)))                                        \
-  ROW("normal", T(ct_normal(x, CT_F32, CT_SCALAR, 0, 1)))                                          \
-  ROW("normal", T(ct_randn(x, CT_F64, CT_SCALAR)))                                                 \
-  ROW("permutation", T(ct_permutation(x, 3)))                                                      \
-  ROW("vjp", T(ct_vjp(x, f.v, f.a)))                                                               \
-  ROW("vjp", T(ct_vjp(f.loss, x, f.loss)))                                                         \
-  ROW("jvp", T(ct_jvp(x, f.v, f.a)))                                                               \
-  ROW("jvp", T(ct_jvp(f.loss, x, f.a)))                                                            \
-  ROW("ct_vjp", ct_vjp_all(CT_LIST(x), CT_LIST(f.a), CT_LIST(f.v), f.out))                         \
-  ROW("ct_jvp", ct_jvp_all(CT_LIST(f.loss), CT_LIST(x), CT_LIST(f.a), f.out))                      \
-  ROW("ct_grad", ct_grad(x, CT_LIST(f.v), f.out))                                                  \
-  ROW("ct_grad", ct_grad(f.loss, CT_LIST(f.v, x), f.out))                                          \
-  ROW("any", T(ct_any(x, CT_ALL, false)))                                                          \
-  ROW("all", T(ct_all(x, CT_ALL, false)))                                                          \
-  ROW("cumsum", T(ct_cumsum(x, 0)))                                                                \
-  ROW("cumsum", T(ct_cumsum_with(x, 0, (ct_cumsum_opts){.reverse = true})))                        \
-  ROW("linear_recurrence", T(ct_linear_recurrence(x, f.a, f.a, 0, false)))                         \
-  ROW("linear_recurrence", T(ct_linear_recurrence(f.a, x, f.a, 0, false)))                         \
-  ROW("linear_recurrence", T(ct_linear_recurrence(f.a, f.a, x, 0, true)))                          \
-  ROW("", T(ct_cumprod(x, 0)))                                                                     \
-  ROW("", T(ct_cummax(x, 0)))                                                                      \
-  ROW("", T(ct_update_slice(x, f.a, 0, 0, 1, 1)))                                                  \
-  ROW("", T(ct_update_slice(f.a, x, 0, 0, 1, 1)))                                                  \
-  ROW("", T(ct_scatter_set(x, f.i, f.a, 0)))                                                       \
-  ROW("", T(ct_scatter_set(f.a, x, f.a, 0)))                                                       \
-  ROW("", T(ct_scatter_set(f.a, f.i, x, 0)))                                                       \
-  ROW("", T(ct_take_along_axis(x, f.i, 0)))                                                        \
-  ROW("", T(ct_take_along_axis(f.a, x, 0)))                                                        \
-  ROW("", T(ct_searchsorted(x, f.a, false)))                                                       \
-  ROW("", T(ct_searchsorted(f.a, x, true)))                                                        \
-  ROW("conv2d", T(ct_conv2d(x, f.a, (ct_conv2d_opts){0})))                                         \
-  ROW("conv2d", T(ct_conv2d(f.a, x, (ct_conv2d_opts){0})))                                         \
-  ROW("conv2d_transpose", T(ct_conv2d_transpose(x, f.a, (ct_conv2d_opts){0})))                     \
-  ROW("maxpool", T(ct_maxpool(x, (ct_pool_opts){.kernel = {2, 2}}, &f.out[0])))                    \
-  ROW("avgpool", T(ct_avgpool(x, (ct_pool_opts){.kernel = {2, 2}})))                               \
-  ROW("", T(ct_norm(x, 2, CT_ALL, false)))                                                         \
-  ROW("", T(ct_var(x, CT_ALL, 0, false)))                                                          \
-  ROW("", T(ct_std(x, CT_ALL, 1, false)))                                                          \
-  ROW("", T(ct_layer_norm(x, CT_AXES(-1), 1e-5)))                                                  \
-  ROW("", T(ct_nansum(x, CT_ALL, false)))                                                          \
-  ROW("", T(ct_nanmean(x, CT_ALL, false)))                                                         \
-  ROW("", T(ct_topk(x, 1, 0, &f.out[0])))                                                          \
-  ROW("", T(ct_median(x, 0, false)))                                                               \
-  ROW("", T(ct_histogram(x, f.a)))                                                                 \
-  ROW("", T(ct_histogram(f.a, x)))                                                                 \
-  ROW("", T(ct_einsum("ij->ji", CT_LIST(x))))                                                      \
-  ROW("", T(ct_tensordot(x, f.a, CT_AXES(0), CT_AXES(0))))                                         \
-  ROW("", T(ct_tensordot(f.a, x, CT_AXES(0), CT_AXES(0))))                                         \
-  ROW("", T(ct_outer(x, f.a)))                                                                     \
-  ROW("", T(ct_outer(f.a, x)))                                                                     \
-  ROW("", T(ct_kron(x, f.a)))                                                                      \
-  ROW("", T(ct_kron(f.a, x)))                                                                      \
-  ROW("", T(ct_diag(x)))                                                                           \
-  ROW("", T(ct_diagonal(x, 0, 1)))                                                                 \
-  ROW("", T(ct_trace(x)))                                                                          \
-  ROW("", T(ct_tril(x, 0)))                                                                        \
-  ROW("", T(ct_triu(x, 0)))                                                                        \
-  ROW("", T(ct_roll(x, 1, 0)))                                                                     \
-  ROW("", T(ct_repeat(x, 2, 0)))                                                                   \
-  ROW("", T(ct_tile(x, CT_SHAPE(2, 1))))                                                           \
-  ROW("", ct_meshgrid(CT_LIST(x), f.out))                                                          \
-  ROW("ct_jacobian", T(ct_jacobian(x, f.v, CT_JACOBIAN_AUTO)))                                     \
-  ROW("ct_jacobian", T(ct_jacobian(f.loss, x, CT_JACOBIAN_FORWARD)))                               \
-  ROW("ct_", T(ct_hessian(x, f.v)))                                                                \
-  ROW("ct_", T(ct_hessian(f.loss, x)))                                                             \
-  ROW("ct_", ct_hvp(x, CT_LIST(f.v), CT_LIST(f.a), f.out))                                         \
-  ROW("ct_", ct_hvp(f.loss, CT_LIST(x), CT_LIST(f.a), f.out))                                      \
-  ROW("ct_", ct_ggn_vp(x, f.loss, CT_LIST(f.v), CT_LIST(f.a), f.out))                              \
-  ROW("ct_", ct_ggn_vp(f.loss, x, CT_LIST(f.v), CT_LIST(f.a), f.out))                              \
-  ROW("ct_", T(ct_directional(x, f.v, f.a, 1)))                                                    \
-  ROW("ct_", T(ct_directional(f.loss, x, f.a, 2)))                                                 \
-  ROW("ct_", T(ct_directional(f.loss, f.v, x, 1)))                                                 \
-  ROW("ct_", function_made(ct_linearize(CT_LIST(x), CT_LIST(f.v))))                                \
-  ROW("ct_", function_made(ct_linearize(CT_LIST(f.loss), CT_LIST(x))))                             \
-  ROW("ct_vmap", ct_vmap(CT_LIST(x), CT_LIST(f.v), CT_LIST(f.a), (ct_vmap_opts){0}, f.out))        \
-  ROW("ct_vmap", ct_vmap(CT_LIST(f.loss), CT_LIST(x), CT_LIST(f.a), (ct_vmap_opts){0}, f.out))     \
-  ROW("ct_vmap", ct_vmap(CT_LIST(f.loss), CT_LIST(f.v), CT_LIST(x), (ct_vmap_opts){0}, f.out))     \
-  ROW("ct_function_new", function_made(ct_function_new(CT_LIST(x), CT_NONE)))                      \
-  ROW("ct_function_new", function_made(ct_function_new(CT_NONE, CT_LIST(x))))                      \
-  ROW("ct_call_function", ct_call_function(f.function, CT_LIST(x), f.out))                         \
-  ROW("ct_graph_dot", ct_graph_dot(f.sink, CT_LIST(x), CT_NONE, CT_NONE))                          \
-  ROW("mse", T(ct_mse(x, f.a, CT_MEAN)))                                                           \
-  ROW("mse", T(ct_mse(f.a, x, CT_MEAN)))                                                           \
-  ROW("l1", T(ct_l1(x, f.a, CT_MEAN)))                                                             \
-  ROW("l1", T(ct_l1(f.a, x, CT_MEAN)))                                                             \
-  ROW("bce_with_logits", T(ct_bce_with_logits(x, f.a, CT_SUM)))                                    \
-  ROW("bce_with_logits", T(ct_bce_with_logits(f.a, x, CT_SUM)))                                    \
-  ROW("matmul", T(ct_forward(f.module, x)))                                                        \
-  ROW("", ct_clip_grad_norm(CT_LIST(x), 1, f.out, NULL))                                           \
-  ROW("", ct_clip_grad_value(CT_LIST(x), 1, f.out))
+  ROW(T(ct_neg(x)))                                                                                \
+  ROW(T(ct_abs(x)))                                                                                \
+  ROW(T(ct_sign(x)))                                                                               \
+  ROW(T(ct_exp(x)))                                                                                \
+  ROW(T(ct_expm1(x)))                                                                              \
+  ROW(T(ct_log(x)))                                                                                \
+  ROW(T(ct_log1p(x)))                                                                              \
+  ROW(T(ct_sqrt(x)))                                                                               \
+  ROW(T(ct_rsqrt(x)))                                                                              \
+  ROW(T(ct_square(x)))                                                                             \
+  ROW(T(ct_reciprocal(x)))                                                                         \
+  ROW(T(ct_sin(x)))                                                                                \
+  ROW(T(ct_cos(x)))                                                                                \
+  ROW(T(ct_tanh(x)))                                                                               \
+  ROW(T(ct_sigmoid(x)))                                                                            \
+  ROW(T(ct_softplus(x)))                                                                           \
+  ROW(T(ct_relu(x)))                                                                               \
+  ROW(T(ct_add(x, f.a)))                                                                           \
+  ROW(T(ct_add(f.a, x)))                                                                           \
+  ROW(T(ct_sub(x, f.a)))                                                                           \
+  ROW(T(ct_sub(f.a, x)))                                                                           \
+  ROW(T(ct_mul(x, f.a)))                                                                           \
+  ROW(T(ct_mul(f.a, x)))                                                                           \
+  ROW(T(ct_div(x, f.a)))                                                                           \
+  ROW(T(ct_div(f.a, x)))                                                                           \
+  ROW(T(ct_pow(x, f.a)))                                                                           \
+  ROW(T(ct_pow(f.a, x)))                                                                           \
+  ROW(T(ct_mul0(x, f.a)))                                                                          \
+  ROW(T(ct_mul0(f.a, x)))                                                                          \
+  ROW(T(ct_maximum(x, f.a)))                                                                       \
+  ROW(T(ct_minimum(f.a, x)))                                                                       \
+  ROW(T(ct_eq(x, f.a)))                                                                            \
+  ROW(T(ct_ne(f.a, x)))                                                                            \
+  ROW(T(ct_lt(x, f.a)))                                                                            \
+  ROW(T(ct_le(f.a, x)))                                                                            \
+  ROW(T(ct_gt(x, f.a)))                                                                            \
+  ROW(T(ct_ge(f.a, x)))                                                                            \
+  ROW(T(ct_where(x, f.a, f.a)))                                                                    \
+  ROW(T(ct_where(f.b, x, f.a)))                                                                    \
+  ROW(T(ct_where(f.b, f.a, x)))                                                                    \
+  ROW(T(ct_clamp(x, 0, 1)))                                                                        \
+  ROW(T(ct_scale(x, 2)))                                                                           \
+  ROW(T(ct_shift(x, 2)))                                                                           \
+  ROW(T(ct_cast(x, CT_F64)))                                                                       \
+  ROW(T(ct_stop_gradient(x)))                                                                      \
+  ROW(T(ct_sum(x, CT_ALL, false)))                                                                 \
+  ROW(T(ct_mean(x, CT_ALL, false)))                                                                \
+  ROW(T(ct_prod(x, CT_AXES(0), true)))                                                             \
+  ROW(T(ct_max(x, CT_ALL, false)))                                                                 \
+  ROW(T(ct_min(x, CT_ALL, false)))                                                                 \
+  ROW(T(ct_logsumexp(x, CT_AXES(-1), false)))                                                      \
+  ROW(T(ct_argmax(x, 0, false)))                                                                   \
+  ROW(T(ct_argmin(x, -1, false)))                                                                  \
+  ROW(T(ct_sort(x, 0, false, &f.out[0])))                                                          \
+  ROW(T(ct_sort(x, 0, true, NULL)))                                                                \
+  ROW(T(ct_argsort(x, 0, false)))                                                                  \
+  ROW(T(ct_reshape(x, CT_SHAPE(3, -1))))                                                           \
+  ROW(T(ct_permute(x, CT_AXES(1, 0))))                                                             \
+  ROW(T(ct_transpose(x, 0, 1)))                                                                    \
+  ROW(T(ct_broadcast_to(x, CT_SHAPE(4, 2, 3))))                                                    \
+  ROW(T(ct_slice(x, 0, 0, CT_END, 1)))                                                             \
+  ROW(T(ct_flip(x, CT_ALL)))                                                                       \
+  ROW(T(ct_concat(CT_LIST(f.a, x), 0)))                                                            \
+  ROW(T(ct_stack(CT_LIST(x, f.a), 0)))                                                             \
+  ROW(ct_split(x, 0, 2, f.out))                                                                    \
+  ROW(T(ct_pad(x, 0, 1, 1)))                                                                       \
+  ROW(T(ct_squeeze(x, CT_ALL)))                                                                    \
+  ROW(T(ct_expand_dims(x, 0)))                                                                     \
+  ROW(T(ct_flatten(x, 0)))                                                                         \
+  ROW(T(ct_contiguous(x)))                                                                         \
+  ROW(T(ct_matmul(x, f.a)))                                                                        \
+  ROW(T(ct_matmul(f.a, x)))                                                                        \
+  ROW(T(ct_gather(x, f.i, 0)))                                                                     \
+  ROW(T(ct_gather(f.a, x, 0)))                                                                     \
+  ROW(T(ct_scatter_add(x, f.i, f.a, 0)))                                                           \
+  ROW(T(ct_scatter_add(f.a, x, f.a, 0)))                                                           \
+  ROW(T(ct_scatter_add(f.a, f.i, x, 0)))                                                           \
+  ROW(T(ct_one_hot(x, 3, CT_F32)))                                                                 \
+  ROW(T(ct_softmax(x, -1)))                                                                        \
+  ROW(T(ct_log_softmax(x, -1)))                                                                    \
+  ROW(T(ct_cross_entropy(x, f.i)))                                                                 \
+  ROW(T(ct_cross_entropy(f.a, x)))                                                                 \
+  ROW(T(ct_cross_entropy_with(x, f.a, (ct_cross_entropy_opts){0.1, CT_SUM})))                      \
+  ROW(T(ct_key_fold(x, 1)))                                                                        \
+  ROW(T(ct_uniform(x, CT_F32, CT_SCALAR, 0, 1)))                                                   \
+  ROW(T(ct_normal(x, CT_F32, CT_SCALAR, 0, 1)))                                                    \
+  ROW(T(ct_randn(x, CT_F64, CT_SCALAR)))                                                           \
+  ROW(T(ct_permutation(x, 3)))                                                                     \
+  ROW(T(ct_vjp(x, f.v, f.a)))                                                                      \
+  ROW(T(ct_vjp(f.loss, x, f.loss)))                                                                \
+  ROW(T(ct_jvp(x, f.v, f.a)))                                                                      \
+  ROW(T(ct_jvp(f.loss, x, f.a)))                                                                   \
+  ROW(ct_vjp_all(CT_LIST(x), CT_LIST(f.a), CT_LIST(f.v), f.out))                                   \
+  ROW(ct_jvp_all(CT_LIST(f.loss), CT_LIST(x), CT_LIST(f.a), f.out))                                \
+  ROW(ct_grad(x, CT_LIST(f.v), f.out))                                                             \
+  ROW(ct_grad(f.loss, CT_LIST(f.v, x), f.out))                                                     \
+  ROW(T(ct_any(x, CT_ALL, false)))                                                                 \
+  ROW(T(ct_all(x, CT_ALL, false)))                                                                 \
+  ROW(T(ct_cumsum(x, 0)))                                                                          \
+  ROW(T(ct_cumsum_with(x, 0, (ct_cumsum_opts){.reverse = true})))                                  \
+  ROW(T(ct_linear_recurrence(x, f.a, f.a, 0, false)))                                              \
+  ROW(T(ct_linear_recurrence(f.a, x, f.a, 0, false)))                                              \
+  ROW(T(ct_linear_recurrence(f.a, f.a, x, 0, true)))                                               \
+  ROW(T(ct_cumprod(x, 0)))                                                                         \
+  ROW(T(ct_cummax(x, 0)))                                                                          \
+  ROW(T(ct_update_slice(x, f.a, 0, 0, 1, 1)))                                                      \
+  ROW(T(ct_update_slice(f.a, x, 0, 0, 1, 1)))                                                      \
+  ROW(T(ct_scatter_set(x, f.i, f.a, 0)))                                                           \
+  ROW(T(ct_scatter_set(f.a, x, f.a, 0)))                                                           \
+  ROW(T(ct_scatter_set(f.a, f.i, x, 0)))                                                           \
+  ROW(T(ct_take_along_axis(x, f.i, 0)))                                                            \
+  ROW(T(ct_take_along_axis(f.a, x, 0)))                                                            \
+  ROW(T(ct_searchsorted(x, f.a, false)))                                                           \
+  ROW(T(ct_searchsorted(f.a, x, true)))                                                            \
+  ROW(T(ct_conv2d(x, f.a, (ct_conv2d_opts){0})))                                                   \
+  ROW(T(ct_conv2d(f.a, x, (ct_conv2d_opts){0})))                                                   \
+  ROW(T(ct_conv2d_transpose(x, f.a, (ct_conv2d_opts){0})))                                         \
+  ROW(T(ct_maxpool(x, (ct_pool_opts){.kernel = {2, 2}}, &f.out[0])))                               \
+  ROW(T(ct_avgpool(x, (ct_pool_opts){.kernel = {2, 2}})))                                          \
+  ROW(T(ct_norm(x, 2, CT_ALL, false)))                                                             \
+  ROW(T(ct_var(x, CT_ALL, 0, false)))                                                              \
+  ROW(T(ct_std(x, CT_ALL, 1, false)))                                                              \
+  ROW(T(ct_layer_norm(x, CT_AXES(-1), 1e-5)))                                                      \
+  ROW(T(ct_nansum(x, CT_ALL, false)))                                                              \
+  ROW(T(ct_nanmean(x, CT_ALL, false)))                                                             \
+  ROW(T(ct_topk(x, 1, 0, &f.out[0])))                                                              \
+  ROW(T(ct_median(x, 0, false)))                                                                   \
+  ROW(T(ct_histogram(x, f.a)))                                                                     \
+  ROW(T(ct_histogram(f.a, x)))                                                                     \
+  ROW(T(ct_einsum("ij->ji", CT_LIST(x))))                                                          \
+  ROW(T(ct_tensordot(x, f.a, CT_AXES(0), CT_AXES(0))))                                             \
+  ROW(T(ct_tensordot(f.a, x, CT_AXES(0), CT_AXES(0))))                                             \
+  ROW(T(ct_outer(x, f.a)))                                                                         \
+  ROW(T(ct_outer(f.a, x)))                                                                         \
+  ROW(T(ct_kron(x, f.a)))                                                                          \
+  ROW(T(ct_kron(f.a, x)))                                                                          \
+  ROW(T(ct_diag(x)))                                                                               \
+  ROW(T(ct_diagonal(x, 0, 1)))                                                                     \
+  ROW(T(ct_trace(x)))                                                                              \
+  ROW(T(ct_tril(x, 0)))                                                                            \
+  ROW(T(ct_triu(x, 0)))                                                                            \
+  ROW(T(ct_roll(x, 1, 0)))                                                                         \
+  ROW(T(ct_repeat(x, 2, 0)))                                                                       \
+  ROW(T(ct_tile(x, CT_SHAPE(2, 1))))                                                               \
+  ROW(ct_meshgrid(CT_LIST(x), f.out))                                                              \
+  ROW(T(ct_jacobian(x, f.v, CT_JACOBIAN_AUTO)))                                                    \
+  ROW(T(ct_jacobian(f.loss, x, CT_JACOBIAN_FORWARD)))                                              \
+  ROW(T(ct_hessian(x, f.v)))                                                                       \
+  ROW(T(ct_hessian(f.loss, x)))                                                                    \
+  ROW(ct_hvp(x, CT_LIST(f.v), CT_LIST(f.a), f.out))                                                \
+  ROW(ct_hvp(f.loss, CT_LIST(x), CT_LIST(f.a), f.out))                                             \
+  ROW(ct_ggn_vp(x, f.loss, CT_LIST(f.v), CT_LIST(f.a), f.out))                                     \
+  ROW(ct_ggn_vp(f.loss, x, CT_LIST(f.v), CT_LIST(f.a), f.out))                                     \
+  ROW(T(ct_directional(x, f.v, f.a, 1)))                                                           \
+  ROW(T(ct_directional(f.loss, x, f.a, 2)))                                                        \
+  ROW(T(ct_directional(f.loss, f.v, x, 1)))                                                        \
+  ROW(function_made(ct_linearize(CT_LIST(x), CT_LIST(f.v))))                                       \
+  ROW(function_made(ct_linearize(CT_LIST(f.loss), CT_LIST(x))))                                    \
+  ROW(ct_vmap(CT_LIST(x), CT_LIST(f.v), CT_LIST(f.a), (ct_vmap_opts){0}, f.out))                   \
+  ROW(ct_vmap(CT_LIST(f.loss), CT_LIST(x), CT_LIST(f.a), (ct_vmap_opts){0}, f.out))                \
+  ROW(ct_vmap(CT_LIST(f.loss), CT_LIST(f.v), CT_LIST(x), (ct_vmap_opts){0}, f.out))                \
+  ROW(function_made(ct_function_new(CT_LIST(x), CT_NONE)))                                         \
+  ROW(function_made(ct_function_new(CT_NONE, CT_LIST(x))))                                         \
+  ROW(ct_call_function(f.function, CT_LIST(x), f.out))                                             \
+  ROW(ct_graph_dot(f.sink, CT_LIST(x), CT_NONE, CT_NONE))                                          \
+  ROW(T(ct_mse(x, f.a, CT_MEAN)))                                                                  \
+  ROW(T(ct_mse(f.a, x, CT_MEAN)))                                                                  \
+  ROW(T(ct_l1(x, f.a, CT_MEAN)))                                                                   \
+  ROW(T(ct_l1(f.a, x, CT_MEAN)))                                                                   \
+  ROW(T(ct_bce_with_logits(x, f.a, CT_SUM)))                                                       \
+  ROW(T(ct_bce_with_logits(f.a, x, CT_SUM)))                                                       \
+  ROW(linear(x))                                                                                   \
+  ROW(module_made(ct_nn_linear(x, 2, 3, (ct_linear_opts){0})))                                     \
+  ROW(module_made(ct_nn_dropout(x, 0.5)))                                                          \
+  ROW(T(ct_init_tensor((ct_init){0}, x, CT_F32, CT_SHAPE(2, 2))))                                  \
+  ROW(ct_clip_grad_norm(CT_LIST(x), 1, f.out, NULL))                                               \
+  ROW(ct_clip_grad_value(CT_LIST(x), 1, f.out))
 
 /* The same for functions that need the numbers. */
 #define READERS(ROW)                                                                               \
-  ROW("ct_item", ct_item(x, &f.number))                                                            \
-  ROW("ct_copy_out", ct_copy_out(x, f.out, 8))                                                     \
-  ROW("ct_data", P(ct_data(x)))                                                                    \
-  ROW("ct_variable", T(ct_variable(x)))                                                            \
-  ROW("ct_assign", ct_assign(f.v, x))                                                              \
-  ROW("ct_assign", ct_assign(x, f.a))                                                              \
-  ROW("ct_detach", T(ct_detach(x)))                                                                \
-  ROW("ct_touch", ct_touch(x))                                                                     \
-  ROW("ct_value_and_grad", ct_value_and_grad(x, CT_LIST(f.v), &f.number, f.out))                   \
-  ROW("ct_function_run", ct_function_run(f.function, CT_LIST(x), f.out))                           \
-  ROW("ct_gradcheck", ct_gradcheck(identity, NULL, CT_LIST(x), (ct_gradcheck_opts){0}, NULL))      \
-  ROW("ct_accuracy", ct_accuracy(x, f.i, &f.number, NULL))                                         \
-  ROW("ct_accuracy", ct_accuracy(f.a, x, &f.number, NULL))                                         \
-  ROW("ct_top_k", ct_top_k(x, f.i, 2, &f.number, NULL))                                            \
-  ROW("ct_top_k", ct_top_k(f.a, x, 2, &f.number, NULL))                                            \
-  ROW("ct_confusion", T(ct_confusion(x, f.i)))                                                     \
-  ROW("ct_confusion", T(ct_confusion(f.a, x)))                                                     \
-  ROW("ct_archive_add", ct_archive_add(f.archive, "x", x))                                         \
-  ROW("ct_optim_add_group", ct_optim_add_group(f.optim, CT_LIST(x), (ct_group_opts){0}))           \
-  ROW("", optim_made(ct_sgd(CT_LIST(x), (ct_sgd_opts){0})))                                        \
-  ROW("", optim_made(ct_adam(CT_LIST(x), (ct_adam_opts){0})))                                      \
-  ROW("", optim_made(ct_adamw(CT_LIST(x), (ct_adam_opts){0})))                                     \
-  ROW("ct_optim_step", ct_optim_step(f.optim, CT_LIST(x)))                                         \
-  ROW("ct_", ct_optim_minimize(f.optim, x, NULL))                                                  \
-  ROW("ct_dataset_shuffle", data_of(x, NULL))                                                      \
-  ROW("ct_standardizer_fit", ct_standardizer_fit(&f.standard, x, false))                           \
-  ROW("ct_standardize", T(ct_standardize(&f.standard, x)))                                         \
-  ROW("ct_npy_write", ct_npy_write(f.file, x))                                                     \
-  ROW("ct_image_resize", T(ct_image_resize(x, 2, 2)))                                              \
-  ROW("ct_image_like_mnist", T(ct_image_like_mnist(x, 8)))                                         \
-  ROW("ct_image_write_png", ct_image_write_png(f.file, x))
+  ROW(ct_item(x, &f.number))                                                                       \
+  ROW(ct_copy_out(x, f.out, 8))                                                                    \
+  ROW(P(ct_data(x)))                                                                               \
+  ROW(T(ct_variable(x)))                                                                           \
+  ROW(ct_assign(f.v, x))                                                                           \
+  ROW(ct_assign(x, f.a))                                                                           \
+  ROW(T(ct_detach(x)))                                                                             \
+  ROW(ct_touch(x))                                                                                 \
+  ROW(ct_value_and_grad(x, CT_LIST(f.v), &f.number, f.out))                                        \
+  ROW(ct_function_run(f.function, CT_LIST(x), f.out))                                              \
+  ROW(ct_gradcheck(identity, NULL, CT_LIST(x), (ct_gradcheck_opts){0}, NULL))                      \
+  ROW(ct_accuracy(x, f.i, &f.number, NULL))                                                        \
+  ROW(ct_accuracy(f.a, x, &f.number, NULL))                                                        \
+  ROW(ct_top_k(x, f.i, 2, &f.number, NULL))                                                        \
+  ROW(ct_top_k(f.a, x, 2, &f.number, NULL))                                                        \
+  ROW(T(ct_confusion(x, f.i)))                                                                     \
+  ROW(T(ct_confusion(f.a, x)))                                                                     \
+  ROW(ct_archive_add(f.archive, "x", x))                                                           \
+  ROW(ct_optim_add_group(f.optim, CT_LIST(x), (ct_group_opts){0}))                                 \
+  ROW(optim_made(ct_sgd(CT_LIST(x), (ct_sgd_opts){0})))                                            \
+  ROW(optim_made(ct_adam(CT_LIST(x), (ct_adam_opts){0})))                                          \
+  ROW(optim_made(ct_adamw(CT_LIST(x), (ct_adam_opts){0})))                                         \
+  ROW(ct_optim_step(f.optim, CT_LIST(x)))                                                          \
+  ROW(ct_optim_minimize(f.optim, x, NULL))                                                         \
+  ROW(dataset_shuffle(x))                                                                          \
+  ROW(ct_standardizer_fit(&f.standard, x, false))                                                  \
+  ROW(T(ct_standardize(&f.standard, x)))                                                           \
+  ROW(ct_npy_write(f.file, x))                                                                     \
+  ROW(T(ct_image_resize(x, 2, 2)))                                                                 \
+  ROW(T(ct_image_like_mnist(x, 8)))                                                                \
+  ROW(ct_image_write_png(f.file, x))
 
-typedef struct row {
-  const char *who, *text;
-} row;
-
-#define COUNT_ROW(who, call) +1
-#define NAME_ROW(who, call)  {who, #call},
-#define CALL_ROW(who, call)                                                                        \
+#define COUNT_ROW(call) +1
+#define TEXT_ROW(call)  #call,
+#define CALL_ROW(call)                                                                             \
   if (k++ == i) return call;
 enum { OPERATION_ROWS = 0 OPERATIONS(COUNT_ROW), READER_ROWS = 0 READERS(COUNT_ROW) };
-static const row rows[] = {OPERATIONS(NAME_ROW) READERS(NAME_ROW)};
+static const char *const rows[] = {OPERATIONS(TEXT_ROW) READERS(TEXT_ROW)};
 
 static ct_status call(int i, ct_tensor *x) {
   int k = 0;
@@ -256,13 +264,24 @@ static ct_status call(int i, ct_tensor *x) {
   return CT_OK;
 }
 
+/* Whether the message begins with the name of the function that the row calls, with or without
+ * "ct_"; the options in "_with" may be missing. */
+static bool names_function(const char *message, const char *row) {
+  static const char *const around[] = {"T(",          "P(",           "function_made(",
+                                       "optim_made(", "module_made(", "ct_"};
+  for (size_t k = 0; k < sizeof around / sizeof *around; k++)
+    if (strncmp(row, around[k], strlen(around[k])) == 0) row += strlen(around[k]);
+  if (strncmp(message, "ct_", 3) == 0) message += 3;
+  size_t n = strcspn(message, ":"), whole = strcspn(row, "(");
+  bool with = n + 5 == whole && strncmp(row + n, "_with", 5) == 0;
+  return message[n] == ':' && (n == whole || with) && strncmp(message, row, n) == 0;
+}
+
 /* The call fails, the code is pending, and the text names who. */
 static void expect(int i, ct_status got, ct_status want) {
-  bool fits = want == CT_OK ? got != CT_OK : got == want;
-  if (!fits || ct_error_code() != got || !strstr(ct_error_message(), rows[i].who) ||
-      strlen(ct_error_message()) < 8) {
-    print_error("%s gave %d (pending %d: \"%s\"), want %d and \"%s\"\n", rows[i].text, (int)got,
-                (int)ct_error_code(), ct_error_message(), (int)want, rows[i].who);
+  if (got != want || ct_error_code() != got || !names_function(ct_error_message(), rows[i])) {
+    print_error("%s gave %d (pending %d: \"%s\"), want %d\n", rows[i], (int)got,
+                (int)ct_error_code(), ct_error_message(), (int)want);
     fail();
   }
   ct_error_clear();
@@ -285,7 +304,7 @@ static void test_nil_with_a_pending_error(void **state) {
     ct_error_set(CT_ECHECK, "the cause of it all");
     ct_status status = call(i, ct_nil());
     if (status != CT_ECHECK || strcmp(ct_error_message(), "the cause of it all") != 0) {
-      print_error("%s gave %d and \"%s\"\n", rows[i].text, (int)status, ct_error_message());
+      print_error("%s gave %d and \"%s\"\n", rows[i], (int)status, ct_error_message());
       fail();
     }
     ct_error_clear();
@@ -305,10 +324,10 @@ static void test_stale(void **state) {
   ct_tensor *stale = ct_transpose(base, 0, 1);
   assert_ok(ct_touch(base));
   for (int i = 0; i < OPERATION_ROWS + READER_ROWS; i++) {
-    if (strstr(rows[i].text, "ct_detach") || strstr(rows[i].text, "ct_touch")) continue;
+    if (strstr(rows[i], "ct_detach") || strstr(rows[i], "ct_touch")) continue;
     ct_status status = call(i, stale);
     if (status != CT_OK) ct_error_clear();
-    if (i >= OPERATION_ROWS && strstr(rows[i].text, "ct_assign(f.v") && status != CT_ESTALE) fail();
+    if (i >= OPERATION_ROWS && strstr(rows[i], "ct_assign(f.v") && status != CT_ESTALE) fail();
   }
   assert_fails(ct_item(ct_reshape(stale, CT_SHAPE(6)), &f.number), CT_ESTALE, "ct_touch");
 }
@@ -356,7 +375,7 @@ static void test_dtypes(void **state) {
   assert_nil(ct_uniform(f.a, CT_F32, CT_SCALAR, 0, 1), CT_EDTYPE, "uniform");
   assert_nil(ct_uniform(f.key, CT_BOOL, CT_SCALAR, 0, 1), CT_EDTYPE, "uniform");
   assert_nil(ct_normal(f.key, CT_I32, CT_SCALAR, 0, 1), CT_EDTYPE, "normal");
-  assert_nil(ct_randn(f.key, CT_U8, CT_SCALAR), CT_EDTYPE, "normal");
+  assert_nil(ct_randn(f.key, CT_U8, CT_SCALAR), CT_EDTYPE, "randn");
   assert_nil(ct_scale(f.i, 0.5), CT_EDTYPE, "scale");
   assert_nil(ct_shift(f.i, NAN), CT_EDTYPE, "shift");
   assert_nil(ct_placeholder((ct_dtype)5, CT_SCALAR), CT_EDTYPE, "ct_placeholder");
@@ -404,7 +423,7 @@ static void test_shapes(void **state) {
   assert_nil(ct_bce_with_logits(f.a, four, CT_MEAN), CT_ESHAPE, "bce_with_logits");
   assert_nil(ct_key_fold(f.i, 1), CT_ESHAPE, "key_fold");
   assert_nil(ct_permutation(f.i, 3), CT_ESHAPE, "permutation");
-  assert_nil(ct_forward(f.module, four), CT_ESHAPE, "matmul");
+  assert_nil(ct_forward(f.module, four), CT_ESHAPE, "linear");
   assert_fails(ct_split(f.a, 1, 2, f.out), CT_ESHAPE, "split");
   assert_fails(ct_item(f.a, &f.number), CT_ESHAPE, "ct_item");
   assert_fails(ct_copy_out(f.a, f.out, 1), CT_ESIZE, "ct_copy_out");

@@ -61,7 +61,7 @@ static void no_list(void **state) {
   assert_nil(ct_forward_with(NULL, CT_NONE, f.a), CT_EARG, "ct_forward_with");
   assert_nil(ct_forward_with(f.module, broken, f.a), CT_EARG, "want 2 tensors");
   assert_nil(ct_forward_with(f.module, CT_NONE, f.a), CT_EARG, "want 2 tensors");
-  assert_nil(ct_forward_with(f.module, ct_module_params(f.module), f.i), CT_EDTYPE, "matmul");
+  assert_nil(ct_forward_with(f.module, ct_module_params(f.module), f.i), CT_EDTYPE, "linear");
 }
 
 static void wrong_numbers(void **state) {

@@ -16,7 +16,7 @@ static void test_too_large_to_count(void **state) {
     assert_nil(ct_placeholder(CT_F32, shapes[k]), CT_ESIZE, "ct_placeholder");
     assert_nil(ct_uniform(f.key, CT_F32, shapes[k], 0, 1), CT_ESIZE, "uniform");
     assert_nil(ct_normal(f.key, CT_F32, shapes[k], 0, 1), CT_ESIZE, "normal");
-    assert_nil(ct_randn(f.key, CT_F32, shapes[k]), CT_ESIZE, "normal");
+    assert_nil(ct_randn(f.key, CT_F32, shapes[k]), CT_ESIZE, "randn");
     assert_true(ct_is_nil(ct_reshape(f.a, shapes[k])));
     ct_error_clear();
     assert_true(ct_is_nil(ct_broadcast_to(ct_scalar(CT_F32, 1), shapes[k])));

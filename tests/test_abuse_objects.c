@@ -345,8 +345,8 @@ static void test_modules_refuse(void **state) {
   assert_fails(ct_module_print(f.sink, NULL), CT_EARG, "ct_module_print");
   assert_fails(ct_module_print_with(NULL, f.module, CT_F32, CT_SHAPE(1, 3)), CT_EARG, "print_with");
   assert_fails(ct_module_print_with(f.sink, NULL, CT_F32, CT_SHAPE(1, 3)), CT_EARG, "print_with");
-  assert_fails(ct_module_print_with(f.sink, f.module, CT_F32, CT_SHAPE(1, 4)), CT_ESHAPE, "matmul");
-  assert_fails(ct_module_print_with(f.sink, f.module, CT_I32, CT_SHAPE(1, 3)), CT_EDTYPE, "matmul");
+  assert_fails(ct_module_print_with(f.sink, f.module, CT_F32, CT_SHAPE(1, 4)), CT_ESHAPE, "linear");
+  assert_fails(ct_module_print_with(f.sink, f.module, CT_I32, CT_SHAPE(1, 3)), CT_EDTYPE, "linear");
 }
 
 /* Registers what is wrong; the module is then good for nothing. */

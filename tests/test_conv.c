@@ -330,7 +330,7 @@ static void pool_errors(void **state) {
   (void)state;
   ct_pool_opts two = {.kernel = {2, 2}};
   ct_tensor *x = ct_zeros(CT_F32, CT_SHAPE(3, 4)), *positions;
-  assert_nil(ct_maxpool(NULL, two, &positions), CT_EARG, "maxpool: got NULL");
+  assert_nil(ct_maxpool(NULL, two, &positions), CT_EARG, "maxpool: x is NULL");
   assert_true(ct_is_nil(positions));
   assert_nil(ct_avgpool(ct_nil(), two), CT_ENIL, "avgpool");
   assert_nil(ct_avgpool(x, (ct_pool_opts){.kernel = {0, 2}}), CT_EARG, "avgpool: want kernel >= 1");

@@ -4,7 +4,7 @@
 
 #include "autograd/autograd_internal.h"
 
-/* ---- what the tests share ---------------------------------------------------------------------------- */
+/* ---- what the tests share -------------------------------------------------------------------- */
 
 static ct_tensor *sample(uint64_t seed, ct_shape shape) {
   return ct_randn(ct_key(seed), CT_F64, shape);
@@ -46,7 +46,7 @@ static void assert_gradients(ct_fn *f, void *payload, ct_list x) {
   assert_ok(ct_gradcheck(f, payload, x, (ct_gradcheck_opts){0}, NULL));
 }
 
-/* ---- gather and scatter_add ----------------------------------------------------------------------------- */
+/* ---- gather and scatter_add ------------------------------------------------------------------ */
 
 static void gather_takes_rows(void **state) {
   (void)state;
@@ -173,7 +173,7 @@ static void one_hot_marks(void **state) {
   assert_nil(ct_one_hot(NULL, 3, CT_F32), CT_EARG, "one_hot");
 }
 
-/* ---- sort -------------------------------------------------------------------------------------------------- */
+/* ---- sort ------------------------------------------------------------------------------------ */
 
 static void sort_orders(void **state) {
   (void)state;
@@ -284,7 +284,7 @@ static void symbolic_is_eager(void **state) {
   ct_function_release(&f);
 }
 
-/* ---- where, clamp, scale, shift ------------------------------------------------------------------------------- */
+/* ---- where, clamp, scale, shift -------------------------------------------------------------- */
 
 static void where_chooses(void **state) {
   (void)state;
@@ -393,7 +393,7 @@ static void constants_have_derivatives(void **state) {
   assert_gradients(constants_mix, NULL, CT_LIST(sample(5, CT_SHAPE(3, 4)), sample(6, CT_SHAPE(4))));
 }
 
-/* ---- cast, stop_gradient --------------------------------------------------------------------------------------- */
+/* ---- cast, stop_gradient --------------------------------------------------------------------- */
 
 static void cast_reaches_every_dtype(void **state) {
   (void)state;
@@ -439,7 +439,7 @@ static void stop_gradient_stops(void **state) {
   ct_release(&x);
 }
 
-/* ---- random numbers --------------------------------------------------------------------------------------------- */
+/* ---- random numbers -------------------------------------------------------------------------- */
 
 static void keys_are_unrelated(void **state) {
   (void)state;
@@ -516,7 +516,7 @@ static void random_errors(void **state) {
   assert_nil(ct_normal(key, CT_F32, CT_SCALAR, 0, -1), CT_EARG, "deviation");
   assert_nil(ct_normal(key, CT_F32, CT_SCALAR, INFINITY, 1), CT_EARG, "finite");
   assert_nil(ct_randn(ct_scalar(CT_I32, 1), CT_F32, CT_SCALAR), CT_ESHAPE, "want a key");
-  assert_nil(ct_randn(NULL, CT_F32, CT_SCALAR), CT_EARG, "normal");
+  assert_nil(ct_randn(NULL, CT_F32, CT_SCALAR), CT_EARG, "randn");
   assert_nil(ct_permutation(key, -1), CT_EARG, "permutation: want 0 <= n");
   assert_nil(ct_permutation(key, INT64_C(1) << 31), CT_ESIZE, "permutation");
 }

@@ -209,7 +209,7 @@ static void bad_arguments(void **unused) {
   assert_null(ct_adamw(CT_LIST(NULL), (ct_adam_opts){0}));
   assert_fails(ct_error_code(), CT_EARG, "NULL");
   assert_null(ct_sgd((ct_list){2, NULL}, (ct_sgd_opts){0}));
-  assert_fails(ct_error_code(), CT_EARG, "NULL");
+  assert_fails(ct_error_code(), CT_EARG, "no list");
   assert_null(ct_sgd(CT_LIST(a), (ct_sgd_opts){.lr = -1}));
   assert_fails(ct_error_code(), CT_EARG, "negative");
   assert_null(ct_sgd(CT_LIST(a), (ct_sgd_opts){.nesterov = true}));

@@ -235,7 +235,7 @@ static void slice_is_a_view(void **state) {
   assert_nil(ct_slice(x, 0, 0, 1, 0), CT_EARG, "slice: want a step other than 0");
   assert_nil(ct_slice(x, 2, 0, 1, 1), CT_EARG, "slice: axis 2 is out of range for 2 dimensions");
   assert_nil(ct_slice(ct_scalar(CT_F32, 0), 0, 0, 1, 1), CT_EARG, "slice: axis 0");
-  assert_nil(ct_slice(NULL, 0, 0, 1, 1), CT_EARG, "slice: got NULL");
+  assert_nil(ct_slice(NULL, 0, 0, 1, 1), CT_EARG, "slice: x is NULL");
   assert_nil(ct_slice(ct_nil(), 0, 0, 1, 1), CT_ENIL, "slice");
 }
 
@@ -250,7 +250,7 @@ static void flip_reverses(void **state) {
   assert_shape(ct_flip(ct_zeros(CT_F32, CT_SHAPE(0, 3)), CT_ALL), CT_SHAPE(0, 3));
   assert_shape(ct_flip(ct_scalar(CT_F32, 1), CT_ALL), CT_SCALAR);
   assert_nil(ct_flip(x, CT_AXES(2)), CT_EARG, "flip: axis 2");
-  assert_nil(ct_flip(NULL, CT_ALL), CT_EARG, "flip: got NULL");
+  assert_nil(ct_flip(NULL, CT_ALL), CT_EARG, "flip: x is NULL");
 }
 
 static void split_gives_equal_parts(void **state) {
@@ -270,7 +270,7 @@ static void split_gives_equal_parts(void **state) {
   assert_fails(ct_split(x, 0, -1, part), CT_EARG, "want parts");
   assert_fails(ct_split(x, 5, 1, part), CT_EARG, "along axis 5");
   assert_fails(ct_split(x, 0, 1, NULL), CT_EARG, "split");
-  assert_fails(ct_split(NULL, 0, 1, part), CT_EARG, "split: got NULL");
+  assert_fails(ct_split(NULL, 0, 1, part), CT_EARG, "split: x is NULL");
   assert_fails(ct_split(ct_nil(), 0, 1, part), CT_ENIL, "split");
 }
 
@@ -287,7 +287,7 @@ static void pad_puts_zeros_around(void **state) {
   assert_nil(ct_pad(x, 0, INT64_MAX, 1), CT_ESIZE, "too large");
   assert_nil(ct_pad(x, 0, INT64_MAX / 4, 1), CT_ESIZE, "too large");
   assert_nil(ct_pad(x, 2, 0, 0), CT_EARG, "pad: axis 2");
-  assert_nil(ct_pad(NULL, 0, 0, 0), CT_EARG, "pad: got NULL");
+  assert_nil(ct_pad(NULL, 0, 0, 0), CT_EARG, "pad: x is NULL");
 }
 
 /* ---- concat, stack ------------------------------------------------------------------------------------------ */
@@ -337,7 +337,7 @@ static void stack_adds_an_axis(void **state) {
              "stack: want tensors of one shape, got (2) and ()");
   assert_nil(ct_stack(CT_LIST(a, b), 2), CT_EARG, "axis 2");
   assert_nil(ct_stack(CT_NONE, 0), CT_EARG, "stack: want at least one");
-  assert_nil(ct_stack(CT_LIST(a, NULL), 0), CT_EARG, "stack: got NULL");
+  assert_nil(ct_stack(CT_LIST(a, NULL), 0), CT_EARG, "stack: parts[1] is NULL");
   assert_nil(ct_stack(CT_LIST(ct_nil()), 0), CT_ENIL, "stack");
 }
 
@@ -352,7 +352,7 @@ static void extents_of_one_come_and_go(void **state) {
   assert_nil(ct_squeeze(x, CT_AXES(1)), CT_ESHAPE,
              "squeeze: want extent 1 at axis 1, got (1,2,1,0,1)");
   assert_nil(ct_squeeze(x, CT_AXES(5)), CT_EARG, "squeeze: axis 5");
-  assert_nil(ct_squeeze(NULL, CT_ALL), CT_EARG, "squeeze: got NULL");
+  assert_nil(ct_squeeze(NULL, CT_ALL), CT_EARG, "squeeze: x is NULL");
 
   x = ct_transpose(counting(CT_F32, CT_SHAPE(2, 3)), 0, 1);
   assert_shape(ct_expand_dims(x, 0), CT_SHAPE(1, 3, 2));
@@ -365,7 +365,7 @@ static void extents_of_one_come_and_go(void **state) {
   assert_nil(ct_expand_dims(x, -4), CT_EARG, "expand_dims: axis -4");
   assert_nil(ct_expand_dims(ct_zeros(CT_F32, CT_SHAPE(1, 1, 1, 1, 1, 1, 1, 1)), 0), CT_ESHAPE,
              "at most 8 dimensions");
-  assert_nil(ct_expand_dims(NULL, 0), CT_EARG, "expand_dims: got NULL");
+  assert_nil(ct_expand_dims(NULL, 0), CT_EARG, "expand_dims: x is NULL");
 
   x = counting(CT_F32, CT_SHAPE(2, 3, 4));
   assert_shape(ct_flatten(x, 1), CT_SHAPE(2, 12));
@@ -374,7 +374,7 @@ static void extents_of_one_come_and_go(void **state) {
   assert_shape(ct_flatten(ct_zeros(CT_F32, CT_SHAPE(0, 2, 3)), 1), CT_SHAPE(0, 6));
   assert_shape(ct_flatten(ct_scalar(CT_F32, 0), 0), CT_SHAPE(1));
   assert_nil(ct_flatten(x, 3), CT_EARG, "flatten: axis 3");
-  assert_nil(ct_flatten(NULL, 0), CT_EARG, "flatten: got NULL");
+  assert_nil(ct_flatten(NULL, 0), CT_EARG, "flatten: x is NULL");
 }
 
 static void contiguous_copies(void **state) {
@@ -383,7 +383,7 @@ static void contiguous_copies(void **state) {
   ct_tensor *y = ct_contiguous(x);
   assert_true(ct_is_contiguous(y) && !ct_is_contiguous(x) && !shares(x, y));
   assert_holds(y, CT_SHAPE(2, 2), NUMBERS(0, 2, 1, 3));
-  assert_nil(ct_contiguous(NULL), CT_EARG, "copy");
+  assert_nil(ct_contiguous(NULL), CT_EARG, "contiguous");
 }
 
 /* ---- derivatives ---------------------------------------------------------------------------------------------- */

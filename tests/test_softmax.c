@@ -224,7 +224,7 @@ static void softmax_errors(void **state) {
   assert_nil(ct_log_softmax(x, -3), CT_EARG, "log_softmax: axis -3 is out of range");
   assert_nil(ct_softmax(ct_scalar(CT_F32, 1), -1), CT_EARG, "for 0 dimensions");
   assert_nil(ct_softmax(ct_zeros(CT_I32, CT_SHAPE(2)), 0), CT_EDTYPE, "softmax: want f32 or f64");
-  assert_nil(ct_softmax(NULL, 0), CT_EARG, "softmax: got NULL");
+  assert_nil(ct_softmax(NULL, 0), CT_EARG, "softmax: x is NULL");
   assert_nil(ct_log_softmax(ct_nil(), 0), CT_ENIL, "log_softmax");
 }
 

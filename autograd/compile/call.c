@@ -60,5 +60,5 @@ static ct_status call_it(ct_program *p, ct_list inputs, ct_tensor **outputs) {
 
 ct_status ct_call_program(ct_program *p, ct_list inputs, ct_tensor **outputs) {
   bool was = ct__status_begin();
-  return ct__status_end(was, call_it(p, inputs, outputs));
+  return ct__status_end("ct_call_program", was, call_it(p, inputs, outputs));
 }

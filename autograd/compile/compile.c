@@ -176,6 +176,7 @@ ct_program *ct_compile(ct_list inputs, ct_list outputs, ct_compile_opts opts) {
   double start = seconds();
   ct_status status = compile(p, inputs, outputs);
   p->seconds = seconds() - start;
+  if (status == CT_ENOMEM) ct__out_of_memory("ct_compile");
   if (status != CT_OK) ct_program_release(&p);
   return p;
 }

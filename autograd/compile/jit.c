@@ -77,7 +77,7 @@ static ct_status run_body(const ct_jit *j, ct_list in, ct_tensor **out) {
       if (!out[o]) return ct__fail(CT_EARG, "%s: the body left result %d NULL", who, o);
     return ct__check_list(who, "results", (ct_list){j->n_out, out});
   }
-  return ct__status_end(false, ct_error_code());
+  return ct__status_end(who, false, ct_error_code());
 }
 
 /* room: for inputs and results. */
@@ -126,11 +126,11 @@ static ct_status run(ct_jit *j, ct_list inputs, ct_tensor **outputs) {
 }
 
 ct_status ct_jit_run(ct_jit *j, ct_list inputs, ct_tensor **outputs) {
-  if (!j) return ct__fail_status(CT_EARG, "ct_jit_run: got NULL");
+  if (!j) return ct__fail_status(CT_EARG, "ct_jit_run: j is NULL");
   if (!outputs && j->n_out > 0)
     return ct__fail_status(CT_EARG, "ct_jit_run: there is no room for results");
   bool was = ct__status_begin();
   ct_status status = run(j, inputs, outputs);
   for (int o = 0; status != CT_OK && o < j->n_out; o++) outputs[o] = ct_nil();
-  return ct__status_end(was, status);
+  return ct__status_end("ct_jit_run", was, status);
 }

@@ -75,7 +75,7 @@ static void print_instr(const ct_program *p, int k, FILE *out) {
 }
 
 ct_status ct__check_stream(const char *who, const ct_program *p, const FILE *out) {
-  if (!p || !out) return ct__fail_status(CT_EARG, "%s: got NULL", who);
+  if (!p || !out) return ct__fail_status(CT_EARG, "%s: %s is NULL", who, p ? "out" : "p");
   return CT_OK;
 }
 

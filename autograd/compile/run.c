@@ -238,7 +238,7 @@ ct_status ct__run_with(ct_program *p, ct_list inputs, ct_tensor **outputs, ct__w
   for (int o = 0; outputs && o < p->n_out; o++) outputs[o] = ct_nil();
   ct_status status = run(p, inputs, outputs, watch, payload);
   for (int o = 0; status != CT_OK && outputs && o < p->n_out; o++) outputs[o] = ct_nil();
-  return ct__status_end(was, status);
+  return ct__status_end("ct_run", was, status);
 }
 
 ct_status ct_run(ct_program *p, ct_list inputs, ct_tensor **outputs) {

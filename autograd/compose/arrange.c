@@ -4,6 +4,7 @@
 /* ---- diagonals ------------------------------------------------------------------------------- */
 
 ct_tensor *ct_diagonal(ct_tensor *x, int a, int b) {
+  CT__COMPOSITION("diagonal");
   if (!ct__given_axis("diagonal", x, &a) || !ct__given_axis("diagonal", x, &b)) return ct_nil();
   if (a == b) return ct__nil(CT_EARG, "diagonal: want two different axes, got %d twice", a);
   ct_axes order = {.n = x->v.ndim};
@@ -22,7 +23,10 @@ ct_tensor *ct_diagonal(ct_tensor *x, int a, int b) {
   return ct_slice(ct_reshape(square, shape), -1, 0, CT_END, n + 1);
 }
 
-ct_tensor *ct_trace(ct_tensor *x) { return ct_sum(ct_diagonal(x, -2, -1), CT_AXES(-1), false); }
+ct_tensor *ct_trace(ct_tensor *x) {
+  CT__COMPOSITION("trace");
+  return ct_sum(ct_diagonal(x, -2, -1), CT_AXES(-1), false);
+}
 
 /* (rows, columns) bool: where column - row is at least (at most) k. */
 static ct_tensor *band(int64_t rows, int64_t columns, int64_t k, bool upper) {
@@ -37,6 +41,7 @@ static ct_tensor *keep(ct_tensor *x, ct_tensor *where) {
 }
 
 ct_tensor *ct_diag(ct_tensor *x) {
+  CT__COMPOSITION("diag");
   if (!ct__given("diag", x)) return ct_nil();
   if (x->v.ndim == 2) return ct_diagonal(x, 0, 1);
   if (x->v.ndim != 1)
@@ -51,8 +56,14 @@ static ct_tensor *triangle(const char *who, ct_tensor *x, int64_t k, bool upper)
   return keep(x, band(ct_dim(x, -2), ct_dim(x, -1), k, upper));
 }
 
-ct_tensor *ct_tril(ct_tensor *x, int64_t k) { return triangle("tril", x, k, false); }
-ct_tensor *ct_triu(ct_tensor *x, int64_t k) { return triangle("triu", x, k, true); }
+ct_tensor *ct_tril(ct_tensor *x, int64_t k) {
+  CT__COMPOSITION("tril");
+  return triangle("tril", x, k, false);
+}
+ct_tensor *ct_triu(ct_tensor *x, int64_t k) {
+  CT__COMPOSITION("triu");
+  return triangle("triu", x, k, true);
+}
 
 /* ---- repetitions ----------------------------------------------------------------------------- */
 
@@ -68,12 +79,14 @@ static ct_tensor *copies(ct_tensor *x, int axis, int64_t n, int cut) {
 }
 
 ct_tensor *ct_repeat(ct_tensor *x, int64_t n, int axis) {
+  CT__COMPOSITION("repeat");
   if (!ct__given_axis("repeat", x, &axis)) return ct_nil();
   if (n < 0) return ct__nil(CT_EARG, "repeat: want n >= 0, got %lld", (long long)n);
   return copies(x, axis, n, axis + 1);
 }
 
 ct_tensor *ct_tile(ct_tensor *x, ct_shape times) {
+  CT__COMPOSITION("tile");
   if (!ct__given("tile", x)) return ct_nil();
   if (times.n < 0 || times.n > CT_MAX_DIMS)
     return ct__nil(CT_EARG, "tile: want 0 to %d repetitions", CT_MAX_DIMS);
@@ -93,6 +106,7 @@ ct_tensor *ct_tile(ct_tensor *x, ct_shape times) {
 }
 
 ct_tensor *ct_roll(ct_tensor *x, int64_t shift, int axis) {
+  CT__COMPOSITION("roll");
   if (!ct__given_axis("roll", x, &axis)) return ct_nil();
   int64_t n = x->v.dim[axis], cut = n > 0 ? (n - shift % n) % n : 0;
   return ct_concat(CT_LIST(ct_slice(x, axis, cut, CT_END, 1), ct_slice(x, axis, 0, cut, 1)), axis);
@@ -112,7 +126,9 @@ static ct_tensor *interleaved(ct_tensor *x, int n, int place) {
 }
 
 ct_tensor *ct_kron(ct_tensor *a, ct_tensor *b) {
-  if (!ct__given("kron", a) || !ct__given("kron", b)) return ct_nil();
+  CT__COMPOSITION("kron");
+  if (ct__check_tensor("kron", "a", a) != CT_OK || ct__check_tensor("kron", "b", b) != CT_OK)
+    return ct_nil();
   int n = a->v.ndim > b->v.ndim ? a->v.ndim : b->v.ndim;
   if (2 * n > CT_MAX_DIMS)
     return ct__nil(CT_ESHAPE, "kron: want at most %d dimensions, got %d", CT_MAX_DIMS / 2, n);
@@ -124,13 +140,16 @@ ct_tensor *ct_kron(ct_tensor *a, ct_tensor *b) {
 }
 
 ct_status ct_meshgrid(ct_list x, ct_tensor **out) {
-  if (!out) return ct__fail_status(CT_EARG, "meshgrid: want room for the grids, got NULL");
+  CT__COMPOSITION("meshgrid");
+  if (!out) return ct__fail_status(CT_EARG, "meshgrid: out is NULL");
   for (int i = 0; i < x.n; i++) out[i] = ct_nil();
   if (x.n < 1 || x.n > CT_MAX_DIMS || !x.at)
     return ct__fail_status(CT_EARG, "meshgrid: want 1 to %d vectors, got %d", CT_MAX_DIMS, x.n);
   ct_shape shape = {.n = x.n};
+  const bool was = ct__status_begin();
+  ct_status status = ct__status_end("meshgrid", was, ct__check_list("meshgrid", "x", x));
+  if (status != CT_OK) return status;
   for (int i = 0; i < x.n; i++) {
-    if (!ct__given("meshgrid", x.at[i])) return ct_error_code();
     if (x.at[i]->v.ndim != 1)
       return ct__fail_status(CT_ESHAPE, "meshgrid: want vectors, but number %d has %d dimensions",
                              i, x.at[i]->v.ndim);

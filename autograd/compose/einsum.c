@@ -305,6 +305,7 @@ static ct_tensor *evaluate(parsed *e) {
 }
 
 ct_tensor *ct_einsum(const char *spec, ct_list x) {
+  CT__COMPOSITION("einsum");
   if (!spec) return ct__nil(CT_EARG, "einsum: the specification is NULL");
   if (x.n < 1) return ct__nil(CT_EARG, "einsum: want at least one tensor");
   if (ct__check_list("einsum", "x", x) != CT_OK) return ct_nil();
@@ -320,8 +321,10 @@ ct_tensor *ct_einsum(const char *spec, ct_list x) {
 /* ---- by position ----------------------------------------------------------------------------- */
 
 ct_tensor *ct_tensordot(ct_tensor *a, ct_tensor *b, ct_axes a_axes, ct_axes b_axes) {
+  CT__COMPOSITION("tensordot");
   const char *who = "tensordot";
-  if (!ct__given(who, a) || !ct__given(who, b)) return ct_nil();
+  if (ct__check_tensor(who, "a", a) != CT_OK || ct__check_tensor(who, "b", b) != CT_OK)
+    return ct_nil();
   unsigned mask;
   term left = {.t = a}, right = {.t = b};
   if (a_axes.n != b_axes.n)
@@ -348,6 +351,8 @@ ct_tensor *ct_tensordot(ct_tensor *a, ct_tensor *b, ct_axes a_axes, ct_axes b_ax
 }
 
 ct_tensor *ct_outer(ct_tensor *a, ct_tensor *b) {
-  if (!ct__given("outer", a) || !ct__given("outer", b)) return ct_nil();
+  CT__COMPOSITION("outer");
+  if (ct__check_tensor("outer", "a", a) != CT_OK || ct__check_tensor("outer", "b", b) != CT_OK)
+    return ct_nil();
   return ct_mul(ct_reshape(a, CT_SHAPE(ct_size(a), 1)), ct_reshape(b, CT_SHAPE(1, ct_size(b))));
 }

@@ -45,6 +45,7 @@ static ct_shape shape_without(const ct_tensor *x, unsigned mask) {
 }
 
 ct_tensor *ct_norm(ct_tensor *x, double p, ct_axes axes, bool keepdims) {
+  CT__COMPOSITION("norm");
   unsigned mask;
   if (!ct__given("norm", x) || ct__axes_mask("norm", axes, x->v.ndim, &mask) != CT_OK)
     return ct_nil();
@@ -96,6 +97,7 @@ static ct_tensor *as_lines(ct_tensor *x, unsigned mask) {
 static ct_tensor *centred(ct_tensor *x, ct_axes axes) { return ct_sub(x, ct_mean(x, axes, true)); }
 
 ct_tensor *ct_var(ct_tensor *x, ct_axes axes, int ddof, bool keepdims) {
+  CT__COMPOSITION("var");
   unsigned mask;
   if (!ct__given("var", x) || ct__axes_mask("var", axes, x->v.ndim, &mask) != CT_OK)
     return ct_nil();
@@ -111,10 +113,12 @@ ct_tensor *ct_var(ct_tensor *x, ct_axes axes, int ddof, bool keepdims) {
 }
 
 ct_tensor *ct_std(ct_tensor *x, ct_axes axes, int ddof, bool keepdims) {
+  CT__COMPOSITION("std");
   return ct_sqrt(ct_var(x, axes, ddof, keepdims));
 }
 
 ct_tensor *ct_layer_norm(ct_tensor *x, ct_axes axes, double eps) {
+  CT__COMPOSITION("layer_norm");
   unsigned mask;
   if (!ct__given("layer_norm", x) || ct__axes_mask("layer_norm", axes, x->v.ndim, &mask) != CT_OK)
     return ct_nil();
@@ -129,11 +133,13 @@ ct_tensor *ct_layer_norm(ct_tensor *x, ct_axes axes, double eps) {
 static ct_tensor *is_nan(ct_tensor *x) { return ct_ne(x, x); }
 
 ct_tensor *ct_nansum(ct_tensor *x, ct_axes axes, bool keepdims) {
+  CT__COMPOSITION("nansum");
   if (!ct__given("nansum", x)) return ct_nil();
   return ct_sum(replace(x, is_nan(x), 0), axes, keepdims);
 }
 
 ct_tensor *ct_nanmean(ct_tensor *x, ct_axes axes, bool keepdims) {
+  CT__COMPOSITION("nanmean");
   if (!ct__given("nanmean", x)) return ct_nil();
   ct_tensor *count = ct_sum(ct_cast(ct_eq(x, x), x->v.dtype), axes, keepdims);
   return ct_div(ct_nansum(x, axes, keepdims), count);
@@ -142,6 +148,7 @@ ct_tensor *ct_nanmean(ct_tensor *x, ct_axes axes, bool keepdims) {
 /* ---- order ----------------------------------------------------------------------------------- */
 
 ct_tensor *ct_topk(ct_tensor *x, int64_t k, int axis, ct_tensor **indices) {
+  CT__COMPOSITION("topk");
   if (indices) *indices = ct_nil();
   if (!ct__given_axis("topk", x, &axis)) return ct_nil();
   if (k < 0 || k > x->v.dim[axis])
@@ -153,6 +160,7 @@ ct_tensor *ct_topk(ct_tensor *x, int64_t k, int axis, ct_tensor **indices) {
 }
 
 ct_tensor *ct_median(ct_tensor *x, int axis, bool keepdims) {
+  CT__COMPOSITION("median");
   if (!ct__given_axis("median", x, &axis)) return ct_nil();
   int64_t n = x->v.dim[axis];
   if (n == 0) return ct__nil(CT_ESHAPE, "median: want at least one element along axis %d", axis);
@@ -169,7 +177,9 @@ ct_tensor *ct_median(ct_tensor *x, int axis, bool keepdims) {
 /* Bin of x: how many edges are not larger, less one; the last edge belongs to the last bin. What
  * falls outside goes to bins of its own, which are left out. */
 ct_tensor *ct_histogram(ct_tensor *x, ct_tensor *edges) {
-  if (!ct__given("histogram", x) || !ct__given("histogram", edges)) return ct_nil();
+  CT__COMPOSITION("histogram");
+  if (!ct__given("histogram", x) || ct__check_tensor("histogram", "edges", edges) != CT_OK)
+    return ct_nil();
   int64_t n = ct_size(edges), size = ct_size(x);
   if (edges->v.ndim != 1 || n < 2)
     return ct__nil(CT_ESHAPE, "histogram: want a vector of at least 2 edges");

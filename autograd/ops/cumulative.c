@@ -255,6 +255,7 @@ static bool shape_of_steps(ct_shape a, ct_shape b, ct_shape start, int *axis, ct
 ct_tensor *ct_linear_recurrence(ct_tensor *a, ct_tensor *b, ct_tensor *start, int axis,
                                 bool reverse) {
   const char *who = recurrence_op.name;
+  CT__COMPOSITION(who);
   if (!ct__given(who, a) || !ct__given(who, b) || !ct__given(who, start)) return ct_nil();
   recurrence r = {axis, reverse, false};
   ct_shape steps, lines;
@@ -279,6 +280,7 @@ ct_tensor *ct__products_along(ct_tensor *x, int axis, bool reverse) {
 }
 
 ct_tensor *ct_cumprod(ct_tensor *x, int axis) {
+  CT__COMPOSITION("cumprod");
   if (!ct__given_axis("cumprod", x, &axis)) return ct_nil();
   return ct_slice(ct__products_along(x, axis, false), axis, 1, CT_END, 1);
 }

@@ -154,6 +154,7 @@ static const ct_op matmul_op = {
 };
 
 ct_tensor *ct_matmul(ct_tensor *a, ct_tensor *b) {
+  CT__COMPOSITION("matmul");
   if (ct_is_nil(a) || ct_is_nil(b)) return CT__APPLY(&matmul_op, NULL, a, b);
   bool row = a->v.ndim == 1, column = b->v.ndim == 1;
   if ((!row && !column) || ct_dim(a, -1) != ct_dim(b, column ? 0 : -2))

@@ -199,8 +199,10 @@ static ct_tensor *spread(ct_tensor *x, ct_shape shape, int axis) {
 }
 
 ct_tensor *ct_take_along_axis(ct_tensor *x, ct_tensor *indices, int axis) {
+  CT__COMPOSITION("take_along_axis");
   const char *who = "take_along_axis";
-  if (!ct__given_axis(who, x, &axis) || !ct__given(who, indices)) return ct_nil();
+  if (!ct__given_axis(who, x, &axis) || ct__check_tensor(who, "indices", indices) != CT_OK)
+    return ct_nil();
   ct_shape sx = ct_shape_of(x), si = ct_shape_of(indices), both;
   if (sx.n == si.n) sx.dim[axis] = si.dim[axis] = 1;
   if (sx.n != si.n || !ct__broadcast(sx, si, &both)) {

@@ -21,6 +21,7 @@ static void read_key(const ct_eval *e, int32_t key[4]) {
 
 /* A Philox block of the seed under a fixed key: different seeds give different, unrelated keys. */
 ct_tensor *ct_key(uint64_t seed) {
+  CT__COMPOSITION("key");
   const uint32_t counter[4] = {(uint32_t)seed, (uint32_t)(seed >> 32), 0, 0};
   const uint32_t fixed[2] = {0x636f7461u, 0x6e67656eu};
   uint32_t word[4];
@@ -151,6 +152,7 @@ ct_tensor *ct_normal(ct_tensor *key, ct_dtype dtype, ct_shape shape, double mean
 }
 
 ct_tensor *ct_randn(ct_tensor *key, ct_dtype dtype, ct_shape shape) {
+  CT__COMPOSITION("randn");
   return ct_normal(key, dtype, shape, 0, 1);
 }
 

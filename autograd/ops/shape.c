@@ -34,11 +34,7 @@ static bool find_axis(const char *who, int ndim, int *axis) {
 }
 
 bool ct__given(const char *who, const ct_tensor *x) {
-  if (!x)
-    ct__fail(CT_EARG, "%s: got NULL", who);
-  else if (ct__is_nil(x))
-    ct__pending(who);
-  return !ct_is_nil(x);
+  return ct__check_tensor(who, "x", x) == CT_OK;
 }
 
 bool ct__given_axis(const char *who, const ct_tensor *x, int *axis) {
@@ -229,6 +225,7 @@ ct_tensor *ct_permute(ct_tensor *x, ct_axes axes) {
 }
 
 ct_tensor *ct_transpose(ct_tensor *x, int a, int b) {
+  CT__COMPOSITION("transpose");
   if (!ct__given_axis("transpose", x, &a) || !find_axis("transpose", x->v.ndim, &b))
     return ct_nil();
   ct_axes axes = {.n = x->v.ndim};
@@ -374,9 +371,10 @@ ct_tensor *ct_concat(ct_list parts, int axis) {
 }
 
 ct_tensor *ct_stack(ct_list parts, int axis) {
+  CT__COMPOSITION("stack");
   if (parts.n < 1 || !parts.at) return ct__nil(CT_EARG, "stack: want at least one tensor");
+  if (ct__check_list("stack", "parts", parts) != CT_OK) return ct_nil();
   for (int i = 0; i < parts.n; i++) {
-    if (!ct__given("stack", parts.at[i])) return ct_nil();
     if (!ct__same_shape(&parts.at[0]->v, &parts.at[i]->v)) {
       char a[CT__SHAPE_TEXT], b[CT__SHAPE_TEXT];
       return ct__nil(CT_ESHAPE, "stack: want tensors of one shape, got %s and %s",
@@ -396,6 +394,7 @@ ct_tensor *ct_stack(ct_list parts, int axis) {
 /* ---- reshapes by name ------------------------------------------------------------------------ */
 
 ct_tensor *ct_squeeze(ct_tensor *x, ct_axes axes) {
+  CT__COMPOSITION("squeeze");
   unsigned mask;
   if (!ct__given("squeeze", x) || ct__axes_mask("squeeze", axes, x->v.ndim, &mask) != CT_OK)
     return ct_nil();
@@ -412,6 +411,7 @@ ct_tensor *ct_squeeze(ct_tensor *x, ct_axes axes) {
 }
 
 ct_tensor *ct_expand_dims(ct_tensor *x, int axis) {
+  CT__COMPOSITION("expand_dims");
   if (!ct__given("expand_dims", x)) return ct_nil();
   ct_shape shape = {.n = x->v.ndim + 1};
   if (shape.n > CT_MAX_DIMS)
@@ -422,6 +422,7 @@ ct_tensor *ct_expand_dims(ct_tensor *x, int axis) {
 }
 
 ct_tensor *ct_flatten(ct_tensor *x, int first_axis) {
+  CT__COMPOSITION("flatten");
   if (!ct__given("flatten", x)) return ct_nil();
   /* a scalar has one element, so it becomes (1) */
   if (!find_axis("flatten", x->v.ndim ? x->v.ndim : 1, &first_axis)) return ct_nil();
@@ -451,7 +452,10 @@ static const ct_op copy_op = {CT_OP,
                               .lo = -2,
                               .hi = 2};
 
-ct_tensor *ct_contiguous(ct_tensor *x) { return CT__APPLY(&copy_op, NULL, x); }
+ct_tensor *ct_contiguous(ct_tensor *x) {
+  CT__COMPOSITION("contiguous");
+  return CT__APPLY(&copy_op, NULL, x);
+}
 
 const ct_op *const ct__shape_ops[] = {&reshape_op, &permute_op, &broadcast_op,
                                       &concat_op,  &copy_op,    NULL};

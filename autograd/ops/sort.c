@@ -201,6 +201,7 @@ ct_tensor *ct_sort(ct_tensor *x, int axis, bool descending, ct_tensor **indices)
 }
 
 ct_tensor *ct_argsort(ct_tensor *x, int axis, bool descending) {
+  CT__COMPOSITION("argsort");
   ct_tensor *indices;
   ct_sort(x, axis, descending, &indices);
   return indices;

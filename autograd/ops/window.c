@@ -190,6 +190,7 @@ ct_tensor *ct_slice(ct_tensor *x, int axis, int64_t start, int64_t stop, int64_t
 }
 
 ct_tensor *ct_flip(ct_tensor *x, ct_axes axes) {
+  CT__COMPOSITION("flip");
   unsigned mask;
   if (!ct__given("flip", x) || ct__axes_mask("flip", axes, x->v.ndim, &mask) != CT_OK)
     return ct_nil();
@@ -203,9 +204,10 @@ ct_tensor *ct_flip(ct_tensor *x, ct_axes axes) {
 }
 
 ct_status ct_split(ct_tensor *x, int axis, int n, ct_tensor **out) {
-  if (!out) return ct__fail_status(CT_EARG, "split: want room for the parts, got NULL");
+  CT__COMPOSITION("split");
+  if (!out) return ct__fail_status(CT_EARG, "split: out is NULL");
   for (int i = 0; i < n; i++) out[i] = ct_nil();
-  if (!x) return ct__fail_status(CT_EARG, "split: got NULL");
+  if (!x) return ct__fail_status(CT_EARG, "split: x is NULL");
   if (ct__is_nil(x)) return ct__pending("split");
   int along = ct__axis(axis, x->v.ndim);
   if (along < 0 || n < 1 || x->v.dim[along] % n) {
@@ -289,6 +291,7 @@ static const ct_op update_slice_op = {CT_OP,
 
 ct_tensor *ct_update_slice(ct_tensor *x, ct_tensor *u, int axis, int64_t start, int64_t stop,
                            int64_t step) {
+  CT__COMPOSITION("update_slice");
   window w;
   if (!find_window("update_slice", x, axis, start, stop, step, &w)) return ct_nil();
   ct_shape part = ct_shape_make((size_t)w.n, w.dim), both;
