@@ -15,7 +15,7 @@ static ct_tensor *numbers(int n, const double *x) {
   numbers((int)(sizeof((const double[]){__VA_ARGS__}) / sizeof(double)),                           \
           (const double[]){__VA_ARGS__})
 
-/* ---- results ----------------------------------------------------------------------------------- */
+/* ---- results --------------------------------------------------------------------------------- */
 
 static void every_result_is_a_tensor_of_its_own(void **state) {
   (void)state;
@@ -153,7 +153,7 @@ static void empty_and_scalar_shapes(void **state) {
   ct_program_release(&p);
 }
 
-/* ---- updates ------------------------------------------------------------------------------------ */
+/* ---- updates --------------------------------------------------------------------------------- */
 
 static void updates_apply_after_all_reads(void **state) {
   (void)state;
@@ -265,6 +265,23 @@ static void gradient_steps_are_products(void **state) {
   }
 }
 
+/* A rate of more axes gives them to the result, which is no update of the variable then. */
+static void rates_may_have_axes(void **state) {
+  (void)state;
+  ct_tensor *w = ct_variable(ct_reshape(NUMBERS(1, 2, 3, 4, 5, 6), CT_SHAPE(2, 3))), *got;
+  ct_tensor *rate = ct_variable(ct_full(CT_F64, CT_SHAPE(1, 1, 1), 0.5));
+  ct_tensor *x = ct_placeholder(CT_F64, CT_SHAPE(2, 1)), *row = NUMBERS(1, 2, 3);
+  ct_tensor *y = ct_sub(w, ct_mul(rate, ct_matmul(x, ct_reshape(row, CT_SHAPE(1, 3)))));
+  ct_program *p = ct_compile(CT_LIST(x), CT_LIST(y), checked);
+  assert_non_null(p);
+  assert_ok(ct_run(p, CT_LIST(ct_reshape(NUMBERS(2, 4), CT_SHAPE(2, 1))), &got));
+  assert_true(ct_shape_equal(ct_shape_of(got), CT_SHAPE(1, 2, 3)));
+  ASSERT_VALUES(got, 0, 0, 0, 0, 2, 1, 0);
+  ct_program_release(&p);
+  ct_release(&rate);
+  ct_release(&w);
+}
+
 static int64_t read_by(const ct_program *p, const char *name) {
   for (int k = 0; k < p->n_instrs; k++)
     if (strcmp(p->instr[k].op->name, name) == 0) return p->value[p->instr[k].arg[0]].v.size;
@@ -345,7 +362,7 @@ static void exact_sums_keep_their_order(void **state) {
     }
 }
 
-/* ---- memory -------------------------------------------------------------------------------------- */
+/* ---- memory ---------------------------------------------------------------------------------- */
 
 /* A long chain needs no more than a few buffers; results of shape do not count. */
 static void memory_is_used_again(void **state) {
@@ -375,7 +392,7 @@ static void long_recipes_compile(void **state) {
   ct_program_release(&p);
 }
 
-/* ---- threads ------------------------------------------------------------------------------------- */
+/* ---- threads --------------------------------------------------------------------------------- */
 
 static void *run_often(void *payload) {
   ct_program *p = payload;
@@ -408,7 +425,7 @@ static void threads_share_a_program(void **state) {
   ct_program_release(&p);
 }
 
-/* ---- mistakes of the caller ------------------------------------------------------------------------ */
+/* ---- mistakes of the caller ------------------------------------------------------------------ */
 
 static void wrong_calls_say_what_is_wrong(void **state) {
   (void)state;
@@ -430,7 +447,7 @@ static void wrong_calls_say_what_is_wrong(void **state) {
   ct_program_release(&p);
 }
 
-/* ---- the verifier ---------------------------------------------------------------------------------- */
+/* ---- the verifier ---------------------------------------------------------------------------- */
 
 static ct_program *sample(void) {
   ct_tensor *x = ct_placeholder(CT_F64, CT_SHAPE(3, 3));
@@ -494,6 +511,7 @@ int main(void) {
       TEST(a_failing_run_changes_nothing),
       TEST(builds_collect_assignments),
       TEST(gradient_steps_are_products),
+      TEST(rates_may_have_axes),
       TEST(repeats_are_read_once),
       TEST(exact_sums_keep_their_order),
       TEST(memory_is_used_again),

@@ -6,7 +6,7 @@
  */
 #include "product.h"
 
-/* ---- product ----------------------------------------------------------------------------------- */
+/* ---- product --------------------------------------------------------------------------------- */
 
 static ct_status product_infer(const ct_call *c, ct_spec *out) {
   const ct__product_attr *f = c->attr;
@@ -78,7 +78,7 @@ const ct_op ct__product_op = {CT_OP,
                               .work = product_work,
                               .eval = product_eval};
 
-/* ---- product_add ------------------------------------------------------------------------------ */
+/* ---- product_add ----------------------------------------------------------------------------- */
 
 static ct_status add_infer(const ct_call *c, ct_spec *out) {
   const ct_view *a = ct__in(c, 0), *b = ct__in(c, 1), *y = ct__in(c, 2);
@@ -125,7 +125,7 @@ const ct_op ct__product_add_op = {CT_OP,
 /* How it is done, found once memory is planned: it depends on shapes and strides only. */
 static ct__gemm_plan *new_plan(ct_program *p) { return ct__zone_alloc(p, sizeof(ct__gemm_plan)); }
 
-/* ---- updates: variable +- s product ------------------------------------------------------------ */
+/* ---- updates: variable +- s product ---------------------------------------------------------- */
 
 typedef struct finder {
   ct_program *p;
@@ -212,8 +212,11 @@ static ct_status fold_update(finder *f, int k) {
   bool across;
   ct__instr *scale = scaled_product(f, instr->arg[1], &alpha, &s, &g);
   ct__instr *m = scale ? product_behind(f, g, &across) : NULL;
-  if (!m || !ct__same_shape(&p->value[g].v, &variable->v)) return CT_OK;
-  int in[4] = {m->arg[0], m->arg[1], instr->arg[0], s}, out = ct__outs(instr)[0];
+  int out = ct__outs(instr)[0]; /* one element of s may have more axes than the variable */
+  if (!m || !ct__same_shape(&p->value[g].v, &variable->v) ||
+      !ct__same_shape(&p->value[out].v, &variable->v))
+    return CT_OK;
+  int in[4] = {m->arg[0], m->arg[1], instr->arg[0], s};
   if (across) {
     in[0] = transposed(p, m->arg[1]);
     in[1] = transposed(p, m->arg[0]);
@@ -234,7 +237,7 @@ ct_status ct__pass_updates(ct_program *p) {
   return status == CT_OK ? ct__pass_dead(p) : status;
 }
 
-/* ---- chains behind products --------------------------------------------------------------------- */
+/* ---- chains behind products ------------------------------------------------------------------ */
 
 /* A chain of the single instruction k. */
 static const ct__tile *tile_of(ct_program *p, const ct__instr *k, const ct__call_room *room) {
