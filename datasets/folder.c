@@ -11,19 +11,41 @@ static ct_status join_path(char out[MAX_PATH], const char *a, const char *b, con
   return ct__fail_status(CT_EARG, "%s: a path under %.80s is too long", who, a);
 }
 
-static bool is_image(const char *name) {
+static bool is_image(const char *path) {
   static const char *const ending[] = {".png", ".jpg", ".jpeg"};
-  const size_t length = strlen(name);
+  const size_t length = strlen(path);
   for (int i = 0; i < CT__COUNT(ending); i++) {
     const size_t n = strlen(ending[i]);
     bool same = length > n;
     for (size_t j = 0; j < n && same; j++) {
-      const char c = name[length - n + j];
+      const char c = path[length - n + j];
       same = (c >= 'A' && c <= 'Z' ? c - 'A' + 'a' : c) == ending[i][j];
     }
     if (same) return true;
   }
   return false;
+}
+
+/* The names of what is wanted in a folder; none is an error. */
+static ct_status list(ct_names *out, const char *dir, bool (*wanted)(const char *path),
+                      const char *what) {
+  ct_names all;
+  ct_status status = ct__folder_list(&all, who, dir);
+  if (status != CT_OK) return status;
+  int n = 0;
+  const size_t bytes = (size_t)all.n * sizeof(char *);
+  const char **kept = ct__alloc(bytes);
+  char path[MAX_PATH];
+  for (int i = 0; i < all.n && kept && status == CT_OK; i++) {
+    status = join_path(path, dir, all.at[i], NULL);
+    if (status == CT_OK && wanted(path)) kept[n++] = all.at[i];
+  }
+  if (status == CT_OK && (!kept || ct__names_copy(out, n, kept) != CT_OK))
+    status = ct__fail_status(CT_ENOMEM, "%s: %s: out of memory", who, dir);
+  ct__free(kept, bytes);
+  ct__names_free(&all);
+  if (status != CT_OK || n > 0) return status;
+  return ct__fail_status(CT_EFORMAT, "%s: no %s in %s", who, what, dir);
 }
 
 /* The images of each class; classes.n lists. */
@@ -38,44 +60,8 @@ static void listing_free(listing *l) {
   ct__names_free(&l->classes);
 }
 
-static ct_status list_images(ct_names *out, const char *dir) {
-  ct_names all;
-  ct_status status = ct__folder_list(&all, who, dir);
-  if (status != CT_OK) return status;
-  int n = 0;
-  const size_t bytes = (size_t)all.n * sizeof(char *);
-  const char **kept = ct__alloc(bytes);
-  for (int i = 0; i < all.n && kept; i++)
-    if (is_image(all.at[i])) kept[n++] = all.at[i];
-  status = kept ? ct__names_copy(out, n, kept) : CT_ENOMEM;
-  ct__free(kept, bytes);
-  ct__names_free(&all);
-  if (status != CT_OK) return ct__fail_status(status, "%s: %s: out of memory", who, dir);
-  return n > 0 ? CT_OK : ct__fail_status(CT_EFORMAT, "%s: no PNG or JPEG files in %s", who, dir);
-}
-
-static ct_status list_classes(ct_names *out, const char *dir) {
-  ct_names all;
-  ct_status status = ct__folder_list(&all, who, dir);
-  if (status != CT_OK) return status;
-  int n = 0;
-  const size_t bytes = (size_t)all.n * sizeof(char *);
-  const char **kept = ct__alloc(bytes);
-  char path[MAX_PATH];
-  for (int i = 0; i < all.n && kept && status == CT_OK; i++) {
-    status = join_path(path, dir, all.at[i], NULL);
-    if (status == CT_OK && ct__is_folder(path)) kept[n++] = all.at[i];
-  }
-  if (status == CT_OK && (!kept || ct__names_copy(out, n, kept) != CT_OK))
-    status = ct__fail_status(CT_ENOMEM, "%s: %s: out of memory", who, dir);
-  ct__free(kept, bytes);
-  ct__names_free(&all);
-  if (status != CT_OK || n > 0) return status;
-  return ct__fail_status(CT_EFORMAT, "%s: no folders in %s; want one for each class", who, dir);
-}
-
 static ct_status list_all(listing *l, const char *dir) {
-  ct_status status = list_classes(&l->classes, dir);
+  ct_status status = list(&l->classes, dir, ct__is_folder, "folders, one for each class,");
   if (status != CT_OK) return status;
   const size_t bytes = (size_t)l->classes.n * sizeof *l->files;
   l->files = ct__alloc(bytes);
@@ -84,7 +70,7 @@ static ct_status list_all(listing *l, const char *dir) {
   char path[MAX_PATH];
   for (int c = 0; c < l->classes.n && status == CT_OK; c++) {
     status = join_path(path, dir, l->classes.at[c], NULL);
-    if (status == CT_OK) status = list_images(&l->files[c], path);
+    if (status == CT_OK) status = list(&l->files[c], path, is_image, "PNG or JPEG files");
     l->images += l->files[c].n;
   }
   return status;

@@ -138,7 +138,7 @@ static void survives(void **state) {
   ct_scope_end(s);
 }
 
-/* ---- resizing and the look of MNIST ------------------------------------------------------------ */
+/* ---- resizing and the look of MNIST ---------------------------------------------------------- */
 
 static void resizes(void **state) {
   (void)state;
