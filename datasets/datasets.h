@@ -107,7 +107,7 @@ typedef struct ct_standardizer {
 } ct_standardizer;
 
 /* Mean and 1 / deviation of x (u8 or f32, (n, ...)): of all its elements together, or of each
- * feature. NaN is left out; a deviation of zero gives scale 1. */
+ * feature. NaN and infinities are left out; a deviation of zero gives scale 1. */
 CT_API ct_status ct_standardizer_fit(ct_standardizer *out, const ct_tensor *x, bool per_feature);
 CT_API void ct_standardizer_free(ct_standardizer *s);
 /* The standardised x: f32, x's shape; its size must be a multiple of the number of features. */

@@ -13,12 +13,12 @@ typedef struct moments {
   double count, sum, squares;
 } moments;
 
-/* Values less a shift; NaN counts for nothing. */
+/* Values less a shift; what is not finite counts for nothing. */
 static void add_f32(const float *x, int64_t rows, int64_t means, const float *shift, moments *m) {
   for (int64_t i = 0; i < rows; i++, x += means)
     for (int64_t j = 0; j < means; j++) {
       const double d = (double)x[j] - (double)shift[j];
-      if (isnan(d)) continue;
+      if (!isfinite(d)) continue;
       m[j].count += 1;
       m[j].sum += d;
       m[j].squares += d * d;
