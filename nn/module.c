@@ -20,16 +20,30 @@ void *ct_module_new(const ct_module_class *cls) {
 
 static size_t params_bytes(int n) { return (size_t)n * sizeof(ct_tensor *); }
 
-static void module_free(ct_module *m) {
+static void let_go(ct_module *m) {
   if (m->cls->release) m->cls->release(m);
-  for (ct_member *p = m->first, *next; p; p = next) {
-    next = p->next;
-    if (p->child) module_free(p->child);
-    ct_release(&p->tensor);
-    ct__free(p, p->bytes);
+}
+
+/* Each module before what is below it, and its memory after that. No recursion, as in walks. */
+static void module_free(ct_module *m) {
+  let_go(m);
+  while (m) {
+    ct_member *p = m->first;
+    if (p && p->child) {
+      m = p->child;
+      p->child = NULL;
+      let_go(m);
+    } else if (p) {
+      m->first = p->next;
+      ct_release(&p->tensor);
+      ct__free(p, p->bytes);
+    } else {
+      ct_module *above = m->place ? m->place->owner : NULL;
+      ct__free(m->params, params_bytes(m->params_room));
+      ct__free(m, m->cls->instance);
+      m = above;
+    }
   }
-  ct__free(m->params, params_bytes(m->params_room));
-  ct__free(m, m->cls->instance);
 }
 
 void ct_module_free(ct_module **m) {

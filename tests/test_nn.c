@@ -160,6 +160,17 @@ static void sequential_fails(void **unused) {
   ct_scope_end(scope);
 }
 
+/* Too deep for recursion. */
+static void deep_module_freed(void **unused) {
+  (void)unused;
+  int released = 0;
+  ct_module *m = scaled_new(ct_nn_relu(), &released);
+  for (int i = 0; i < 300000; i++) m = ct_nn_sequential(CT_MODULES(m));
+  assert_non_null(m);
+  ct_module_free(&m);
+  assert_int_equal(released, 1);
+}
+
 /* ---- sharing and freezing -------------------------------------------------------------------- */
 
 static ct_status count_visits(const ct_member_info *info, void *payload) {
@@ -217,7 +228,7 @@ static void linear_layer(void **unused) {
       for (int k = 0; k < 3; k++) want += xv[i * 3 + k] * wv[j * 3 + k];
       assert_near(yv[i * 2 + j], want, 1e-14);
     }
-  assert_nil(ct_forward(m, ct_ones(CT_F64, CT_SHAPE(4, 2))), CT_ESHAPE, "matmul");
+  assert_nil(ct_forward(m, ct_ones(CT_F64, CT_SHAPE(4, 2))), CT_ESHAPE, "linear");
   ct_module_free(&m);
   m = ct_nn_linear(key_of(3), 3, 2, (ct_linear_opts){.no_bias = true});
   assert_int_equal(ct_module_params(m).n, 1);
@@ -494,7 +505,7 @@ static void printing(void **unused) {
               "64 parameters, 64 of them frozen\n");
   ct_module_free(&tied);
   FILE *f = tmpfile();
-  assert_fails(ct_module_print_with(f, m, CT_F32, CT_SHAPE(1, 783)), CT_ESHAPE, "matmul");
+  assert_fails(ct_module_print_with(f, m, CT_F32, CT_SHAPE(1, 783)), CT_ESHAPE, "linear");
   assert_fails(ct_module_print(f, NULL), CT_EARG, "NULL");
   assert_fails(ct_module_print(NULL, m), CT_EARG, "NULL");
   fclose(f);
@@ -535,6 +546,7 @@ int main(void) {
       cmocka_unit_test(own_module),
       cmocka_unit_test(registering_fails),
       cmocka_unit_test(sequential_fails),
+      cmocka_unit_test(deep_module_freed),
       cmocka_unit_test(sharing_and_freezing),
       cmocka_unit_test(linear_layer),
       cmocka_unit_test(linear_layouts),
