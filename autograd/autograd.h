@@ -112,7 +112,7 @@ CT_API ct_tensor *ct_grad_print(ct_tensor *x, FILE *out, const char *name);
 CT_API ct_tensor *ct_check(ct_tensor *x, const char *name);
 CT_API ct_tensor *ct_show(ct_tensor *x, FILE *out, const char *name);
 
-/* ---- derivatives made of derivatives ------------------------------------------------------------- */
+/* ---- derivatives made of derivatives --------------------------------------------------------- */
 
 /* All results are recorded like any other: these functions nest. */
 

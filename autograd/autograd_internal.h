@@ -183,7 +183,7 @@ static inline bool ct__attr_equal(const ct_op *op, const void *a, const void *b)
   return op->attr_size == 0 || memcmp(a, b, op->attr_size) == 0;
 }
 
-/* ---- compile/compile.c: the build that is open on this thread --------------------------------- */
+/* ---- compile/compile.c: the build that is open on this thread -------------------------------- */
 
 bool ct__building(void);
 ct_status ct__build_assign(ct_tensor *variable, ct_tensor *value);

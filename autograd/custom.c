@@ -207,7 +207,7 @@ static ct_status apply_custom(const char *who, const ct_op *op, ct_custom c, ct_
     ct_tensor **all = ct__alloc(bytes);
     for (int i = 0; all && i < in.n; i++) all[i] = i < x.n ? x.at[i] : in.at[i];
     status = all ? ct__apply(op, &attr, in.n, all, y) : CT_ENOMEM;
-    if (all) ct__free(all, bytes);
+    ct__free(all, bytes);
   }
   release(&attr);
   return status;
@@ -405,7 +405,7 @@ static void custom_batch(const ct_call *c, ct_tensor *const *in, const bool *bat
   ct__set_recording(was);
   parts_end(&r);
   parts_end(&b);
-  if (axes) ct__free(axes, bytes);
+  ct__free(axes, bytes);
   for (int o = 0; o < c->n_out; o++) out[o] = ct_nil();
   if (all.call.f && all.rule) ct__apply(c->op, &all, c->n_in, in, out);
   release(&all);

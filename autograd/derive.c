@@ -2,7 +2,7 @@
  */
 #include "autograd_internal.h"
 
-/* ---- Jacobians ----------------------------------------------------------------------------------- */
+/* ---- Jacobians ------------------------------------------------------------------------------- */
 
 static ct_shape joined(ct_shape a, ct_shape b) {
   ct_shape s = {.n = a.n + b.n};
@@ -84,7 +84,7 @@ ct_tensor *ct_hessian(ct_tensor *loss, ct_tensor *x) {
   return ct_scope_return(scope, h);
 }
 
-/* ---- products --------------------------------------------------------------------------------------- */
+/* ---- products -------------------------------------------------------------------------------- */
 
 ct_status ct__scope_return_all(ct_scope scope, ct_status status, int n, ct_tensor **t) {
   for (int i = 0; i < n && status == CT_OK; i++) ct__ref(t[i]);
@@ -106,7 +106,7 @@ static ct_status product(ct_tensor *loss, ct_list x, ct_list v, ct_tensor **hv) 
   ct_tensor **g = ct__alloc(bytes);
   ct_status status = g ? ct_grad(loss, x, g) : CT_ENOMEM;
   if (status == CT_OK) status = ct_jvp_all((ct_list){x.n, g}, x, v, hv);
-  if (g) ct__free(g, bytes);
+  ct__free(g, bytes);
   return status;
 }
 
@@ -126,7 +126,7 @@ static ct_status product_value(ct_tensor *loss, ct_list x, ct_list v, ct_tensor 
     status = f ? ct_function_run(f, CT_LIST(one), hv) : ct__pending("ct_hvp");
     ct_function_release(&f);
   }
-  if (g) ct__free(g, bytes);
+  ct__free(g, bytes);
   return status;
 }
 
@@ -211,7 +211,7 @@ ct_tensor *ct_directional(ct_tensor *y, ct_tensor *x, ct_tensor *v, int k) {
   return ct_scope_return(scope, y);
 }
 
-/* ---- linear maps -------------------------------------------------------------------------------------- */
+/* ---- linear maps ----------------------------------------------------------------------------- */
 
 bool ct__placeholders(ct_list like, ct_tensor **out) {
   for (int i = 0; i < like.n; i++) {
@@ -233,7 +233,7 @@ ct_function *ct_linearize(ct_list y, ct_list x) {
   ct_tensor **dx = ct__alloc(bytes), **dy = dx + x.n;
   if (dx && ct__placeholders(x, dx) && ct_jvp_all(y, x, (ct_list){x.n, dx}, dy) == CT_OK)
     f = ct__function_frozen((ct_list){x.n, dx}, (ct_list){y.n, dy});
-  if (dx) ct__free(dx, bytes);
+  ct__free(dx, bytes);
   ct_scope_end(scope);
   return f;
 }
@@ -252,7 +252,7 @@ ct_function *ct_transpose_linear(ct_function *f) {
   if (x && ct__placeholders(ct__function_inputs(f), x) && ct_call_function(f, xs, y) == CT_OK &&
       ct__placeholders(ys, gy) && ct_vjp_all(ys, gys, xs, gx) == CT_OK)
     transposed = ct__function_frozen(gys, (ct_list){n_in, gx});
-  if (x) ct__free(x, bytes);
+  ct__free(x, bytes);
   ct_scope_end(scope);
   return transposed;
 }

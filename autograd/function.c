@@ -344,7 +344,7 @@ static void call_batch(const ct_call *c, ct_tensor *const *in, const bool *batch
   if (x && ct__placeholders((ct_list){c->n_in, c->in}, x) && replay(called(c->attr), x, y) == CT_OK)
     ct_vmap((ct_list){c->n_out, y}, (ct_list){c->n_in, x}, (ct_list){c->n_in, in},
             (ct_vmap_opts){.in_axes = axes}, out);
-  if (x) ct__free(x, bytes);
+  ct__free(x, bytes);
 }
 
 static const ct_op call_op = {CT_OP,

@@ -122,7 +122,7 @@ static ct_status bilinear(ct__taylor *t, const ct__term *k, int m, ct_tensor **y
   if (alone) s.n = 0;
   status = ct__sums_end(&s, status, y);
   if (alone) *y = last;
-  if (in) ct__free(in, bytes);
+  ct__free(in, bytes);
   return status;
 }
 

@@ -28,7 +28,7 @@ static stand_in find(const map *m, ct_tensor *t) {
   return (stand_in){n->slot[t->out_index], true, n->want[t->out_index]};
 }
 
-/* ---- one call ---------------------------------------------------------------------------------- */
+/* ---- one call -------------------------------------------------------------------------------- */
 
 /* Elementwise: extents of 1 behind the new axis make all inputs broadcast as they did. */
 static void batch_elementwise(const ct_call *c, ct_tensor **in, const bool *batched,
@@ -145,7 +145,7 @@ static ct_status visit(const map *m, ct__node *n) {
   return status == CT_OK ? end : status;
 }
 
-/* ---- the ends ------------------------------------------------------------------------------------ */
+/* ---- the ends -------------------------------------------------------------------------------- */
 
 /* t with axis `from` moved to `to`. */
 static ct_tensor *move_axis(ct_tensor *t, int from, int to) {

@@ -87,7 +87,7 @@ ct_status ct__stb_load(const unsigned char *data, int size, int channels, unsign
                        const char **why);
 void ct__stb_free(unsigned char *pixels);
 
-/* ---- the embedded digits, made by the build --------------------------------------------------- */
+/* ---- the embedded digits, made by the build -------------------------------------------------- */
 
 extern const unsigned char ct__digits_train_images_gz[], ct__digits_train_labels_gz[];
 extern const unsigned char ct__digits_test_images_gz[], ct__digits_test_labels_gz[];

@@ -8,7 +8,7 @@
 
 #include <libdeflate.h>
 
-/* ---- all bytes of a file ---------------------------------------------------------------------- */
+/* ---- all bytes of a file --------------------------------------------------------------------- */
 
 /* deflate cannot pack more than 1032 bytes into one */
 enum { MAX_RATIO = 1032, GZIP_LEAST = 18 };

@@ -8,7 +8,7 @@
 #include <math.h>
 #include <stdlib.h>
 
-/* ---- the model ----------------------------------------------------------------------------------- */
+/* ---- the model ------------------------------------------------------------------------------- */
 
 /* linear, activation, linear, ..., linear: its parameters are functions of the seed. */
 static ct_module *new_model(const options *o, const input *in) {
@@ -45,7 +45,7 @@ static ct_schedule new_schedule(const options *o, int64_t steps) {
 
 enum { SAVE_EVERY = 10 }; /* seconds, at the end of an epoch */
 
-/* ---- training ------------------------------------------------------------------------------------ */
+/* ---- training -------------------------------------------------------------------------------- */
 
 static ct_tensor *loss_of(ct_tensor *logits, ct_tensor *labels, const options *o) {
   return ct_cross_entropy_with(logits, labels, (ct_cross_entropy_opts){.smoothing = o->smoothing});
@@ -165,7 +165,7 @@ static ct_status finish(run *r, const input *in, const options *o) {
   return r->best ? ct_module_restore(r->model, r->best, (ct_restore_opts){0}) : CT_OK;
 }
 
-/* ---- the program --------------------------------------------------------------------------------- */
+/* ---- the program ----------------------------------------------------------------------------- */
 
 /* The network, and unless it is only used, all that training it needs. */
 static ct_status set_up(run *r, const input *in, const data *d, const options *o,

@@ -50,7 +50,7 @@ static ct_tensor *numbers(const ct_optim *o, const ct__param *p, ct_tensor *t) {
   return CT__APPLY(&numbers_op, &a, o->lr, t);
 }
 
-/* ---- a step of one parameter: states and p from numbers, gradient, states and p ----------------- */
+/* ---- a step of one parameter: states and p from numbers, gradient, states and p -------------- */
 
 enum { IN_NUMBERS, IN_GRAD, IN_STATE };
 
@@ -149,7 +149,7 @@ ct_status ct__optim_collect(ct_optim *o, ct_list grads) {
   ct_tensor **value = ct__alloc(bytes), *t = ct_shift(o->count, 1);
   ct_status status = value ? new_values(o, grads, t, value) : CT_ENOMEM;
   if (status == CT_OK) status = assign_all(o, t, value);
-  if (value) ct__free(value, bytes);
+  ct__free(value, bytes);
   ct_scope_end(scope);
   return status;
 }

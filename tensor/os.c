@@ -55,7 +55,7 @@ bool ct__use_isa(int isa) {
   return true;
 }
 
-/* ---- memory ----------------------------------------------------------------------------------- */
+/* ---- memory ---------------------------------------------------------------------------------- */
 
 /* Of the block those parts that fill a huge page: a fault for every 2 MiB instead of every 4 KiB,
  * so that fresh memory costs a fifth. */

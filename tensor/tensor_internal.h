@@ -379,7 +379,7 @@ double ct__get(const ct_view *v, int64_t offset);
 bool ct__use_reference(bool on);
 bool ct__reference(void);
 
-/* ---- products: gemm.h ------------------------------------------------------------------------- */
+/* ---- products: gemm.h ------------------------------------------------------------------------ */
 
 CT__ISA_LIST(CT__GEMM_OF)
 

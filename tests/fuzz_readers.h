@@ -77,7 +77,7 @@ static void mutate(fuzz_file *f) {
     how[fuzz_random(sizeof how / sizeof *how)](f, fuzz_random(f->n));
 }
 
-/* ---- readers: each reads fuzz_path ------------------------------------------------------------- */
+/* ---- readers: each reads fuzz_path ----------------------------------------------------------- */
 
 /* Reads every byte of what came out. */
 static bool fuzz_touch(const ct_tensor *t) {
@@ -133,7 +133,7 @@ static bool fuzz_image(uint32_t kind) {
   return true;
 }
 
-/* ---- valid files ------------------------------------------------------------------------------ */
+/* ---- valid files ----------------------------------------------------------------------------- */
 
 #define FUZZ_IDX  "\0\0\x08\x03\0\0\0\x02\0\0\0\x02\0\0\0\x03uvwxyzUVWXYZ"
 #define FUZZ_DICT "{'descr': '%s', 'fortran_order': %s, 'shape': (%s), }\n"
@@ -194,7 +194,7 @@ static void seed_jpeg(fuzz_file *f, uint32_t kind) {
     fuzz_set(f, colour_jpeg, sizeof colour_jpeg);
 }
 
-/* ---- the campaign ----------------------------------------------------------------------------- */
+/* ---- the campaign ---------------------------------------------------------------------------- */
 
 static const struct {
   const char *name;

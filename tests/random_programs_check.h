@@ -342,7 +342,7 @@ static inline void check_derivatives(trial *r, ct_tensor *const *frozen) {
   agree(r, "vjp of jvp against jvp of vjp", d.vjp_jv, d.jvp_g, close);
 }
 
-/* ---- last digits ------------------------------------------------------------------------------- */
+/* ---- last digits ----------------------------------------------------------------------------- */
 
 /* y and g for these values of the leaves, one after another in out. */
 static inline void run_at(trial *r, ct_tensor *const *value, double noise, ct_tensor **out) {

@@ -22,7 +22,7 @@ static void double_it(ct_list in, ct_tensor **out, void *payload) {
     assert_fails(ct_error_code(), code, part);                                                     \
   } while (0)
 
-/* ---- compiling --------------------------------------------------------------------------------- */
+/* ---- compiling ------------------------------------------------------------------------------- */
 
 static void compiling(void **state) {
   (void)state;
@@ -67,7 +67,7 @@ static void builds(void **state) {
   assert_fails(ct_build_end(), CT_ESCOPE, "no build is open");
 }
 
-/* ---- running ----------------------------------------------------------------------------------- */
+/* ---- running --------------------------------------------------------------------------------- */
 
 static void running(void **state) {
   (void)state;
@@ -129,7 +129,7 @@ static void releasing(void **state) {
   ct_program_release(&q);
 }
 
-/* ---- by shape ---------------------------------------------------------------------------------- */
+/* ---- by shape -------------------------------------------------------------------------------- */
 
 static void jits(void **state) {
   (void)state;
@@ -157,7 +157,7 @@ static void jits(void **state) {
   ct_jit_free(&j);
 }
 
-/* ---- looking at programs ----------------------------------------------------------------------- */
+/* ---- looking at programs --------------------------------------------------------------------- */
 
 static void looking(void **state) {
   (void)state;
@@ -193,7 +193,7 @@ static void empty_programs(void **state) {
   ct_program_release(&p);
 }
 
-/* ---- steps ------------------------------------------------------------------------------------- */
+/* ---- steps ----------------------------------------------------------------------------------- */
 
 static void compiled_steps(void **state) {
   (void)state;

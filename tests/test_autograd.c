@@ -17,7 +17,7 @@ static double derivative(ct_tensor *y, ct_tensor *x, ct_tensor **dy) {
   return item(*dy);
 }
 
-/* ---- reverse mode -------------------------------------------------------------------------------- */
+/* ---- reverse mode ---------------------------------------------------------------------------- */
 
 static void test_gradient_of_a_product(void **state) {
   (void)state;
@@ -172,7 +172,7 @@ static void test_cotangents_that_others_see_are_not_overwritten(void **state) {
   assert_ok(ct_scope_end(s));
 }
 
-/* ---- what is recorded ------------------------------------------------------------------------------ */
+/* ---- what is recorded ------------------------------------------------------------------------ */
 
 static void test_unrecorded_is_an_error(void **state) {
   (void)state;
@@ -263,7 +263,7 @@ static void test_assign_from_own_view(void **state) {
   assert_ok(ct_scope_end(s));
 }
 
-/* ---- shapes and dtypes of the arguments -------------------------------------------------------------- */
+/* ---- shapes and dtypes of the arguments ------------------------------------------------------ */
 
 static void test_wrong_arguments(void **state) {
   (void)state;
@@ -305,7 +305,7 @@ static void test_which_error_is_kept(void **state) {
   assert_ok(ct_scope_end(s));
 }
 
-/* ---- several outputs ------------------------------------------------------------------------------------ */
+/* ---- several outputs ------------------------------------------------------------------------- */
 
 static void test_outputs_that_nobody_holds(void **state) {
   (void)state;
@@ -327,7 +327,7 @@ static void test_outputs_that_nobody_holds(void **state) {
   assert_ok(ct_scope_end(s));
 }
 
-/* ---- functions ------------------------------------------------------------------------------------------- */
+/* ---- functions ------------------------------------------------------------------------------- */
 
 static ct_tensor *model(ct_tensor *x, ct_tensor *w, ct_tensor *b) {
   return ct_tanh(ct_add(ct_matmul(x, w), b));
@@ -430,7 +430,7 @@ static void test_eager_gradient_inside_a_function(void **state) {
   assert_ok(ct_scope_end(s));
 }
 
-/* ---- a user's own primitive ------------------------------------------------------------------------------ */
+/* ---- a user's own primitive ------------------------------------------------------------------ */
 
 static void swish_loop(int64_t n, char *const *p, const int64_t *s, const void *attr) {
   (void)attr;
@@ -482,7 +482,7 @@ static void test_own_primitive(void **state) {
   assert_ok(ct_scope_end(s));
 }
 
-/* ---- size ---------------------------------------------------------------------------------------------------- */
+/* ---- size ------------------------------------------------------------------------------------ */
 
 static void test_a_million_operations(void **state) {
   (void)state;

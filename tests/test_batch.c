@@ -18,7 +18,7 @@ static void require(bool condition, const char *what) {
   fail();
 }
 
-/* ---- the inputs of a case ---------------------------------------------------------------------- */
+/* ---- the inputs of a case -------------------------------------------------------------------- */
 
 static double sample(uint32_t stream, int64_t i) {
   uint32_t word[4] = {(uint32_t)i, stream, 0, 0};
@@ -59,7 +59,7 @@ static const ct_call *call_of(const ct_tensor *t, const ct_op *op) {
   return found;
 }
 
-/* ---- one call ---------------------------------------------------------------------------------- */
+/* ---- one call -------------------------------------------------------------------------------- */
 
 /* Element b of the batch of an input: other numbers of the same kind. */
 static ct_tensor *variant(ct_tensor *x, int b) {

@@ -6,7 +6,7 @@
 #include "cotangent.h"
 #include "tensor/pool.h"
 
-/* ---- a product and a sum ------------------------------------------------------------------------- */
+/* ---- a product and a sum --------------------------------------------------------------------- */
 
 /* A sum, how many links it takes, and what fma gives for it. rr(x) is x for x > 0: a longer chain
  * than the product, so that it is the one that goes on. */
@@ -231,7 +231,7 @@ static void results_take_the_place_of_operands(void **state) {
     }
 }
 
-/* ---- single numbers ------------------------------------------------------------------------------ */
+/* ---- single numbers -------------------------------------------------------------------------- */
 
 /* x has any shape, s and t are numbers; how many links, and whether the numbers are constants to
  * them. */

@@ -2,7 +2,7 @@
  * batches of two sizes, groups, dropout; rates, state and lifetimes around them. */
 #include "step_trainer.h"
 
-/* ---- equal to eager ---------------------------------------------------------------------------- */
+/* ---- equal to eager -------------------------------------------------------------------------- */
 
 static const ct_schedule schedules[] = {
     {.kind = CT_SCHEDULE_CONSTANT, .lr = 0.05},
@@ -93,7 +93,7 @@ static void state_can_be_restored(void **state) {
   }
 }
 
-/* ---- lifetimes --------------------------------------------------------------------------------- */
+/* ---- lifetimes ------------------------------------------------------------------------------- */
 
 /* The program keeps what it needs of model and optimizer, and they what they need of it. */
 static void released_in_any_order(void **state) {
@@ -132,7 +132,7 @@ static void groups_added_later_are_not_in_the_program(void **state) {
   ct_release(&q);
 }
 
-/* ---- dropout ----------------------------------------------------------------------------------- */
+/* ---- dropout --------------------------------------------------------------------------------- */
 
 /* One dropout used three times in a pass, in a row and side by side. */
 static ct_tensor *dropped(ct_module *d, ct_tensor *x) {

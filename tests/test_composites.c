@@ -40,7 +40,7 @@ static ct_tensor *gradient(ct_tensor *y, ct_tensor *x) {
   return ct_vjp(y, x, ct_ones(ct_dtype_of(y), ct_shape_of(y)));
 }
 
-/* ---- norms and moments ------------------------------------------------------------------------- */
+/* ---- norms and moments ----------------------------------------------------------------------- */
 
 static ct_tensor *norm(ct_list x, void *payload) {
   return ct_norm(x.at[0], *(const double *)payload, CT_AXES(1), true);
@@ -195,7 +195,7 @@ static void what_is_not_nan(void **state) {
   check(mean_of_numbers, NULL, CT_LIST(w));
 }
 
-/* ---- order and counts -------------------------------------------------------------------------- */
+/* ---- order and counts ------------------------------------------------------------------------ */
 
 FUNCTION(best, ct_topk(x.at[0], 2, 1, NULL))
 FUNCTION(median_odd, ct_median(x.at[0], 1, false))
@@ -260,7 +260,7 @@ static void along_an_axis(void **state) {
   assert_nil(ct_take_along_axis(x, NULL, 1), CT_EARG, "take_along_axis: indices is NULL");
 }
 
-/* ---- replaced parts ---------------------------------------------------------------------------- */
+/* ---- replaced parts -------------------------------------------------------------------------- */
 
 static ct_tensor *set_rows(ct_list x, void *payload) {
   return ct_square(ct_scatter_set(x.at[0], payload, x.at[1], 0));
@@ -301,7 +301,7 @@ static void replaced_parts(void **state) {
   assert_nil(ct_update_slice(m, NULL, 1, 0, 2, 1), CT_EARG, "update_slice: input 1 is NULL");
 }
 
-/* ---- arrangements ------------------------------------------------------------------------------ */
+/* ---- arrangements ---------------------------------------------------------------------------- */
 
 FUNCTION(trace_of, ct_trace(ct_square(x.at[0])))
 FUNCTION(diagonal_of, ct_diagonal(ct_square(x.at[0]), 0, 2))
@@ -383,7 +383,7 @@ static void products_and_grids(void **state) {
              "kron: want at most 4 dimensions");
 }
 
-/* ---- einsum ------------------------------------------------------------------------------------ */
+/* ---- einsum ---------------------------------------------------------------------------------- */
 
 /* The definition: a sum over all values of all letters. Operands of at most four axes, no ellipsis.
  */

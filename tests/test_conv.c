@@ -44,7 +44,7 @@ static ct_tensor *strided(ct_tensor *x) {
   return ct_permute(ct_squeeze(ct_slice(gaps, 4, 1, 2, 1), CT_AXES(4)), CT_AXES(2, 1, 3, 0));
 }
 
-/* ---- convolution ------------------------------------------------------------------------------- */
+/* ---- convolution ----------------------------------------------------------------------------- */
 
 typedef struct convolution {
   int64_t x[4], w[4]; /* of conv2d */
@@ -239,7 +239,7 @@ static void convolution_errors(void **state) {
              "output_padding < stride or dilation");
 }
 
-/* ---- pooling ----------------------------------------------------------------------------------- */
+/* ---- pooling --------------------------------------------------------------------------------- */
 
 static const ct_pool_opts pools[] = {
     {{2, 2}, {0, 0}, {0, 0}}, {{3, 2}, {1, 1}, {1, 1}}, {{1, 3}, {2, 1}, {0, 2}},

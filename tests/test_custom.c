@@ -18,7 +18,7 @@ static void assert_same(const ct_tensor *got, const ct_tensor *want, double tole
   for (int64_t i = 0; i < ct_size(got); i++) assert_near(a[i], b[i], tolerance);
 }
 
-/* ---- y = (a sin b, a b) with its true derivative in either form ------------------------------- */
+/* ---- y = (a sin b, a b) with its true derivative in either form ------------------------------ */
 
 static void body(ct_list in, ct_tensor **out, void *payload) {
   (void)payload;

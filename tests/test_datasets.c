@@ -151,7 +151,7 @@ static void pairs(void **state) {
   assert_fails(ct_dataset_idx(&d, NULL, labels), CT_EARG, "ct_dataset_idx");
 }
 
-/* ---- the digits and MNIST --------------------------------------------------------------------- */
+/* ---- the digits and MNIST -------------------------------------------------------------------- */
 
 static void expect_counts(const ct_dataset *d, const int64_t want[10]) {
   int64_t got[10];

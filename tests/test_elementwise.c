@@ -12,7 +12,7 @@ static ct_tensor *constant(const ct_tensor *like, double value) {
   return ct_scalar(ct_dtype_of(like), value);
 }
 
-/* ---- one operation, two ways ------------------------------------------------------------------------- */
+/* ---- one operation, two ways ----------------------------------------------------------------- */
 
 typedef ct_tensor *function1(ct_tensor *x);
 
@@ -136,7 +136,7 @@ static void arc_cosine(void **state) {
   ct_scope_end(scope);
 }
 
-/* ---- third order ----------------------------------------------------------------------------------------- */
+/* ---- third order ----------------------------------------------------------------------------- */
 
 /* The derivative of an operation, checked to second order. */
 static ct_tensor *derivative(ct_list x, void *payload) {
@@ -170,7 +170,7 @@ static void third_derivatives_pass_gradcheck(void **state) {
   assert_true(checked > 35);
 }
 
-/* ---- edges ------------------------------------------------------------------------------------------------- */
+/* ---- edges ----------------------------------------------------------------------------------- */
 
 static double at(function1 *f, double x) {
   double y = 0;
@@ -290,7 +290,7 @@ static void logic(void **state) {
   assert_true(got[0] == 1 && got[1] == 0 && got[2] == 0 && got[3] == 0);
 }
 
-/* ---- polygamma ----------------------------------------------------------------------------------------------- */
+/* ---- polygamma ------------------------------------------------------------------------------- */
 
 static double polygamma(int n, double x) {
   double y = 0;

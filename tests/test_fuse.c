@@ -6,7 +6,7 @@
 #include "cotangent.h"
 #include "tensor/pool.h"
 
-/* ---- same bits ----------------------------------------------------------------------------------- */
+/* ---- same bits ------------------------------------------------------------------------------- */
 
 static bool same_number(const char *a, const char *b, ct_dtype dtype) {
   if (memcmp(a, b, ct_dtype_size(dtype)) == 0) return true;
@@ -28,7 +28,7 @@ static void assert_same_bits(ct_tensor *got, ct_tensor *want, const char *what) 
     }
 }
 
-/* ---- random chains -------------------------------------------------------------------------------- */
+/* ---- random chains --------------------------------------------------------------------------- */
 
 static uint64_t random_state;
 static int below(int n) { /* splitmix64 */
@@ -190,7 +190,7 @@ static void chains_have_the_bits_of_eager_operations(void **state) {
   assert_ok(ct_set_threads(threads));
 }
 
-/* ---- what becomes one ---------------------------------------------------------------------------- */
+/* ---- what becomes one ------------------------------------------------------------------------ */
 
 typedef struct shape_case {
   const char *name;
@@ -422,7 +422,7 @@ static void results_take_the_place_of_operands(void **state) {
   ct_program_release(&p);
 }
 
-/* ---- tiles alone ---------------------------------------------------------------------------------- */
+/* ---- tiles alone ----------------------------------------------------------------------------- */
 
 static void add(int64_t n, char *const *p, const int64_t *s, const void *attr) {
   (void)attr;

@@ -3,7 +3,7 @@
 
 #include <cotangent.h>
 
-/* ---- bodies ------------------------------------------------------------------------------------ */
+/* ---- bodies ---------------------------------------------------------------------------------- */
 
 typedef struct counter {
   int traced;
@@ -38,7 +38,7 @@ static ct_tensor *number(double x) {
   return v;
 }
 
-/* ---- one program for each combination ---------------------------------------------------------- */
+/* ---- one program for each combination -------------------------------------------------------- */
 
 static void traced_once_for_each_shape_and_dtype(void **state) {
   (void)state;
@@ -119,7 +119,7 @@ static void the_program_unused_for_longest_goes(void **state) {
   ct_jit_free(&j);
 }
 
-/* ---- updates ------------------------------------------------------------------------------------ */
+/* ---- updates --------------------------------------------------------------------------------- */
 
 static void what_the_body_assigns_is_updated(void **state) {
   (void)state;
@@ -202,7 +202,7 @@ static void without_recording_around_it(void **state) {
   ct_release(&c.w);
 }
 
-/* ---- bodies that fail --------------------------------------------------------------------------- */
+/* ---- bodies that fail ------------------------------------------------------------------------ */
 
 typedef enum way {
   LEAVES_NULL,
@@ -300,7 +300,7 @@ static void in_an_open_build(void **state) {
   ct_release(&c.w);
 }
 
-/* ---- no results, no inputs ---------------------------------------------------------------------- */
+/* ---- no results, no inputs ------------------------------------------------------------------- */
 
 static void only_updates(ct_list in, ct_tensor **out, void *payload) {
   (void)in, (void)out;

@@ -7,7 +7,7 @@
 #include <cotangent.h>
 #include <pthread.h>
 
-/* ---- the same bits as vectors ------------------------------------------------------------------ */
+/* ---- the same bits as vectors ---------------------------------------------------------------- */
 
 static ct_tensor *op_leaky_relu(ct_tensor *x) { return ct_leaky_relu(x, 0.1); }
 static ct_tensor *op_shift(ct_tensor *x) { return ct_shift(x, 0.25); }
@@ -99,7 +99,7 @@ static void numbers_meet_symbols(void **state) {
   ct_release(&x);
 }
 
-/* ---- lifetimes: tensor, numbers and recipe in one block ------------------------------------------ */
+/* ---- lifetimes: tensor, numbers and recipe in one block -------------------------------------- */
 
 static void parts_outlive_the_tensor(void **state) {
   (void)state;
@@ -158,7 +158,7 @@ static void parts_end_on_two_threads(void **state) {
   ct_release(&x);
 }
 
-/* ---- memory -------------------------------------------------------------------------------------- */
+/* ---- memory ---------------------------------------------------------------------------------- */
 
 /* One block for an operation, none for its derivative. */
 static void blocks_are_few(void **state) {

@@ -45,7 +45,7 @@ static ct_status note(ct_tensor *number) {
   return status;
 }
 
-/* ---- the work ---------------------------------------------------------------------------------- */
+/* ---- the work -------------------------------------------------------------------------------- */
 
 static ct_status compile_step(void) {
   ct_tensor *x = ct_placeholder(CT_F32, CT_SHAPE(BATCH, IN));
@@ -164,7 +164,7 @@ static ct_status call(void) {
   return status;
 }
 
-/* ---- one failure after the other --------------------------------------------------------------- */
+/* ---- one failure after the other ------------------------------------------------------------- */
 
 static void begin(job *prepare) {
   restore(&f.t, f.start);
@@ -276,7 +276,7 @@ static void exhaust(job *prepare, job *work, job *again) {
   for (int i = 0; i <= MOST; i++) ct_archive_free(&want.after[i]);
 }
 
-/* ---- the tests ----------------------------------------------------------------------------------- */
+/* ---- the tests ------------------------------------------------------------------------------- */
 
 static ct_scope stage;
 

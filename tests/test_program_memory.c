@@ -22,7 +22,7 @@ static bool in_arena(const ct_program *p, int i) {
 
 static int operands(const ct__instr *k) { return k->n_in + k->n_out; }
 
-/* ---- the largest live set ------------------------------------------------------------------------ */
+/* ---- the largest live set -------------------------------------------------------------------- */
 
 static void find_lives(const ct_program *p, int *first, int *last) {
   for (int i = 0; i < p->n_values; i++) first[i] = last[i] = -1;
@@ -85,7 +85,7 @@ static void assert_places(const ct_program *p) {
   free(owner);
 }
 
-/* ---- each value in a room of its own, with guards around it --------------------------------------- */
+/* ---- each value in a room of its own, with guards around it ---------------------------------- */
 
 typedef struct room {
   char *block, *seen; /* guard, bytes, guard; and as it was after the last instruction */
@@ -205,7 +205,7 @@ static void assert_planned(ct_program *p) {
   assert_places(p);
 }
 
-/* ---- training steps ------------------------------------------------------------------------------ */
+/* ---- training steps -------------------------------------------------------------------------- */
 
 static make_optim *const three[] = {sgd, momentum, adam};
 static const ct_compile_opts both[] = {{.exact = false}, {.exact = true}};
@@ -319,7 +319,7 @@ static void steps_of_convolutional_networks(void **state) {
   check_steps(conv, 32, false);
 }
 
-/* ---- chains -------------------------------------------------------------------------------------- */
+/* ---- chains ---------------------------------------------------------------------------------- */
 
 static uint64_t dice;
 

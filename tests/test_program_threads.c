@@ -20,7 +20,7 @@ static int restore_pool(void **state) {
   return ct_set_threads(2) != CT_OK || close_scope(state);
 }
 
-/* ---- an epoch ---------------------------------------------------------------------------------- */
+/* ---- an epoch -------------------------------------------------------------------------------- */
 
 typedef enum how { EAGER, EXACT, FAST, HOWS } how;
 
@@ -123,7 +123,7 @@ static void an_epoch_of_mnist(void **state) {
   ct_dataset_free(&test_set);
 }
 
-/* ---- one program, many threads ------------------------------------------------------------------- */
+/* ---- one program, many threads --------------------------------------------------------------- */
 
 enum { HOSTS = 8, ROUNDS = 50 };
 
@@ -178,7 +178,7 @@ static void many_threads_run_one_program(void **state) {
   trainer_free(&t);
 }
 
-/* ---- a program with updates ---------------------------------------------------------------------- */
+/* ---- a program with updates ------------------------------------------------------------------ */
 
 typedef struct intruder {
   ct_program *p;

@@ -4,7 +4,7 @@
 
 #include "autograd/autograd_internal.h"
 
-/* ---- what the tests share ---------------------------------------------------------------------------- */
+/* ---- what the tests share -------------------------------------------------------------------- */
 
 enum { MOST = 64 };
 
@@ -17,7 +17,7 @@ static void assert_gradients(ct_fn *f, void *payload, ct_list x) {
 
 static ct_tensor *sample(ct_shape shape) { return ct_randn(ct_key(7), CT_F64, shape); }
 
-/* ---- axes ---------------------------------------------------------------------------------------------- */
+/* ---- axes ------------------------------------------------------------------------------------ */
 
 static void axes_are_checked(void **state) {
   (void)state;
@@ -35,7 +35,7 @@ static void axes_are_checked(void **state) {
   assert_fails(ct__axes_mask("f", (ct_axes){.n = -1}, 8, &mask), CT_EARG, "0 to 8");
 }
 
-/* ---- reshape -------------------------------------------------------------------------------------------- */
+/* ---- reshape --------------------------------------------------------------------------------- */
 
 static void reshape_gives_a_view_or_a_copy(void **state) {
   (void)state;
@@ -131,7 +131,7 @@ static void reshape_errors(void **state) {
   assert_nil(ct_reshape(ct_nil(), CT_SHAPE(1)), CT_ENIL, "reshape");
 }
 
-/* ---- permute, transpose, broadcast_to -------------------------------------------------------------------- */
+/* ---- permute, transpose, broadcast_to -------------------------------------------------------- */
 
 static void permute_moves_axes(void **state) {
   (void)state;
@@ -179,7 +179,7 @@ static void broadcast_repeats(void **state) {
   assert_nil(ct_broadcast_to(NULL, CT_SHAPE(2)), CT_EARG, "broadcast_to");
 }
 
-/* ---- slice, flip, split, pad ------------------------------------------------------------------------------ */
+/* ---- slice, flip, split, pad ----------------------------------------------------------------- */
 
 /* Python's slice.indices, word for word, as the oracle. */
 static int python_slice(int64_t n, int64_t start, int64_t stop, int64_t step, double *out) {
@@ -290,7 +290,7 @@ static void pad_puts_zeros_around(void **state) {
   assert_nil(ct_pad(NULL, 0, 0, 0), CT_EARG, "pad: x is NULL");
 }
 
-/* ---- concat, stack ------------------------------------------------------------------------------------------ */
+/* ---- concat, stack --------------------------------------------------------------------------- */
 
 static void concat_joins(void **state) {
   (void)state;
@@ -341,7 +341,7 @@ static void stack_adds_an_axis(void **state) {
   assert_nil(ct_stack(CT_LIST(ct_nil()), 0), CT_ENIL, "stack");
 }
 
-/* ---- reshapes by name --------------------------------------------------------------------------------------- */
+/* ---- reshapes by name ------------------------------------------------------------------------ */
 
 static void extents_of_one_come_and_go(void **state) {
   (void)state;
@@ -386,7 +386,7 @@ static void contiguous_copies(void **state) {
   assert_nil(ct_contiguous(NULL), CT_EARG, "contiguous");
 }
 
-/* ---- derivatives ---------------------------------------------------------------------------------------------- */
+/* ---- derivatives ----------------------------------------------------------------------------- */
 
 static void cotangents_go_back_to_their_places(void **state) {
   (void)state;

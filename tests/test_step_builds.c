@@ -4,7 +4,7 @@
 
 #include "failing_malloc.h"
 
-/* ---- builds ------------------------------------------------------------------------------------ */
+/* ---- builds ---------------------------------------------------------------------------------- */
 
 static void clipped_eagerly(trainer *t, int k) {
   ct_scope s = ct_scope_begin();
@@ -67,7 +67,7 @@ static void an_open_build_is_joined(void **state) {
   ct_release(&average);
 }
 
-/* ---- whole steps ------------------------------------------------------------------------------- */
+/* ---- whole steps ----------------------------------------------------------------------------- */
 
 /* A label out of range is found after the forward pass has begun: nothing has changed. */
 static void no_half_step(void **state) {
@@ -161,7 +161,7 @@ static void out_of_memory(void **state) {
   }
 }
 
-/* ---- parameters of all kinds ------------------------------------------------------------------- */
+/* ---- parameters of all kinds ----------------------------------------------------------------- */
 
 /* Parameters: (3) twice, a number, nothing, and one that the loss does not know. */
 enum { KINDS = 5 };

@@ -95,7 +95,7 @@ static void layers_are_swept_one_by_one(void **state) {
   }
 }
 
-/* ---- rows that nothing is added to --------------------------------------------------------------- */
+/* ---- rows that nothing is added to ----------------------------------------------------------- */
 
 /* A layer u = relu(h), z = u W for which z's cotangent g is given: h's, and W -= rate u^T g. */
 typedef struct layer {

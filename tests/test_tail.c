@@ -7,7 +7,7 @@
 
 #include <float.h>
 
-/* ---- what becomes one ---------------------------------------------------------------------------- */
+/* ---- what becomes one ------------------------------------------------------------------------ */
 
 enum { ROWS = 96, COLUMNS = 100, MOST_OUT = 12 };
 
@@ -143,7 +143,7 @@ static void reductions_join_their_chain(void **state) {
     }
 }
 
-/* ---- any layout, any cut -------------------------------------------------------------------------- */
+/* ---- any layout, any cut --------------------------------------------------------------------- */
 
 enum { LEAVES = 3 };
 
@@ -241,7 +241,7 @@ static void tails_lie_anywhere(void **state) {
   assert_ok(ct_set_threads(threads));
 }
 
-/* ---- single things --------------------------------------------------------------------------------- */
+/* ---- single things --------------------------------------------------------------------------- */
 
 static void nan_wins(void **state) {
   (void)state;

@@ -182,7 +182,7 @@ static void compositions(void **state) {
   assert_ok(ct_scope_end(s));
 }
 
-/* ---- products of one's own --------------------------------------------------------------------- */
+/* ---- products of one's own ------------------------------------------------------------------- */
 
 static ct_status plain_eval(const ct_eval *e) {
   const double *a = (const double *)(const void *)e->in[0]->data;
@@ -245,7 +245,7 @@ static void sums_of_products_are_checked(void **state) {
   assert_ok(ct_scope_end(s));
 }
 
-/* ---- coefficients of coefficients -------------------------------------------------------------- */
+/* ---- coefficients of coefficients ------------------------------------------------------------ */
 
 static ct_tensor *smooth(ct_tensor *x) {
   return ct_mul(ct_pow(ct_shift(ct_sin(x), 2), ct_scalar(CT_F64, 2.5)), ct_softmax(x, 1));

@@ -15,7 +15,7 @@
 static char dir[TEMP_PATH];
 static char output[1 << 18]; /* of the last run */
 
-/* ---- running it ---------------------------------------------------------------------------------- */
+/* ---- running it ------------------------------------------------------------------------------ */
 
 static const char *in_dir(const char *name) {
   static char path[4][TEMP_PATH + 64];
@@ -75,7 +75,7 @@ static bool same_file(const char *a, const char *b) {
   return same;
 }
 
-/* ---- the command line ---------------------------------------------------------------------------- */
+/* ---- the command line ------------------------------------------------------------------------ */
 
 static void help_lists_every_option_and_default(void **state) {
   (void)state;
@@ -142,7 +142,7 @@ static void failures_say_why(void **state) {
   assert_said("smaller --lr");
 }
 
-/* ---- learning ------------------------------------------------------------------------------------ */
+/* ---- learning -------------------------------------------------------------------------------- */
 
 static double number_of(const cJSON *object, const char *key) {
   const cJSON *item = cJSON_GetObjectItemCaseSensitive(object, key);
@@ -216,7 +216,7 @@ static void pictures_are_written(void **state) {
   assert_ok(ct_scope_end(scope));
 }
 
-/* ---- checkpoints --------------------------------------------------------------------------------- */
+/* ---- checkpoints ----------------------------------------------------------------------------- */
 
 static void a_seed_gives_one_file(void **state) {
   (void)state;
@@ -358,7 +358,7 @@ static void validation_chooses_the_weights(void **state) {
   assert_ok(ct_scope_end(scope));
 }
 
-/* ---- pictures from elsewhere --------------------------------------------------------------------- */
+/* ---- pictures from elsewhere ----------------------------------------------------------------- */
 
 enum { SIDE = 200, POINTS = 16 };
 
@@ -477,7 +477,7 @@ static void drawn_digits_are_read_after_mnist(void **state) {
   predict_ten("mnist", 9);
 }
 
-/* ---- folders of images --------------------------------------------------------------------------- */
+/* ---- folders of images ----------------------------------------------------------------------- */
 
 /* Zeros and ones of the embedded digits as PNG files in root/nought and root/one. */
 static void write_folders(const char *root, const ct_dataset *set, int64_t limit) {
@@ -520,7 +520,7 @@ static void folders_of_images_are_data(void **state) {
   assert_said("--data");
 }
 
-/* ---- a terminal ---------------------------------------------------------------------------------- */
+/* ---- a terminal ------------------------------------------------------------------------------ */
 
 static void a_terminal_gets_one_bar(void **state) {
   (void)state;

@@ -12,7 +12,7 @@ enum { CHUNK = 1 << 14, ROUNDS = 24 };
 #define ISA_NAME(isa) #isa,
 static const char *const isa_name[] = {CT__ISA_LIST(ISA_NAME)};
 
-/* ---- the functions ------------------------------------------------------------------------------- */
+/* ---- the functions --------------------------------------------------------------------------- */
 
 static long double sigmoidl(long double x) {
   return x < 0 ? expl(x) / (1 + expl(x)) : 1 / (1 + expl(-x));
@@ -81,7 +81,7 @@ static void apply(const function *f, ct_dtype dtype, int n, void *x, void *y) {
   assert_ok(status);
 }
 
-/* ---- errors ---------------------------------------------------------------------------------------- */
+/* ---- errors ---------------------------------------------------------------------------------- */
 
 static void check_f32(const function *f, int n, float *x) {
   static double want[CHUNK];
@@ -233,7 +233,7 @@ static void results_do_not_depend_on_the_neighbours(void **state) {
       }
 }
 
-/* ---- derivatives keep their digits ------------------------------------------------------------------- */
+/* ---- derivatives keep their digits ----------------------------------------------------------- */
 
 static long double tanh_slope(long double x) {
   long double e = expl(-2 * fabsl(x));
@@ -290,7 +290,7 @@ static void slopes_are_right_in_the_tails(void **state) {
       }
 }
 
-/* ---- the choice ---------------------------------------------------------------------------------------- */
+/* ---- the choice ------------------------------------------------------------------------------ */
 
 /* main sets CT_ISA to the lowest. */
 static void the_environment_chooses(void **state) {

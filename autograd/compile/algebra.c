@@ -47,7 +47,7 @@ static int plus_zero(const site *s) {
 static int shifted_by_zero(const site *s) {
   return *(const double *)s->k->attr == 0 ? operand(s, 0) : -1;
 }
-static int times_one_or_zero(const site *s) { return is_number(s, 1, 1) ? operand(s, 0) : -1; }
+static int mul0_by_one(const site *s) { return is_number(s, 1, 1) ? operand(s, 0) : -1; }
 
 static const struct {
   const char *op;
@@ -63,10 +63,10 @@ static const struct {
     {"not", twice, false},
     {"add", plus_zero, true},
     {"shift", shifted_by_zero, true},
-    {"mul0", times_one_or_zero, true},
+    {"mul0", mul0_by_one, true},
 };
 
-/* ---- constants --------------------------------------------------------------------------------- */
+/* ---- constants ------------------------------------------------------------------------------- */
 
 static const ct_tensor *constant(const ct_program *p, int i) {
   const ct__value *x = &p->value[i];
@@ -100,7 +100,7 @@ static ct_status fold(ct_program *p, int k, int *to) {
   return CT_OK;
 }
 
-/* ---- the pass ---------------------------------------------------------------------------------- */
+/* ---- the pass -------------------------------------------------------------------------------- */
 
 /* Numbers are summed in the order in which they lie, and the result of an operation lies row by
  * row: so must what stands for it in an exact program. A view may lie otherwise. */

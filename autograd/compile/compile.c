@@ -3,7 +3,7 @@
 
 #include <time.h>
 
-/* ---- the build that is open on this thread ---------------------------------------------------- */
+/* ---- the build that is open on this thread --------------------------------------------------- */
 
 typedef struct build {
   bool open;
@@ -60,7 +60,7 @@ ct_status ct__build_assign(ct_tensor *variable, ct_tensor *value) {
   return CT_OK;
 }
 
-/* ---- passes ------------------------------------------------------------------------------------ */
+/* ---- passes ---------------------------------------------------------------------------------- */
 
 static const struct pass {
   const char *name;
@@ -127,7 +127,7 @@ static ct_status index_memory(ct_program *p) {
   return CT_OK;
 }
 
-/* ---- the public face --------------------------------------------------------------------------- */
+/* ---- the public face ------------------------------------------------------------------------- */
 
 /* Outputs, then the values of updates. */
 static ct_list wanted(ct_list outputs, ct_tensor **room) {

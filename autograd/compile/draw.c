@@ -1,7 +1,7 @@
 /* draw.c - a program for Graphviz, and the map of its arena. */
 #include "program.h"
 
-/* ---- Graphviz ----------------------------------------------------------------------------------- */
+/* ---- Graphviz -------------------------------------------------------------------------------- */
 
 static void put_shape(const ct_view *v, FILE *out) {
   char shape[CT__SHAPE_TEXT];
@@ -65,7 +65,7 @@ ct_status ct_program_dot(const ct_program *p, FILE *out) {
   return ct__check_written("ct_program_dot", out, "drawing");
 }
 
-/* ---- the arena ------------------------------------------------------------------------------------ */
+/* ---- the arena ------------------------------------------------------------------------------- */
 
 /* A block of the arena: a value, or the workspace of an instruction. */
 typedef struct area {

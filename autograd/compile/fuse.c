@@ -7,7 +7,7 @@
  */
 #include "fuse.h"
 
-/* ---- who may go with whom ---------------------------------------------------------------------- */
+/* ---- who may go with whom -------------------------------------------------------------------- */
 
 /* The value itself, or the one that it is another name of. */
 int ct__named(const ct_program *p, int i) {
@@ -109,7 +109,7 @@ static void find_groups(ct__fusion *f) {
   for (int k = 0; k < f->n; k++) f->list[at[root(f, k)]++] = k;
 }
 
-/* ---- the new instruction ------------------------------------------------------------------------- */
+/* ---- the new instruction --------------------------------------------------------------------- */
 
 static void *copy(ct_program *p, const void *from, size_t bytes) {
   void *to = ct__zone_alloc(p, bytes + 1);
@@ -176,7 +176,7 @@ static bool fuse(ct__fusion *f, const int *member, int n, int key) {
   return true;
 }
 
-/* ---- the new order ----------------------------------------------------------------------------- */
+/* ---- the new order --------------------------------------------------------------------------- */
 
 /* Stable; keys are below n. */
 static void sort(const ct__fusion *f, const int *key, int *sorted, int *start) {

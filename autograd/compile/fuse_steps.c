@@ -3,7 +3,7 @@
  */
 #include "fuse.h"
 
-/* ---- registers ----------------------------------------------------------------------------------- */
+/* ---- registers ------------------------------------------------------------------------------- */
 
 static bool add_register(const ct__fusion *f, ct__fuse_block *b, int value) {
   if (b->n_reg == b->most) return false;
@@ -84,7 +84,7 @@ static bool make_step(const ct__fusion *f, ct__fuse_block *b, int k, ct__tile_st
   return true;
 }
 
-/* ---- cheap operations that feed each other: one step --------------------------------------------- */
+/* ---- cheap operations that feed each other: one step ----------------------------------------- */
 
 /* The other operand of a cheap instruction than the one that is handed on to it, or -1. */
 static int other(const ct__fusion *f, int k) {
@@ -113,7 +113,7 @@ static ct__link_kind kind_of(const ct__fuse_link *l) {
   return (ct__link_kind)with.kind;
 }
 
-/* ---- single numbers ---------------------------------------------------------------------------- */
+/* ---- single numbers -------------------------------------------------------------------------- */
 
 static bool can_be(ct__link_kind kind) {
   ct__link l = {.kind = (unsigned char)kind};
@@ -151,7 +151,7 @@ static void turn_number(const ct__fusion *f, int k) {
   if (f->number[operand(f, k, l->cheap.right)]) l->number = operand(f, k, l->cheap.right);
 }
 
-/* ---- chains ------------------------------------------------------------------------------------- */
+/* ---- chains ---------------------------------------------------------------------------------- */
 
 /* The other operand of a sum is a product: both become one link. */
 static void take_product(ct__fusion *f, int k) {
@@ -257,7 +257,7 @@ static bool make_chain(const ct__fusion *f, ct__fuse_block *b, int k, ct__tile_s
   return true;
 }
 
-/* ---- on one element: what comes one behind the other is one chain ---------------------------------- */
+/* ---- on one element: what comes one behind the other is one chain ---------------------------- */
 
 /* What the link before left in its register is at hand. */
 static void append(ct__chain *joint, ct__link l) {

@@ -8,7 +8,7 @@
 
 #include <stdlib.h>
 
-/* ---- reuse in place --------------------------------------------------------------------------- */
+/* ---- reuse in place -------------------------------------------------------------------------- */
 
 static void find_intervals(ct_program *p) {
   for (int i = 0; i < p->n_values; i++) p->value[i].first = p->value[i].last = -1;
@@ -67,7 +67,7 @@ static void reuse(ct_program *p) {
   for (int i = 0; i < p->n_values; i++) p->value[i].base = home_of(p, i);
 }
 
-/* ---- the arena -------------------------------------------------------------------------------- */
+/* ---- the arena ------------------------------------------------------------------------------- */
 
 typedef struct block {
   size_t bytes, *at;

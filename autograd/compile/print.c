@@ -6,7 +6,7 @@
 
 enum { NAME = 24 };
 
-/* ---- names ------------------------------------------------------------------------------------- */
+/* ---- names ----------------------------------------------------------------------------------- */
 
 const char *ct__value_name(const ct_program *p, int i, char text[CT__VALUE_NAME]) {
   const ct__value *x = &p->value[i], *base = &p->value[x->base];
@@ -37,7 +37,7 @@ static const char *amount(double n, char text[NAME]) {
   return text;
 }
 
-/* ---- what an instruction costs ------------------------------------------------------------------ */
+/* ---- what an instruction costs --------------------------------------------------------------- */
 
 double ct__instr_flops(const ct_program *p, const ct__instr *k) {
   const ct_view *y = &p->value[ct__outs(k)[0]].v;
@@ -58,7 +58,7 @@ double ct__instr_bytes(const ct_program *p, const ct__instr *k) {
   return bytes;
 }
 
-/* ---- lines --------------------------------------------------------------------------------------- */
+/* ---- lines ----------------------------------------------------------------------------------- */
 
 static void print_instr(const ct_program *p, int k, FILE *out) {
   const ct__instr *instr = &p->instr[k];
@@ -110,7 +110,7 @@ ct_status ct_program_print(const ct_program *p, FILE *out) {
   return ct__check_written("ct_program_print", out, "text");
 }
 
-/* ---- with times --------------------------------------------------------------------------------- */
+/* ---- with times ------------------------------------------------------------------------------ */
 
 typedef struct laps {
   int runs, run;

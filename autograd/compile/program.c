@@ -221,7 +221,7 @@ const ct_op ct__copy_op = {CT_OP,
 
 bool ct__can_fail(const ct_op *op) { return (op->flags & CT_CAN_FAIL) != 0; }
 
-/* ---- the end ---------------------------------------------------------------------------------- */
+/* ---- the end --------------------------------------------------------------------------------- */
 
 ct_program *ct_program_keep(ct_program *p) {
   if (p) atomic_fetch_add_explicit(&p->refs, 1, memory_order_relaxed);

@@ -144,7 +144,7 @@ bool ct__reduced_axes(const ct_call *c, unsigned *axes, bool *keepdims);
 /* y = x, into memory of its own. */
 extern const ct_op ct__copy_op;
 
-/* ---- what is known of operations -------------------------------------------------------------- */
+/* ---- what is known of operations ------------------------------------------------------------- */
 
 /* May its evaluation fail for the values it meets? No update may come before it then. */
 bool ct__can_fail(const ct_op *op);
@@ -152,20 +152,20 @@ bool ct__can_fail(const ct_op *op);
 double ct__instr_flops(const ct_program *p, const ct__instr *k);
 double ct__instr_bytes(const ct_program *p, const ct__instr *k);
 
-/* ---- streams (print.c) ------------------------------------------------------------------------ */
+/* ---- streams (print.c) ----------------------------------------------------------------------- */
 
 /* CT_EARG for a NULL; CT_EIO if the stream refused what was written. */
 ct_status ct__check_stream(const char *who, const ct_program *p, const FILE *out);
 ct_status ct__check_written(const char *who, FILE *out, const char *what);
 
-/* ---- names (print.c) -------------------------------------------------------------------------- */
+/* ---- names (print.c) ------------------------------------------------------------------------- */
 
 /* %7 for what the program computes, in0 for inputs, v3 for variables, c4 for constants; with a
  * prime where the memory is only seen otherwise. */
 #define CT__VALUE_NAME 24
 const char *ct__value_name(const ct_program *p, int i, char text[CT__VALUE_NAME]);
 
-/* ---- passes ----------------------------------------------------------------------------------- */
+/* ---- passes ---------------------------------------------------------------------------------- */
 
 typedef ct_status ct__pass(ct_program *p);
 /* The variables that are updated; the last outputs of p->f are their values. */
@@ -187,7 +187,7 @@ ct__pass ct__pass_keys, /* keys.c: random keys move on */
 /* CT_ECHECK if something is wrong; planned: with memory and updates. */
 ct_status ct__verify(ct_program *p, const char *after, bool planned);
 
-/* ---- running (run.c) -------------------------------------------------------------------------- */
+/* ---- running (run.c) ------------------------------------------------------------------------- */
 
 ct_status ct__run_instr(const ct_eval *e);
 void ct__instances_free(ct_program *p);

@@ -21,7 +21,7 @@ struct ct__instance {
   const ct_view **place; /* their operands */
 };
 
-/* ---- making ----------------------------------------------------------------------------------- */
+/* ---- making ---------------------------------------------------------------------------------- */
 
 static int count_operands(const ct_program *p) {
   int n = 0;
@@ -87,7 +87,7 @@ void ct__instances_free(ct_program *p) {
   p->idle = NULL;
 }
 
-/* ---- taking turns ----------------------------------------------------------------------------- */
+/* ---- taking turns ---------------------------------------------------------------------------- */
 
 static void lock(ct_program *p) {
   while (atomic_flag_test_and_set_explicit(&p->lock, memory_order_acquire)) {
@@ -123,7 +123,7 @@ static void give_back(ct_program *p, ct__instance *s) {
   unlock(p);
 }
 
-/* ---- inputs and results ----------------------------------------------------------------------- */
+/* ---- inputs and results ---------------------------------------------------------------------- */
 
 static ct_status check_input(const ct_program *p, int i, const ct_tensor *t) {
   ct_status status = ct__check_argument("ct_run", i, &p->value[p->argument[i]].v, t);
@@ -185,7 +185,7 @@ static ct_status bind_all(const ct_program *p, ct__instance *s, ct_list inputs,
   return CT_OK;
 }
 
-/* ---- running ---------------------------------------------------------------------------------- */
+/* ---- running --------------------------------------------------------------------------------- */
 
 static bool is_written(const ct_program *p, const ct__instr *k) {
   for (int o = 0; o < k->n_out; o++)

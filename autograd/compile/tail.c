@@ -12,7 +12,7 @@ enum {
 #define ENTRY(isa) ct__tail_loops_##isa,
 static const ct__tail_loops *const sets[] = {CT__ISA_LIST(ENTRY)};
 
-/* ---- which ------------------------------------------------------------------------------------- */
+/* ---- which ----------------------------------------------------------------------------------- */
 
 static bool find_kind(const char *name, ct__fold_kind *kind) {
 #define NAME(name, ...) #name,
@@ -62,7 +62,7 @@ ct_shape ct__tail_shape(const ct__tail *tail, ct_shape of) {
   return shape;
 }
 
-/* ---- accumulators ------------------------------------------------------------------------------ */
+/* ---- accumulators ---------------------------------------------------------------------------- */
 
 size_t ct__tails_bytes(int n, const ct__tail *tail) {
   int64_t numbers = 0;

@@ -34,7 +34,7 @@ static void run_steps(const ct__tile *t, char *const *reg, int64_t n) {
   }
 }
 
-/* ---- results in the place of inputs ------------------------------------------------------------ */
+/* ---- results in the place of inputs ---------------------------------------------------------- */
 
 /* Does a step behind the one that writes register y read register x? */
 static bool read_behind(const ct__tile *t, int x, int y) {
@@ -53,7 +53,7 @@ static bool too_early(const ct__tile *t, const ct_view *const *in, ct_view *cons
   return false;
 }
 
-/* ---- few numbers that lie in order -------------------------------------------------------------- */
+/* ---- few numbers that lie in order ----------------------------------------------------------- */
 
 static bool in_order(const ct_view *v, int64_t size) {
   return v->size == size && (v->contiguous || size == 1);
@@ -98,7 +98,7 @@ static bool run_few(const ct__tile *t, const ct_view *const *in, ct_view *const 
   return true;
 }
 
-/* ---- the walk ---------------------------------------------------------------------------------- */
+/* ---- the walk -------------------------------------------------------------------------------- */
 
 /* Operands: the inputs, then the outputs; then the accumulators of the tails, which stay where they
  * are along what is reduced. */
@@ -221,7 +221,7 @@ static void give_slots(tiling *a) {
     if (a->slot[r] == 0) a->slot[r] = next++;
 }
 
-/* ---- between strided memory and slots ----------------------------------------------------------- */
+/* ---- between strided memory and slots -------------------------------------------------------- */
 
 #define MOVE(T)                                                                                    \
   for (int64_t i = 0; i < n; i++) {                                                                \
@@ -271,7 +271,7 @@ static void move(const tiling *a, int q, int d, int64_t n, char *there, char *sl
   if (step == 0) repeat(n, block, slot);
 }
 
-/* ---- tiles --------------------------------------------------------------------------------------- */
+/* ---- tiles ----------------------------------------------------------------------------------- */
 
 /* What a slot holds: rows from this place on. */
 typedef struct filled {
@@ -432,7 +432,7 @@ void ct__tile_run(const ct__tile *t, const ct_view *const *in, ct_view *const *o
     ct__parallel_range(a.tiles, weight, 1, run_tiles, &a);
 }
 
-/* ---- the operation -------------------------------------------------------------------------------- */
+/* ---- the operation --------------------------------------------------------------------------- */
 
 static ct_status fused_infer(const ct_call *c, ct_spec *out) {
   const ct__tile *t = ((const ct__fused *)c->attr)->tile;

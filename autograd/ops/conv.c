@@ -245,8 +245,8 @@ static ct_status check(const ct_call *c, bool transpose) {
               ct__mul_size(w->dim[1], a->groups, &channels) &&
               x->dim[1] == (transpose ? w->dim[0] : channels);
   if (!fits)
-    return ct_fail(c, CT_ESHAPE, "want (n,%s,h,w) and (%s,%s,k,l) for %lld groups",
-                   transpose ? "o" : "c", "o", "c/groups", (long long)a->groups);
+    return ct_fail(c, CT_ESHAPE, "want (n,%s,h,w) and (o,c/groups,k,l) for %lld groups",
+                   transpose ? "o" : "c", (long long)a->groups);
   int64_t size = w->dim[1];
   const int64_t *positions = transpose ? x->dim + 2 : a->extent;
   bool small = true;
@@ -278,7 +278,7 @@ static void exchange(int64_t *a, int64_t *b) {
   *b = t;
 }
 
-/* (m, g c, ...) as (m, g, c, ...) or back, and axes exchanged. */
+/* (m, g c, h, w) as (m, g, c, h, w). */
 static ct_tensor *cut_channels(ct_tensor *x, int64_t g) {
   const int64_t *d = x->v.dim;
   return ct_reshape(x, CT_SHAPE(d[0], g, d[1] / g, d[2], d[3]));
@@ -329,9 +329,9 @@ static ct_tensor *one_for_all(const ct_call *c, ct_tensor *x, ct_tensor *w, int 
 }
 
 static void batch(const ct_call *c, ct_tensor *const *in, const bool *batched, ct_tensor **out) {
-  ct_spec none;
-  if (batch_size(c, in, batched) == 0 && c->op->infer(c, &none) == CT_OK)
-    out[0] = ct_zeros(none.dtype, batch_shape(0, none.shape));
+  ct_spec one;
+  if (batch_size(c, in, batched) == 0 && c->op->infer(c, &one) == CT_OK)
+    out[0] = ct_zeros(one.dtype, batch_shape(0, one.shape));
   else if (batched[0] && batched[1])
     out[0] = each_its_own(c, in[0], in[1]);
   else if (batched[1])

@@ -252,7 +252,7 @@ static const ct_op cross_entropy_op = {
     .hi = 3,
 };
 
-/* ---- both, for programs ------------------------------------------------------------------------ */
+/* ---- both, for programs ---------------------------------------------------------------------- */
 
 static ct_status both_infer(const ct_call *c, ct_spec *out) {
   ct_status status = cross_entropy_infer(c, out);

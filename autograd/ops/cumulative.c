@@ -256,7 +256,9 @@ ct_tensor *ct_linear_recurrence(ct_tensor *a, ct_tensor *b, ct_tensor *start, in
                                 bool reverse) {
   const char *who = recurrence_op.name;
   CT__COMPOSITION(who);
-  if (!ct__given(who, a) || !ct__given(who, b) || !ct__given(who, start)) return ct_nil();
+  if (ct__check_tensor(who, "a", a) != CT_OK || ct__check_tensor(who, "b", b) != CT_OK ||
+      ct__check_tensor(who, "start", start) != CT_OK)
+    return ct_nil();
   recurrence r = {axis, reverse, false};
   ct_shape steps, lines;
   if (!shape_of_steps(ct_shape_of(a), ct_shape_of(b), ct_shape_of(start), &r.axis, &steps)) {

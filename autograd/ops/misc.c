@@ -64,7 +64,7 @@ static const ct_op shift_op = {CT_OP,
 
 ct_tensor *ct_shift(ct_tensor *x, double c) { return CT__APPLY(&shift_op, &c, x); }
 
-/* ---- clamp: y = min(max(x, lo), hi); dy/dx = 1 where y == x, that is lo <= x <= hi, else 0 ---- */
+/* ---- clamp: y = min(max(x, lo), hi); dy/dx = 1 where y == x, that is lo <= x <= hi, else 0 --- */
 
 static const ct_kernel clamp_kernel = {
     .loop = {[CT_F32] = clamp_f32, [CT_F64] = clamp_f64, [CT_I32] = clamp_i32},
@@ -102,8 +102,9 @@ ct_tensor *ct_clamp(ct_tensor *x, double lo, double hi) {
   return CT__APPLY(&clamp_op, &b, x);
 }
 
-/* ---- where: y = a where c, else b; ga = where(c, gy, 0), gb = where(c, 0, gy). Linear in a and b together ---- */
+/* ---- where: y = a where c, else b; ga = where(c, gy, 0), gb = where(c, 0, gy) ---------------- */
 
+/* Linear in a and b together. */
 static const ct_kernel where_kernel = {.loop = {[CT_F32] = where_i32,
                                                 [CT_F64] = where_i64,
                                                 [CT_I32] = where_i32,
@@ -189,11 +190,6 @@ static bool same_view(const void *attr, const ct_view *x, ct_view *y) {
   return true;
 }
 
-static ct_status copy_eval(const ct_eval *e) {
-  ct__copy(e->in[0], e->out[0]);
-  return CT_OK;
-}
-
 static const ct_op stop_gradient_op = {CT_OP,
                                        .name = "stop_gradient",
                                        .doc = "y = x, with no derivative",
@@ -201,7 +197,7 @@ static const ct_op stop_gradient_op = {CT_OP,
                                        .flags = CT_ELEMENTWISE | CT_NONDIFF,
                                        .infer = ct__infer_like,
                                        .view = same_view,
-                                       .eval = copy_eval,
+                                       .eval = ct__view_eval,
                                        .lo = -2,
                                        .hi = 2};
 

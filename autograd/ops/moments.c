@@ -34,7 +34,7 @@ static void batch(const ct_call *c, ct_tensor *const *in, const bool *batched, c
 
 static ct_axes last_axis(void) { return CT_AXES(-1); }
 
-/* ---- centre: y = x - mean x, linear and its own transpose -------------------------------------- */
+/* ---- centre: y = x - mean x, linear and its own transpose ------------------------------------ */
 
 static ct_status centre_eval(const ct_eval *e) {
   return eval(e, loops_for(e->in[0]->dtype)->centre, 0);
@@ -58,7 +58,7 @@ static const ct_op centre_op = {CT_OP,
 
 static ct_tensor *centre(ct_tensor *x) { return CT__APPLY(&centre_op, NULL, x); }
 
-/* ---- var: y = sum (x - mean x)^2 / (n - ddof), NaN if that is nothing -------------------------- */
+/* ---- var: y = sum (x - mean x)^2 / (n - ddof), NaN if that is nothing ------------------------ */
 
 /* gx = 2 gy (x - mean x) / (n - ddof). */
 static ct_status var_infer(const ct_call *c, ct_spec *out) {
@@ -105,7 +105,7 @@ static const ct_op var_op = {CT_OP,
 
 ct_tensor *ct__var_of_lines(ct_tensor *x, int64_t ddof) { return CT__APPLY(&var_op, &ddof, x); }
 
-/* ---- layer_norm: y = r (x - mean x), r = 1 / sqrt(mean (x - mean x)^2 + eps) ------------------- */
+/* ---- layer_norm: y = r (x - mean x), r = 1 / sqrt(mean (x - mean x)^2 + eps) ----------------- */
 
 /* Its Jacobian is symmetric: gx and dy are r (t - mean t - y mean(y t)) for t = gy or dx. */
 static double eps_of(const void *attr) { return *(const double *)attr; }

@@ -51,7 +51,7 @@ static ct_status infer(const ct_call *c, ct_spec *out) {
   return status;
 }
 
-/* ---- numbers ----------------------------------------------------------------------------------- */
+/* ---- numbers --------------------------------------------------------------------------------- */
 
 static ct_loop *loop_of(ct_dtype dtype) {
 #define ENTRY(isa) &ct__products_loops_##isa,
@@ -106,7 +106,7 @@ static ct_status eval(const ct_eval *e) {
   return CT_OK;
 }
 
-/* ---- sums on the way to a call ----------------------------------------------------------------- */
+/* ---- sums on the way to a call --------------------------------------------------------------- */
 
 ct_status ct__sums_begin(ct__sums *s, int n_out, int64_t terms) {
   size_t of_term = sizeof *s->term + 2 * sizeof *s->in, of_sum = sizeof *s->y + sizeof *s->place;
@@ -145,7 +145,7 @@ ct_status ct__sums_end(ct__sums *s, ct_status status, ct_tensor **y) {
   return status;
 }
 
-/* ---- rules ------------------------------------------------------------------------------------- */
+/* ---- rules ----------------------------------------------------------------------------------- */
 
 /* For term t with factors a and b: ga = w b gy, gb = w a gy. */
 static void vjp(const ct_call *c, ct_tensor *const *gy, ct_tensor **gx) {

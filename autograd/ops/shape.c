@@ -255,12 +255,6 @@ static bool broadcast_view(const void *attr, const ct_view *x, ct_view *y) {
   return true;
 }
 
-/* The engine sums a cotangent to the shape of its input. */
-static void pass_vjp(const ct_call *c, ct_tensor *const *gy, ct_tensor **gx) {
-  (void)c;
-  gx[0] = gy[0];
-}
-
 /* The new axis comes first; extents of 1 behind it where x had fewer axes than y. */
 static void broadcast_batch(const ct_call *c, ct_tensor *const *in, const bool *batched,
                             ct_tensor **out) {
@@ -284,7 +278,7 @@ static const ct_op broadcast_op = {CT_OP,
                                    .infer = broadcast_infer,
                                    .view = broadcast_view,
                                    .eval = ct__view_eval,
-                                   .vjp = pass_vjp,
+                                   .vjp = ct__pass_vjp, /* the engine sums it to x's shape */
                                    .batch = broadcast_batch,
                                    .lo = -2,
                                    .hi = 2};
@@ -349,7 +343,7 @@ static void concat_batch(const ct_call *c, ct_tensor *const *in, const bool *bat
   ct_tensor **part = ct__alloc(bytes);
   for (int i = 0; part && i < c->n_in; i++) part[i] = batch_whole(in, batched, i, n);
   out[0] = part ? ct_concat((ct_list){c->n_in, part}, axis) : ct_nil();
-  if (part) ct__free(part, bytes);
+  ct__free(part, bytes);
 }
 
 static const ct_op concat_op = {CT_OP,
@@ -448,7 +442,7 @@ static const ct_op copy_op = {CT_OP,
                               .flags = CT_ELEMENTWISE,
                               .infer = ct__infer_like,
                               .eval = copy_eval,
-                              .vjp = pass_vjp,
+                              .vjp = ct__pass_vjp,
                               .lo = -2,
                               .hi = 2};
 

@@ -51,7 +51,7 @@ mnist_result mnist_by_hand(const mnist_recipe *r, const mnist_options *o);
  * for 50 steps. */
 void mnist_compare(const mnist_recipe *r, const mnist_options *o);
 
-/* ---- the parts of training by hand (mnist_hand.c) --------------------------------------------- */
+/* ---- the parts of training by hand (mnist_hand.c) -------------------------------------------- */
 
 typedef struct mnist_net mnist_net;
 mnist_net *mnist_net_new(const mnist_recipe *r, uint64_t seed);

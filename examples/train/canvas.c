@@ -45,7 +45,7 @@ void canvas_line(canvas *c, double x0, double y0, double x1, double y1, double t
     }
 }
 
-/* ---- letters ------------------------------------------------------------------------------------- */
+/* ---- letters --------------------------------------------------------------------------------- */
 
 /* Five columns of eight dots each, the lowest bit on top. */
 static const struct glyph {
@@ -97,7 +97,7 @@ int text_width(int scale, const char *text) {
   return GLYPH_WIDTH * scale * (int)strlen(text) - scale;
 }
 
-/* ---- writing ------------------------------------------------------------------------------------- */
+/* ---- writing --------------------------------------------------------------------------------- */
 
 /* The folder and those above it. */
 static ct_status make_folders(const char *dir) {

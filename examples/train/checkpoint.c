@@ -9,7 +9,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* ---- the best weights ---------------------------------------------------------------------------- */
+/* ---- the best weights ------------------------------------------------------------------------ */
 
 ct_status keep_best(run *r, double loss, double accuracy) {
   const bool better = !r->best || accuracy > r->best_accuracy ||
@@ -28,7 +28,7 @@ ct_status keep_best(run *r, double loss, double accuracy) {
   return CT_OK;
 }
 
-/* ---- saving -------------------------------------------------------------------------------------- */
+/* ---- saving ---------------------------------------------------------------------------------- */
 
 static const char *current_name(const char *name, char text[64]) {
   snprintf(text, 64, "current/%s", name);
@@ -77,7 +77,7 @@ ct_status checkpoint_save(run *r, const input *in, const options *o) {
   return status;
 }
 
-/* ---- restoring ----------------------------------------------------------------------------------- */
+/* ---- restoring ------------------------------------------------------------------------------- */
 
 static ct_status restore_current(const ct_member_info *info, void *payload) {
   const ct_archive *const *a = payload;

@@ -9,7 +9,7 @@
 
 enum { PATH_SIZE = 4096, FOLDER_SIZE = 28 };
 
-/* ---- folders of images --------------------------------------------------------------------------- */
+/* ---- folders of images ----------------------------------------------------------------------- */
 
 /* dir/name as a path, and whether that is a folder. */
 static bool is_folder(char path[PATH_SIZE], const char *dir, const char *name) {
@@ -54,7 +54,7 @@ static ct_status load_folders(data *d, const char *dir) {
   return status;
 }
 
-/* ---- loading ------------------------------------------------------------------------------------- */
+/* ---- loading --------------------------------------------------------------------------------- */
 
 static ct_status check_images(const ct_dataset *set, const char *what) {
   if (ct_ndim(set->x) != 3 || ct_dtype_of(set->x) != CT_U8)
@@ -90,7 +90,7 @@ void data_free(data *d) {
   ct_dataset_free(&d->test);
 }
 
-/* ---- the input of the network -------------------------------------------------------------------- */
+/* ---- the input of the network ---------------------------------------------------------------- */
 
 static char *join_names(const ct_names *names) {
   size_t size = 1;
@@ -140,7 +140,7 @@ const char *class_name(const input *in, int i, char text[16]) {
   return text;
 }
 
-/* ---- in a checkpoint ----------------------------------------------------------------------------- */
+/* ---- in a checkpoint ------------------------------------------------------------------------- */
 
 static ct_status store_text(ct_archive *a, const char *key, const char *format, double x,
                             double y) {

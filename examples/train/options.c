@@ -6,7 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* ---- values -------------------------------------------------------------------------------------- */
+/* ---- values ---------------------------------------------------------------------------------- */
 
 typedef struct row row;
 
@@ -157,7 +157,7 @@ static const char *set_option(options *o, int i, const char *text) {
   return rows[i].parse(&rows[i], text, (char *)o + rows[i].offset);
 }
 
-/* ---- help ---------------------------------------------------------------------------------------- */
+/* ---- help ------------------------------------------------------------------------------------ */
 
 /* Text with every line indented to the second column. */
 static void print_indented(const char *text) {
@@ -188,7 +188,7 @@ static void print_help(void) {
        "2 wrong options.");
 }
 
-/* ---- mistakes ------------------------------------------------------------------------------------ */
+/* ---- mistakes -------------------------------------------------------------------------------- */
 
 /* Levenshtein's distance, one row of the table at a time. */
 static int edit_distance(const char *a, const char *b) {
@@ -236,7 +236,7 @@ static parse_result wrong(const char *name, const char *problem) {
   return PARSE_WRONG;
 }
 
-/* ---- the command line ---------------------------------------------------------------------------- */
+/* ---- the command line ------------------------------------------------------------------------ */
 
 static int find_row(const char *name, size_t length) {
   for (int i = 0; i < ROWS; i++)
@@ -318,7 +318,7 @@ parse_result options_parse(options *o, int argc, char **argv) {
   return check_together(o);
 }
 
-/* ---- in a checkpoint ----------------------------------------------------------------------------- */
+/* ---- in a checkpoint ------------------------------------------------------------------------- */
 
 static const char *key_of(int i, char text[40]) {
   snprintf(text, 40, "train.%s", rows[i].name);

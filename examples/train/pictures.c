@@ -10,7 +10,7 @@ static const colour black = {30, 30, 30}, grey = {150, 150, 150}, pale = {228, 2
 
 static int at_most(int64_t x, int limit) { return x < limit ? (int)x : limit; }
 
-/* ---- weights ------------------------------------------------------------------------------------- */
+/* ---- weights --------------------------------------------------------------------------------- */
 
 /* Red above zero, blue below, white at zero; x from -1 to 1. */
 static colour diverging(double x) {
@@ -55,7 +55,7 @@ static ct_status picture_of_weights(const char *dir, ct_module *model, const inp
   return ct_error_code();
 }
 
-/* ---- mistakes ------------------------------------------------------------------------------------ */
+/* ---- mistakes -------------------------------------------------------------------------------- */
 
 typedef struct mistake {
   int32_t example, label, guess;
@@ -136,7 +136,7 @@ static ct_status picture_of_mistakes(const char *dir, ct_module *model, const in
   return ct_error_code();
 }
 
-/* ---- the learning curve -------------------------------------------------------------------------- */
+/* ---- the learning curve ---------------------------------------------------------------------- */
 
 /* Everything is drawn three times as large and made smaller in the end. */
 enum { FINE = 3, PLOT_WIDTH = 420 * FINE, PLOT_HEIGHT = 300 * FINE, TEXT_SCALE = 2 * FINE };
@@ -239,7 +239,7 @@ static ct_status picture_of_history(const char *dir, const record *h, int n) {
   return status;
 }
 
-/* ---- all of them --------------------------------------------------------------------------------- */
+/* ---- all of them ----------------------------------------------------------------------------- */
 
 ct_status write_pictures(const char *dir, ct_module *model, const input *in, const ct_dataset *test,
                          const record *history, int epochs) {

@@ -10,7 +10,7 @@ ct_tensor *logits_of(ct_module *model, const input *in, ct_tensor *x) {
   return ct_scope_return(scope, ct_forward(model, flat));
 }
 
-/* ---- thin pens ----------------------------------------------------------------------------------- */
+/* ---- thin pens ------------------------------------------------------------------------------- */
 
 enum { DRAWN = 112, PEN = DRAWN / 7 }; /* DRAWN: side of a picture whose ink is 80 high */
 
@@ -46,7 +46,7 @@ static ct_tensor *with_thick_pen(ct_tensor *image) {
   return ct_from(CT_U8, CT_SHAPE(DRAWN, DRAWN), thick);
 }
 
-/* ---- one picture --------------------------------------------------------------------------------- */
+/* ---- one picture ----------------------------------------------------------------------------- */
 
 /* The picture as the network wants it: u8 (1, height, width). */
 static ct_tensor *prepare(const input *in, const char *path) {

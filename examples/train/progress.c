@@ -13,7 +13,7 @@ double now(void) {
   return (double)t.tv_sec + 1e-9 * (double)t.tv_nsec;
 }
 
-/* ---- Ctrl-C -------------------------------------------------------------------------------------- */
+/* ---- Ctrl-C ---------------------------------------------------------------------------------- */
 
 static volatile sig_atomic_t caught;
 
@@ -32,7 +32,7 @@ void catch_interrupts(void) {
 
 bool interrupted(void) { return caught != 0; }
 
-/* ---- the bar ------------------------------------------------------------------------------------- */
+/* ---- the bar --------------------------------------------------------------------------------- */
 
 void progress_begin(progress *p, int64_t first, int64_t total, int64_t epochs) {
   *p = (progress){.terminal = isatty(STDOUT_FILENO),
@@ -82,7 +82,7 @@ void progress_end(const progress *p) {
   if (p->terminal) putchar('\n');
 }
 
-/* ---- the log ------------------------------------------------------------------------------------- */
+/* ---- the log --------------------------------------------------------------------------------- */
 
 /* A resumed run goes on with its log. */
 ct_status log_open(FILE **log, const options *o) {

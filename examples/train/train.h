@@ -7,7 +7,7 @@
 
 enum { MAX_HIDDEN = 16 };
 
-/* ---- options.c: the command line --------------------------------------------------------------- */
+/* ---- options.c: the command line ------------------------------------------------------------- */
 
 enum optim_choice { OPTIM_SGD, OPTIM_ADAM, OPTIM_ADAMW };
 
@@ -41,7 +41,7 @@ ct_status options_store(const options *o, ct_archive *a);
  */
 ct_status options_restore(options *o, const ct_archive *a, const char *path);
 
-/* ---- data.c: examples, and how the network sees them ------------------------------------------- */
+/* ---- data.c: examples, and how the network sees them ----------------------------------------- */
 
 typedef struct data {
   ct_dataset train, val, test; /* val is empty without --val */
@@ -68,7 +68,7 @@ void input_free(input *in);
 /* The name of a class, at most 15 characters of it. */
 const char *class_name(const input *in, int i, char text[16]);
 
-/* ---- checkpoint.c: one file with all that training needs to go on ------------------------------- */
+/* ---- checkpoint.c: one file with all that training needs to go on ---------------------------- */
 
 /* Losses and accuracy after each epoch. */
 typedef struct record {
@@ -95,7 +95,7 @@ ct_status checkpoint_restore(run *r, const ct_archive *a);
 /* Notes the weights if they are the best so far. */
 ct_status keep_best(run *r, double loss, double accuracy);
 
-/* ---- progress.c: what is shown meanwhile, and Ctrl-C -------------------------------------------- */
+/* ---- progress.c: what is shown meanwhile, and Ctrl-C ----------------------------------------- */
 
 typedef struct progress {
   bool terminal;
@@ -120,14 +120,14 @@ void log_epoch(FILE *log, int epoch, const record *r, double seconds);
 void log_final(FILE *log, double accuracy, double train_seconds, double load_seconds,
                int64_t parameters);
 
-/* ---- predict.c ---------------------------------------------------------------------------------- */
+/* ---- predict.c ------------------------------------------------------------------------------- */
 
 /* Logits (n, classes) of pictures (n, h, w), nothing recorded. */
 ct_tensor *logits_of(ct_module *model, const input *in, ct_tensor *x);
 /* Prints the classes of a picture file with bars. */
 ct_status predict_file(ct_module *model, const input *in, const char *path);
 
-/* ---- report.c, pictures.c, canvas.c ------------------------------------------------------------ */
+/* ---- report.c, pictures.c, canvas.c ---------------------------------------------------------- */
 
 /* Prints test accuracy and confusion matrix; *accuracy may be NULL. */
 ct_status report_test(ct_module *model, const input *in, const ct_dataset *test, double *accuracy);
