@@ -177,6 +177,17 @@ static void updates_apply_after_all_reads(void **state) {
   ct_release(&b);
 }
 
+static void variables_may_get_the_same_value(void **state) {
+  (void)state;
+  ct_tensor *v[2] = {ct_variable(NUMBERS(1, 2, 3)), ct_variable(NUMBERS(4, 5, 6))};
+  ct_tensor *x = ct_placeholder(CT_F64, CT_SHAPE(3)), *sum = ct_add(v[0], x);
+  ct_program *p = updating(CT_LIST(x), CT_NONE, 2, v, (ct_tensor *[]){sum, sum}, checked);
+  assert_ok(ct_run(p, CT_LIST(NUMBERS(10, 20, 30)), NULL));
+  for (int i = 0; i < 2; i++) ASSERT_VALUES(v[i], 0, 11, 22, 33);
+  ct_program_release(&p);
+  for (int i = 0; i < 2; i++) ct_release(&v[i]);
+}
+
 /* The input is the very variable that is written. */
 static void an_input_may_be_what_is_updated(void **state) {
   (void)state;
@@ -262,6 +273,27 @@ static void gradient_steps_are_products(void **state) {
     double want[6];
     tensor_values(got[1], want, 6);
     assert_values_near(got[0], 6, want, 1e-13);
+  }
+}
+
+/* Its memory is not taken over while the product reads it. */
+static void a_product_may_read_what_it_is_added_to(void **state) {
+  (void)state;
+  enum { N = 40 };
+  for (int first = 0; first < 2; first++) {
+    ct_tensor *square = ct_uniform(ct_key(1), CT_F64, CT_SHAPE(N, N), -1, 1);
+    ct_tensor *w = ct_variable(square), *x = ct_placeholder(CT_F64, CT_SHAPE(N, N));
+    ct_tensor *at = ct_transpose(square, 0, 1);
+    ct_tensor *step = ct_sub(w, ct_scale(first ? ct_matmul(w, x) : ct_matmul(x, w), 0.5));
+    ct_program *p = updating(CT_LIST(x), CT_NONE, 1, &w, &step, checked);
+    double want[N * N];
+    tensor_values(
+        ct_sub(square, ct_scale(first ? ct_matmul(square, at) : ct_matmul(at, square), 0.5)), want,
+        N * N);
+    assert_ok(ct_run(p, CT_LIST(at), NULL));
+    assert_values_near(w, N * N, want, 1e-12);
+    ct_program_release(&p);
+    ct_release(&w);
   }
 }
 
@@ -506,11 +538,13 @@ int main(void) {
       TEST(programs_call_programs),
       TEST(empty_and_scalar_shapes),
       TEST(updates_apply_after_all_reads),
+      TEST(variables_may_get_the_same_value),
       TEST(an_input_may_be_what_is_updated),
       TEST(what_was_made_before_a_run_is_stale_after_it),
       TEST(a_failing_run_changes_nothing),
       TEST(builds_collect_assignments),
       TEST(gradient_steps_are_products),
+      TEST(a_product_may_read_what_it_is_added_to),
       TEST(rates_may_have_axes),
       TEST(repeats_are_read_once),
       TEST(exact_sums_keep_their_order),

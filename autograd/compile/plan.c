@@ -31,7 +31,7 @@ static bool same_layout(const ct__value *a, const ct__value *b) {
          ct__same_dims(a->v.ndim, a->v.stride, b->v.stride);
 }
 
-/* Input i of instruction k dies there and lies like output o. */
+/* Input i of instruction k dies there and lies like output o, as do all that lie in its place. */
 static bool reusable(const ct_program *p, int k, int i, int o) {
   const ct__instr *instr = &p->instr[k];
   int x = instr->arg[i], y = ct__outs(instr)[o];
@@ -41,7 +41,7 @@ static bool reusable(const ct_program *p, int k, int i, int o) {
   if (!same_layout(&p->value[x], to)) return false;
   for (int j = 0; j < instr->n_in; j++)
     if (home_of(p, instr->arg[j]) == home_of(p, x) &&
-        !same_layout(&p->value[instr->arg[j]], &p->value[x]))
+        !(ct__inplace(instr->op, j) && same_layout(&p->value[instr->arg[j]], &p->value[x])))
       return false;
   for (int j = 0; j < instr->n_out; j++) /* another output was faster */
     if (home_of(p, ct__outs(instr)[j]) == home_of(p, x)) return false;
@@ -51,8 +51,8 @@ static bool reusable(const ct_program *p, int k, int i, int o) {
 /* Output o moves into the memory of an input that dies. */
 static void reuse_for(ct_program *p, int k, int o) {
   const ct__instr *instr = &p->instr[k];
-  for (int i = 0; i < instr->n_in && i < 32; i++) {
-    if (!(instr->op->inplace >> i & 1) || !reusable(p, k, i, o)) continue;
+  for (int i = 0; i < instr->n_in; i++) {
+    if (!ct__inplace(instr->op, i) || !reusable(p, k, i, o)) continue;
     ct__value *y = &p->value[ct__outs(instr)[o]];
     int base = home_of(p, instr->arg[i]);
     p->value[base].last = y->last;

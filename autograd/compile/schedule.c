@@ -28,30 +28,32 @@ static bool find_sinks(schedule *s) {
   return true;
 }
 
-/* An input of instruction k is the variable, whose memory its output may take over. */
-static bool may_take(const ct__instr *k, int variable) {
-  for (int i = 0; i < k->n_in && i < 32; i++)
-    if ((k->op->inplace >> i & 1) && k->arg[i] == variable) return true;
-  return false;
+/* An input of instruction k is the variable, whose memory its output may take over: so may it that
+ * of all other inputs that lie there, which lie exactly alike. */
+static bool may_take(const ct_program *p, const ct__instr *k, int variable) {
+  bool reads = false;
+  for (int i = 0; i < k->n_in; i++) {
+    if (ct__base_of(p, k->arg[i]) != variable) continue;
+    if (k->arg[i] != variable || !ct__inplace(k->op, i)) return false;
+    reads = true;
+  }
+  return reads;
 }
 
-/* Nothing but sink k itself and instructions before it may look at the variable. */
-static bool read_late(const schedule *s, int variable, int k) {
+/* Nothing but sink k itself and instructions before it may look at the variable of update u; nor is
+ * its value that of another. */
+static bool read_late(const schedule *s, int u, int k) {
   const ct_program *p = s->p;
+  int variable = p->update[u].variable, made = p->update[u].value;
   for (int o = 0; o < p->n_out; o++)
     if (ct__base_of(p, p->out[o]) == variable) return true;
-  for (int u = 0; u < p->n_updates; u++)
-    if (ct__base_of(p, p->update[u].value) == variable) return true;
+  for (int w = 0; w < p->n_updates; w++) {
+    int base = ct__base_of(p, p->update[w].value);
+    if (base == variable || (base == made && w != u)) return true;
+  }
   for (int j = 0; j < p->n_instrs; j++)
     for (int i = 0; i < p->instr[j].n_in && s->sink[j] && j != k; i++)
       if (ct__base_of(p, p->instr[j].arg[i]) == variable) return true;
-  return false;
-}
-
-/* Other operands of the same variable must lie exactly like it. */
-static bool mixed(const ct_program *p, const ct__instr *k, int variable) {
-  for (int i = 0; i < k->n_in; i++)
-    if (k->arg[i] != variable && ct__base_of(p, k->arg[i]) == variable) return true;
   return false;
 }
 
@@ -63,8 +65,7 @@ static bool place_updates(schedule *s) {
   for (int u = 0; u < p->n_updates; u++) {
     int variable = p->update[u].variable, made = p->update[u].value, k = maker[made];
     if (k < 0 || !s->sink[k] || ct__base_of(p, made) != made) continue;
-    if (!may_take(&p->instr[k], variable) || mixed(p, &p->instr[k], variable)) continue;
-    if (read_late(s, variable, k)) continue;
+    if (!may_take(p, &p->instr[k], variable) || read_late(s, u, k)) continue;
     p->value[made].base = variable;
     p->value[made].offset = 0;
     p->value[made].v = p->value[variable].v;
