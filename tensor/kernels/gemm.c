@@ -49,7 +49,7 @@ enum { MANY_ROWS = 256, FAR_BYTES = 1024, VERY_FAR_BYTES = 2048 };
 enum { SCRATCH_BYTES = 48 << 10 };
 
 /* Each way x r rows x v vectors that there is: r up to ROWS for v up to VECTORS, one row for v up
- * to WIDE. */
+ * to WIDE. The first of several tiles has more than ROWS / 2 rows. */
 #define UP_TO_4(X, way, v) X(way, 2, v) X(way, 3, v) X(way, 4, v)
 #define UP_TO_6(X, way, v) UP_TO_4(X, way, v) X(way, 5, v) X(way, 6, v)
 #define UP_TO_8(X, way, v) UP_TO_6(X, way, v) X(way, 7, v) X(way, 8, v)
@@ -131,6 +131,7 @@ static int64_t at_most(int64_t n, int64_t limit) { return n < limit ? n : limit;
 #define packed_step   OF_TYPE(packed_step)
 #define tiles_down    OF_TYPE(tiles_down)
 #define far_apart     OF_TYPE(far_apart)
+#define run_tiles     OF_TYPE(run_tiles)
 #define first_tile    OF_TYPE(first_tile)
 #define swept_tiles   OF_TYPE(swept_tiles)
 #define pack_strip    OF_TYPE(pack_strip)

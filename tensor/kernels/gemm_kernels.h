@@ -189,6 +189,10 @@ static TILE first_tile(const WORK *w, int64_t column, int64_t width) {
                 .add = w->add};
 }
 
+static void run_tiles(const TILE *t, int way, int64_t vectors, int rows) {
+  tile_table[rows > 1 ? way : ANY_WAY][vectors][rows](t);
+}
+
 /* The tiles of a strip from the topmost on, as many at once as have the same number of rows. All
  * but the first one may read the copy of B that it makes. */
 static void tiles_down(const WORK *w, TILE *t, int64_t width, bool copies) {
@@ -198,7 +202,7 @@ static void tiles_down(const WORK *w, TILE *t, int64_t width, bool copies) {
     t->tiles = copies ? 1 : left % tiles ? left % tiles : tiles;
     t->next_a = w->strips ? packed_step(w) : rows * t->a_row;
     t->next_c = rows * t->c_row;
-    tile_table[copies ? COPYING : rows > 1 ? t->way : ANY_WAY][width / LANES][rows](t);
+    run_tiles(t, copies ? COPYING : t->way, width / LANES, rows);
     left -= t->tiles * rows;
     t->a += t->tiles * t->next_a;
     t->c += t->tiles * t->next_c;
@@ -209,8 +213,7 @@ static void tiles_down(const WORK *w, TILE *t, int64_t width, bool copies) {
   }
 }
 
-/* Tiles of whole vectors of C, one below the other. Where rows of A are contiguous nothing is
- * fetched ahead: the processor foresees them. */
+/* Tiles of whole vectors of C, one below the other. */
 static void whole_tiles(const WORK *w, int64_t column, int64_t width, int64_t ahead) {
   TILE t = first_tile(w, column, width);
   bool very_far = t.b_row * (int64_t)sizeof(T) >= VERY_FAR_BYTES;
@@ -228,7 +231,7 @@ static void swept_tiles(const WORK *w, int64_t column, int64_t panels) {
   t.next_c = t.b_row;
   for (int tiles = w->tiles, rows; tiles > 0; tiles--, left -= rows) {
     rows = share(left, tiles);
-    tile_table[t.way][VECTORS][rows](&t);
+    run_tiles(&t, t.way, VECTORS, rows);
     t.a += packed_step(w);
     t.c += rows * t.c_row;
   }
@@ -278,7 +281,9 @@ static void near_tiles(WORK *w, ct__part block) {
     else
       w->a = a_at(p, w->row, w->from);
     if (swept > 0) swept_tiles(w, block.column, swept);
-    int64_t ahead = w->strips || w->row + w->rows == bottom ? 0 : w->rows;
+    /* Rows of A that lie apart are not foreseen by the processor. */
+    bool apart = !w->strips && p->a.row == 1 && w->row + w->rows < bottom;
+    int64_t ahead = apart ? w->rows : 0;
     for (int64_t j = block.column + swept * panel; j < end; j += panel, ahead = 0) {
       int64_t width = at_most(end - j, panel);
       if (p->c.column == 1 && width % LANES == 0)

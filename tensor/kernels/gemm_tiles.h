@@ -118,7 +118,8 @@ INLINE void finish(T *c, int64_t c_row, VECTOR *sum, int rows, int vectors, int 
   }
 }
 
-/* Few sums would wait for each other: then several of each, for every second or fourth row of B. */
+/* Few sums would wait for each other: then several of each, for every second or fourth row of B.
+ * Short vectors are done so soon that counting would hold them up: then several rows to a turn. */
 INLINE void tile_of(const TILE *t, int rows, int vectors, int way) {
   int n = rows * vectors, each = n <= 2 ? 4 : n <= 4 ? 2 : 1, tail = rows > 1 ? TAIL : 0;
   bool columns = way == BY_COLUMNS;
