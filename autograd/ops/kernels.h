@@ -133,17 +133,21 @@ typedef struct ct__row_place {
       {name##_f64, offsetof(ct__kernels, name##_one_f64)},
 extern const ct__row_place ct__unary_places[], ct__binary_places[];
 
-/* Reductions, and loops that find positions along lines, by dtype. */
+/* Reductions, and loops that find positions along lines: of f32 and f64, or of i32 and u8 (bools
+ * are u8). */
 typedef struct ct__folds {
-  ct__reducer sum[CT_DTYPES], mean[CT_DTYPES], norm2[CT_DTYPES], prod[CT_DTYPES], max[CT_DTYPES],
-      min[CT_DTYPES], any[CT_DTYPES], all[CT_DTYPES];
-  ct_loop *argmax[CT_DTYPES], *argmin[CT_DTYPES];
+  ct__reducer sum[2], mean[2], norm2[2], prod[2], max[2], min[2], any[2], all[2];
+  ct_loop *argmax[2], *argmin[2];
 } ct__folds;
 #define CT__FOLDS_OF(isa) extern const ct__folds ct__folds_##isa;
 CT__ISA_LIST(CT__FOLDS_OF)
+extern const ct__folds ct__plain_folds; /* compiled once */
 
 extern const ct__folds *const ct__fold_sets[];
-static inline const ct__folds *ct__folds_now(void) { return ct__fold_sets[ct__isa()]; }
+static inline const ct__folds *ct__folds_of(ct_dtype dtype) {
+  return ct_dtype_is_float(dtype) ? ct__fold_sets[ct__isa()] : &ct__plain_folds;
+}
+#define CT__FOLD_OF(dtype, what) (ct__folds_of(dtype)->what[ct_dtype_size(dtype) != 4])
 
 /* Loops that carry something along lines, by dtype; attr of a recurrence: whether it is part of a
  * derivative, a bool. */

@@ -49,11 +49,12 @@ static ct_status infer_extremum(const ct_call *c, ct_spec *out) {
   return CT_OK;
 }
 
-static ct_status reduce_eval(const ct_eval *e, const ct__reducer *reducers) {
+static ct_status reduce_eval(const ct_eval *e, const ct__reducer *r) {
   const reduce_attr *attr = e->attr;
-  ct__reduce(e->in[0], attr->axes, e->out[0], &reducers[e->in[0]->dtype]);
+  ct__reduce(e->in[0], attr->axes, e->out[0], r);
   return CT_OK;
 }
+#define FOLD_OF_X(what) CT__FOLD_OF(e->in[0]->dtype, what)
 
 /* A tensor shaped as the result, with the reduced axes back as extents of 1. */
 static ct_tensor *kept(const ct_call *c, ct_tensor *t) {
@@ -99,7 +100,7 @@ static void reduce_batch(const ct_call *c, ct_tensor *const *in, const bool *bat
 /* ---- sum and mean ---------------------------------------------------------------------------- */
 
 /* y = sum x.   gx = gy, spread over the reduced axes. */
-static ct_status sum_eval(const ct_eval *e) { return reduce_eval(e, ct__folds_now()->sum); }
+static ct_status sum_eval(const ct_eval *e) { return reduce_eval(e, &FOLD_OF_X(sum)); }
 
 static void sum_vjp(const ct_call *c, ct_tensor *const *gy, ct_tensor **gx) {
   gx[0] = spread(c, gy[0]);
@@ -116,7 +117,7 @@ ct_tensor *ct_sum(ct_tensor *x, ct_axes axes, bool keepdims) {
 }
 
 /* y = sum x / n, NaN for n = 0.   gx = gy / n, spread. */
-static ct_status mean_eval(const ct_eval *e) { return reduce_eval(e, ct__folds_now()->mean); }
+static ct_status mean_eval(const ct_eval *e) { return reduce_eval(e, &FOLD_OF_X(mean)); }
 
 static void mean_vjp(const ct_call *c, ct_tensor *const *gy, ct_tensor **gx) {
   const ct_view *x = ct__in(c, 0);
@@ -143,7 +144,7 @@ ct_tensor *ct_mean(ct_tensor *x, ct_axes axes, bool keepdims) {
 /* ---- prod ------------------------------------------------------------------------------------ */
 
 /* y = prod x.   gx = gy times the product of the other elements. */
-static ct_status prod_eval(const ct_eval *e) { return reduce_eval(e, ct__folds_now()->prod); }
+static ct_status prod_eval(const ct_eval *e) { return reduce_eval(e, &FOLD_OF_X(prod)); }
 
 /* For each element along an axis the product of what is before it and what is behind. No division,
  * so it is right at zeros, as are its derivatives. */
@@ -191,8 +192,8 @@ ct_tensor *ct_prod(ct_tensor *x, ct_axes axes, bool keepdims) {
 
 /* y = max x.   gx = gy where x is y, shared evenly by ties; NaN for all of x where y is NaN, as no
  * element equals it. */
-static ct_status max_eval(const ct_eval *e) { return reduce_eval(e, ct__folds_now()->max); }
-static ct_status min_eval(const ct_eval *e) { return reduce_eval(e, ct__folds_now()->min); }
+static ct_status max_eval(const ct_eval *e) { return reduce_eval(e, &FOLD_OF_X(max)); }
+static ct_status min_eval(const ct_eval *e) { return reduce_eval(e, &FOLD_OF_X(min)); }
 
 /* 1 / ties where x is y, else 0. */
 static ct_tensor *share(const ct_call *c) {
@@ -264,9 +265,9 @@ static void correct_norms(CT__LOOP_ARGUMENTS) {
     ct_view end = {.dtype = CT_F64, .size = 1, .contiguous = true};
     part.data = (char *)(uintptr_t)x;
     end.data = (char *)&top;
-    ct__reduce(&part, (1u << part.ndim) - 1, &end, &ct__folds_now()->max[CT_F64]);
+    ct__reduce(&part, (1u << part.ndim) - 1, &end, &CT__FOLD_OF(CT_F64, max));
     end.data = (char *)&bottom;
-    ct__reduce(&part, (1u << part.ndim) - 1, &end, &ct__folds_now()->min[CT_F64]);
+    ct__reduce(&part, (1u << part.ndim) - 1, &end, &CT__FOLD_OF(CT_F64, min));
     *y = fmax(fabs(top), fabs(bottom));
     if (*y == 0 || isinf(*y)) continue;
     ct__map(0, NULL, &part, add_scaled_squares, &(scaled_squares){*y, &sum}, 0);
@@ -277,7 +278,7 @@ static void correct_norms(CT__LOOP_ARGUMENTS) {
 static ct_status norm2_eval(const ct_eval *e) {
   const ct_view *x = e->in[0];
   const reduce_attr *attr = e->attr;
-  reduce_eval(e, ct__folds_now()->norm2);
+  reduce_eval(e, &FOLD_OF_X(norm2));
   if (x->dtype == CT_F32) return CT_OK;
   ct_view starts = line_starts(x, attr->axes), part = line_starts(x, ~attr->axes), y = {0};
   ct__view_set(&y, x->dtype, x->ndim, starts.dim);
@@ -326,8 +327,8 @@ static ct_status infer_bool(const ct_call *c, ct_spec *out) {
   return infer_reduced(c, CT_BOOL, out);
 }
 
-static ct_status any_eval(const ct_eval *e) { return reduce_eval(e, ct__folds_now()->any); }
-static ct_status all_eval(const ct_eval *e) { return reduce_eval(e, ct__folds_now()->all); }
+static ct_status any_eval(const ct_eval *e) { return reduce_eval(e, &FOLD_OF_X(any)); }
+static ct_status all_eval(const ct_eval *e) { return reduce_eval(e, &FOLD_OF_X(all)); }
 
 static const ct_op any_op = {
     REDUCE_OP,           .name = "any",       .doc = "y = some x is true over the axes",
@@ -412,7 +413,7 @@ static ct_status logsumexp_eval(const ct_eval *e) {
             weight);
     return CT_OK;
   }
-  ct__reduce(x, attr->axes, e->out[0], &ct__folds_now()->max[x->dtype]);
+  ct__reduce(x, attr->axes, e->out[0], &FOLD_OF_X(max));
   ct__map(1, (const ct_view *[]){&starts}, &y,
           is_f32 ? scattered_logsumexp_float : scattered_logsumexp_double, &part, weight);
   return CT_OK;
@@ -468,7 +469,7 @@ static ct_status infer_position(const ct_call *c, ct_spec *out) {
   return status;
 }
 
-static ct_status position_eval(const ct_eval *e, ct_loop *const *loops) {
+static ct_status position_eval(const ct_eval *e, ct_loop *loop) {
   const ct_view *x = e->in[0];
   const reduce_attr *attr = e->attr;
   int axis = 0;
@@ -478,12 +479,12 @@ static ct_status position_eval(const ct_eval *e, ct_loop *const *loops) {
   y.data = e->out[0]->data;
   ct_eval kept_axes = *e;
   kept_axes.out = (ct_view *[]){&y};
-  ct__each_line(&kept_axes, axis, false, loops[x->dtype], (ct__lines){.n = x->dim[axis]});
+  ct__each_line(&kept_axes, axis, false, loop, (ct__lines){.n = x->dim[axis]});
   return CT_OK;
 }
 
-static ct_status argmax_eval(const ct_eval *e) { return position_eval(e, ct__folds_now()->argmax); }
-static ct_status argmin_eval(const ct_eval *e) { return position_eval(e, ct__folds_now()->argmin); }
+static ct_status argmax_eval(const ct_eval *e) { return position_eval(e, FOLD_OF_X(argmax)); }
+static ct_status argmin_eval(const ct_eval *e) { return position_eval(e, FOLD_OF_X(argmin)); }
 
 static const ct_op argmax_op = {
     REDUCE_OP,

@@ -13,9 +13,7 @@
 #define fill_up          NAMED(fill_up)
 #define exp_line         NAMED(exp_line)
 #define ROWS             NAMED(rows)
-#define QUAD             NAMED(quad)
-#define transpose        NAMED(transpose)
-#define gather           NAMED(gather)
+#define gather_lanes     NAMED(gather_lanes)
 #define scatter          NAMED(scatter)
 #define exp_rows         NAMED(exp_rows)
 #define in_lanes         NAMED(in_lanes)
@@ -28,6 +26,8 @@
 #define find_largest     NAMED(find_largest)
 #define line_sum         NAMED(line_sum)
 #define line_max         NAMED(max)
+
+#include "turn_of_type.h"
 
 /* ---- groups of LANES numbers ------------------------------------------------------------------- */
 
@@ -133,35 +133,12 @@ typedef struct ROWS {
   exp_sums sums;
 } ROWS;
 
-/* Four neighbours anywhere in memory. */
-typedef T QUAD __attribute__((vector_size(4 * sizeof(T)), aligned(sizeof(T)), may_alias));
-
-/* Four rows of four become columns. */
-static inline void transpose(const T *x, int64_t x_step, T *y, int64_t y_step) {
-  const QUAD a = *(const QUAD *)x, b = *(const QUAD *)(x + x_step),
-             c = *(const QUAD *)(x + 2 * x_step), d = *(const QUAD *)(x + 3 * x_step);
-  const QUAD ab = __builtin_shufflevector(a, b, 0, 4, 1, 5),
-             cd = __builtin_shufflevector(c, d, 0, 4, 1, 5),
-             ba = __builtin_shufflevector(a, b, 2, 6, 3, 7),
-             dc = __builtin_shufflevector(c, d, 2, 6, 3, 7);
-  *(QUAD *)y = __builtin_shufflevector(ab, cd, 0, 1, 4, 5);
-  *(QUAD *)(y + y_step) = __builtin_shufflevector(ab, cd, 2, 3, 6, 7);
-  *(QUAD *)(y + 2 * y_step) = __builtin_shufflevector(ba, dc, 0, 1, 4, 5);
-  *(QUAD *)(y + 3 * y_step) = __builtin_shufflevector(ba, dc, 2, 3, 6, 7);
-}
-
-/* Lines into lanes. Where there are fewer, the other lanes repeat the last one. */
-static void gather(int64_t lines, const T *x, int64_t line_step, int64_t n, int64_t step, T *to) {
-  int64_t i = 0;
-  for (; i + 4 <= lines && step == 1 && n >= 4; i += 4)
-    for (int64_t j = 0; j < n; j += 4) {
-      int64_t at = j < n - 4 ? j : n - 4; /* the last four overlap */
-      transpose(x + i * line_step + at, line_step, to + at * LANES + i, LANES);
-    }
-  for (; i < LANES; i++) {
-    const T *line = x + (i < lines ? i : lines - 1) * line_step;
-    for (int64_t j = 0; j < n; j++) to[j * LANES + i] = line[j * step];
-  }
+/* Where there are fewer, the other lanes repeat the last one. */
+static inline void gather_lanes(int64_t lines, const T *x, int64_t line_step, int64_t n,
+                                int64_t step, T *to) {
+  gather(lines, x, line_step, n, step, to, LANES);
+  for (int64_t j = 0; j < n && lines < LANES; j++)
+    for (int64_t i = lines; i < LANES; i++) to[j * LANES + i] = to[j * LANES + lines - 1];
 }
 
 static void scatter(int64_t lines, T *y, int64_t line_step, int64_t n, int64_t step,
@@ -178,7 +155,7 @@ static void scatter(int64_t lines, T *y, int64_t line_step, int64_t n, int64_t s
 
 static inline void exp_rows(int64_t lines, const T *x, int64_t line_step, int64_t n, int64_t step,
                             ROWS *b) {
-  gather(lines, x, line_step, n, step, b->x);
+  gather_lanes(lines, x, line_step, n, step, b->x);
   memcpy(b->max, b->x, sizeof b->max);
   max_lanes(n, b->x, b->max);
   memset(&b->sums, 0, sizeof b->sums);

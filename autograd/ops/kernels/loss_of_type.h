@@ -159,7 +159,7 @@ static double losses_in_lanes(const ct__loss_rows *o, int64_t from, int64_t to) 
   for (int64_t at = from; at < to; at += LANES) {
     int64_t rows = to - at < LANES ? to - at : LANES;
     exp_rows(rows, x + at * o->x_row, o->x_row, o->classes, o->x_step, &b);
-    if (p) gather(rows, p + at * o->p_row, o->p_row, o->classes, o->p_step, targets);
+    if (p) gather_lanes(rows, p + at * o->p_row, o->p_row, o->classes, o->p_step, targets);
     read_rows(o, at, rows, LANES, &r);
     memcpy(r.max, b.max, sizeof r.max);
     r.sums = b.sums;
