@@ -37,7 +37,7 @@ typedef T MEMORY __attribute__((vector_size(VECTOR_BYTES), aligned(sizeof(T)), m
       }                                                                                            \
       for (; i + LANES <= n; i += LANES) NAMED(name##_add)(x + i, lane);                           \
       for (int l = 0; i < n; l++, i++) lane[l] = name(lane[l], (double)x[i]);                      \
-      for (int half = LANES / 2; half > 0; half /= 2)                                              \
+      UNROLL for (int half = LANES / 2; half > 0; half /= 2)                                       \
         for (int l = 0; l < half; l++) lane[l] = name(lane[l], lane[l + half]);                    \
       *acc = name(*acc, lane[0]);                                                                  \
     }                                                                                              \
@@ -52,7 +52,7 @@ typedef T MEMORY __attribute__((vector_size(VECTOR_BYTES), aligned(sizeof(T)), m
         NAMED(name##_add)(part, acc + j);                                                          \
       }                                                                                            \
       for (; j < n; j++)                                                                           \
-        for (int i = 0; i < EIGHT; i++) acc[j] = name(acc[j], (double)x[i * n + j]);               \
+        UNROLL for (int i = 0; i < EIGHT; i++) acc[j] = name(acc[j], (double)x[i * n + j]);        \
     }                                                                                              \
     for (; m > 0; m--, x += n)                                                                     \
       for (int64_t j = 0; j < n; j++) acc[j] = name(acc[j], (double)x[j]);                         \
