@@ -3,6 +3,8 @@
 #ifndef COTANGENT_VECTORS_H
 #define COTANGENT_VECTORS_H
 
+#include <stdbool.h>
+
 #if defined(__AVX512F__)
 enum { VECTOR_BYTES = 64 };
 #elif defined(__AVX2__)
@@ -26,5 +28,12 @@ enum { VECTOR_BYTES = 16 };
 /* A loop over the lanes of vectors: unrolled, it would not become vectors again. */
 #define EACH_LANE(i, lanes) NOUNROLL for (int i = 0; i < (lanes); i++)
 #define INLINE              static inline __attribute__((always_inline))
+
+/* True; a loop that asks on the way stays as it is written, where vectors would not be worth their
+ * code. */
+INLINE bool as_it_stands(void) {
+  __asm__ volatile("");
+  return true;
+}
 
 #endif

@@ -37,10 +37,6 @@ enum {
 #define EACH(i, from, to)                                                                          \
   _Pragma("GCC ivdep") _Pragma("GCC unroll 1") for (int64_t i = (from); i < (int64_t)(to); i++)
 #endif
-static inline bool as_it_stands(void) {
-  __asm__ volatile("");
-  return true;
-}
 #define EACH_ALONE(i, from, to) for (int64_t i = (from); i < (int64_t)(to) && as_it_stands(); i++)
 
 /* Blocks of m lines and so many rows of them. */

@@ -242,6 +242,8 @@ WHERE
 #undef T
 #undef TYPE
 
+#define APART static __attribute__((noinline))
+
 /* ---- lines ------------------------------------------------------------------------------------- */
 
 enum {

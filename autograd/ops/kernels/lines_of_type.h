@@ -23,7 +23,9 @@
 #define logsumexp_of     NAMED(logsumexp_of)
 #define times            NAMED(times)
 #define size_of          NAMED(size_of)
+#define largest_of       NAMED(largest_of)
 #define find_largest     NAMED(find_largest)
+#define sum_of           NAMED(sum_of)
 #define line_sum         NAMED(line_sum)
 #define line_max         NAMED(max)
 
@@ -134,7 +136,7 @@ typedef struct ROWS {
 } ROWS;
 
 /* Where there are fewer, the other lanes repeat the last one. */
-static inline void gather_lanes(int64_t lines, const T *x, int64_t line_step, int64_t n,
+APART void gather_lanes(int64_t lines, const T *x, int64_t line_step, int64_t n,
                                 int64_t step, T *to) {
   gather(lines, x, line_step, n, step, to, LANES);
   for (int64_t j = 0; j < n && lines < LANES; j++)
@@ -199,7 +201,7 @@ static inline void NAMED(softmax_line)(const ct__lines *l, const T *x, T *y) {
   if (l->step[1] == 1)
     for (int64_t j = 0; j < l->n; j++) y[j] *= scale;
   else
-    for (int64_t j = 0; j < l->n; j++) y[j * l->step[1]] *= scale;
+    for (int64_t j = 0; j < l->n && as_it_stands(); j++) y[j * l->step[1]] *= scale;
 }
 LINES(softmax)
 
@@ -224,7 +226,7 @@ static inline void NAMED(log_softmax_line)(const ct__lines *l, const T *x, T *y)
   if (l->step[0] == 1 && l->step[1] == 1)
     for (int64_t j = 0; j < l->n; j++) y[j] = (T)((double)x[j] - max - log_sum);
   else
-    for (int64_t j = 0; j < l->n; j++)
+    for (int64_t j = 0; j < l->n && as_it_stands(); j++)
       y[j * l->step[1]] = (T)((double)x[j * l->step[0]] - max - log_sum);
 }
 LINES(log_softmax)
@@ -266,24 +268,29 @@ static inline BITS size_of(T x) {
   memcpy(&bits, &x, sizeof bits);
   return bits & (BITS) ~((BITS)1 << (8 * sizeof(T) - 1));
 }
-static inline int64_t find_largest(int64_t n, const T *x, int64_t step) {
+/* Operands that do not lie side by side are taken as they are. */
+#define ALONG(j, n) for (int64_t j = 0; j < (n) && (beside || as_it_stands()); j++)
+INLINE int64_t largest_of(int64_t n, const T *x, int64_t step, bool beside) {
   BITS max = 0;
   int64_t at = 0;
-  for (int64_t j = 0; j < n; j++) max = size_of(x[j * step]) > max ? size_of(x[j * step]) : max;
+  ALONG(j, n) max = size_of(x[j * step]) > max ? size_of(x[j * step]) : max;
   for (int there = 0; at + BLOCK <= n; at += BLOCK) {
-    for (int j = 0; j < BLOCK; j++) there += size_of(x[(at + j) * step]) == max;
+    ALONG(j, BLOCK) there += size_of(x[(at + j) * step]) == max;
     if (there) break;
   }
   while (at < n - 1 && size_of(x[at * step]) != max) at++;
   return at;
 }
+APART int64_t find_largest(int64_t n, const T *x, int64_t step) {
+  return step == 1 ? largest_of(n, x, 1, true) : largest_of(n, x, step, false);
+}
 static inline void NAMED(deviation_line)(int64_t n, const T *p, int64_t p_step, const T *t,
-                                         int64_t t_step, T *restrict y, int64_t y_step) {
+                                         int64_t t_step, T *restrict y, int64_t y_step, bool beside) {
   T middle = t[find_largest(n, p, p_step) * t_step];
   double sums[LANES] = {0}, owns[LANES] = {0}, sum = 0, own = 0;
   int64_t at = 0;
   for (; at + LANES <= n; at += LANES)
-    for (int j = 0; j < LANES; j++) {
+    ALONG(j, LANES) {
       T weight = p[(at + j) * p_step];
       sums[j] += (double)weight;
       owns[j] += (double)times(weight, middle - t[(at + j) * t_step]);
@@ -296,25 +303,28 @@ static inline void NAMED(deviation_line)(int64_t n, const T *p, int64_t p_step, 
     sum += sums[j];
     own += owns[j];
   }
-  for (int64_t j = 0; j < n; j++) y[j * y_step] = times((T)sum, t[j * t_step] - middle) + (T)own;
+  ALONG(j, n) y[j * y_step] = times((T)sum, t[j * t_step] - middle) + (T)own;
 }
-static inline double line_sum(int64_t n, const T *x, int64_t step) {
+INLINE double sum_of(int64_t n, const T *x, int64_t step, bool beside) {
   double lane[LANES] = {0}, sum = 0;
   int64_t at = 0;
   for (; at + LANES <= n; at += LANES)
-    for (int j = 0; j < LANES; j++) lane[j] += (double)x[(at + j) * step];
+    ALONG(j, LANES) lane[j] += (double)x[(at + j) * step];
   for (; at < n; at++) sum += (double)x[at * step];
   for (int j = 0; j < LANES; j++) sum += lane[j];
   return sum;
 }
+APART double line_sum(int64_t n, const T *x, int64_t step) {
+  return step == 1 ? sum_of(n, x, 1, true) : sum_of(n, x, step, false);
+}
 static inline void NAMED(balance_line)(int64_t n, const T *a, int64_t a_step, const T *b,
-                                       int64_t b_step, T *restrict y, int64_t y_step) {
+                                       int64_t b_step, T *restrict y, int64_t y_step, bool beside) {
   int64_t m = find_largest(n, a, a_step), next = m + 1;
   T am = a[m * a_step], bm = b[m * b_step];
   double as = line_sum(m, a, a_step) + line_sum(n - next, a + next * a_step, a_step);
   double bs = line_sum(m, b, b_step) + line_sum(n - next, b + next * b_step, b_step);
   T all_a = (T)(as + (double)am), all_b = (T)(bs + (double)bm);
-  for (int64_t j = 0; j < n; j++)
+  ALONG(j, n)
     y[j * y_step] = times(b[j * b_step], all_a) - times(a[j * a_step], all_b);
   y[m * y_step] = times(bm, (T)as) - times(am, (T)bs);
 }
@@ -322,11 +332,12 @@ static inline void NAMED(balance_line)(int64_t n, const T *a, int64_t a_step, co
 #define FORM(name)                                                                                 \
   static void NAMED(name)(int64_t n, const T *a, const T *b, T *y, const int64_t *step) {          \
     if (step[0] == 1 && step[1] == 1 && step[2] == 1)                                              \
-      NAMED(name##_line)(n, a, 1, b, 1, y, 1);                                                     \
+      NAMED(name##_line)(n, a, 1, b, 1, y, 1, true);                                               \
     else                                                                                           \
-      NAMED(name##_line)(n, a, step[0], b, step[1], y, step[2]);                                   \
+      NAMED(name##_line)(n, a, step[0], b, step[1], y, step[2], false);                            \
   }
 FORM(deviation)
 FORM(balance)
 #undef LINES
 #undef FORM
+#undef ALONG
