@@ -1,5 +1,6 @@
 /* loops.c - the arithmetic of the optimizers: one pass over gradient, state and parameter. Compiled
  * once for each instruction set; CT__ISA is its name. */
+#include "../../tensor/vectors.h"
 #include "../optim_internal.h"
 
 #include <math.h>
@@ -25,7 +26,8 @@
     if (s[0] == 1 && s[1] == 1)                                                                    \
       for (int64_t i = 0; i < n; i++) name##_one(&o, g + i, p + i);                                \
     else                                                                                           \
-      for (int64_t i = 0; i < n; i++) name##_one(&o, g + i * s[0], p + i * s[1]);                  \
+      for (int64_t i = 0; i < n && as_it_stands(); i++)                                            \
+        name##_one(&o, g + i * s[0], p + i * s[1]);                                                \
   }
 SGD(sgd_f32, float)
 SGD(sgd_f64, double)
@@ -45,7 +47,8 @@ SGD(sgd_f64, double)
     if (s[0] == 1 && s[1] == 1 && s[2] == 1)                                                       \
       for (int64_t i = 0; i < n; i++) name##_one(&o, g + i, b + i, p + i);                         \
     else                                                                                           \
-      for (int64_t i = 0; i < n; i++) name##_one(&o, g + i * s[0], b + i * s[1], p + i * s[2]);    \
+      for (int64_t i = 0; i < n && as_it_stands(); i++)                                            \
+        name##_one(&o, g + i * s[0], b + i * s[1], p + i * s[2]);                                  \
   }
 MOMENTUM(momentum_f32, float)
 MOMENTUM(momentum_f64, double)
@@ -68,7 +71,7 @@ MOMENTUM(momentum_f64, double)
     if (s[0] == 1 && s[1] == 1 && s[2] == 1 && s[3] == 1)                                          \
       for (int64_t i = 0; i < n; i++) name##_one(&o, g + i, m + i, v + i, p + i);                  \
     else                                                                                           \
-      for (int64_t i = 0; i < n; i++)                                                              \
+      for (int64_t i = 0; i < n && as_it_stands(); i++)                                            \
         name##_one(&o, g + i * s[0], m + i * s[1], v + i * s[2], p + i * s[3]);                    \
   }
 ADAM(adam_f32, float, sqrtf)

@@ -23,16 +23,15 @@ static inline uint8_t f64_to_u8(double x) { return (uint8_t)(int32_t)BETWEEN(dou
 #define TO_BOOL(x) ((uint8_t)((x) != 0))
 #define SAME(x)    (x)
 
+enum { GROUP = 64 }; /* elements: whole vectors of any type */
 #define CAST_LOOP(from, to, From, To, convert)                                                     \
   static void from##_to_##to##_loop(int64_t n, char *const *p, const int64_t *s, const void *a) {  \
     (void)a;                                                                                       \
     const From *x = (const From *)(const void *)p[0];                                              \
     To *y = (To *)(void *)p[1];                                                                    \
-    if (s[0] == 1 && s[1] == 1) {                                                                  \
-      VECTORISE for (int64_t i = 0; i < n; i++) y[i] = convert(x[i]);                              \
-    } else {                                                                                       \
-      for (int64_t i = 0; i < n; i++) y[i * s[1]] = convert(x[i * s[0]]);                          \
-    }                                                                                              \
+    int64_t i = 0;                                                                                 \
+    if (s[0] == 1 && s[1] == 1) VECTORISE for (; i < (n & -GROUP); i++) y[i] = convert(x[i]);      \
+    for (; i < n && as_it_stands(); i++) y[i * s[1]] = convert(x[i * s[0]]);                       \
   }
 /* clang-format off */
 #define CAST_LIST(X)                                                                               \

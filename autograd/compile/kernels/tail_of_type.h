@@ -37,8 +37,8 @@ typedef T MEMORY __attribute__((vector_size(VECTOR_BYTES), aligned(sizeof(T)), m
       }                                                                                            \
       for (; i + LANES <= n; i += LANES) NAMED(name##_add)(x + i, lane);                           \
       for (int l = 0; i < n; l++, i++) lane[l] = name(lane[l], (double)x[i]);                      \
-      UNROLL for (int half = LANES / 2; half > 0; half /= 2)                                       \
-        for (int l = 0; l < half; l++) lane[l] = name(lane[l], lane[l + half]);                    \
+      UNROLL for (int half = LANES / 2; half > 0; half /= 2) for (int l = 0; l < half; l++)        \
+          lane[l] = name(lane[l], lane[l + half]);                                                 \
       *acc = name(*acc, lane[0]);                                                                  \
     }                                                                                              \
   }                                                                                                \

@@ -136,8 +136,8 @@ typedef struct ROWS {
 } ROWS;
 
 /* Where there are fewer, the other lanes repeat the last one. */
-APART void gather_lanes(int64_t lines, const T *x, int64_t line_step, int64_t n,
-                                int64_t step, T *to) {
+APART void gather_lanes(int64_t lines, const T *x, int64_t line_step, int64_t n, int64_t step,
+                        T *to) {
   gather(lines, x, line_step, n, step, to, LANES);
   for (int64_t j = 0; j < n && lines < LANES; j++)
     for (int64_t i = lines; i < LANES; i++) to[j * LANES + i] = to[j * LANES + lines - 1];
@@ -285,12 +285,12 @@ APART int64_t find_largest(int64_t n, const T *x, int64_t step) {
   return step == 1 ? largest_of(n, x, 1, true) : largest_of(n, x, step, false);
 }
 static inline void NAMED(deviation_line)(int64_t n, const T *p, int64_t p_step, const T *t,
-                                         int64_t t_step, T *restrict y, int64_t y_step, bool beside) {
+                                         int64_t t_step, T *restrict y, int64_t y_step,
+                                         bool beside) {
   T middle = t[find_largest(n, p, p_step) * t_step];
   double sums[LANES] = {0}, owns[LANES] = {0}, sum = 0, own = 0;
   int64_t at = 0;
-  for (; at + LANES <= n; at += LANES)
-    ALONG(j, LANES) {
+  for (; at + LANES <= n; at += LANES) ALONG(j, LANES) {
       T weight = p[(at + j) * p_step];
       sums[j] += (double)weight;
       owns[j] += (double)times(weight, middle - t[(at + j) * t_step]);
@@ -308,8 +308,7 @@ static inline void NAMED(deviation_line)(int64_t n, const T *p, int64_t p_step, 
 INLINE double sum_of(int64_t n, const T *x, int64_t step, bool beside) {
   double lane[LANES] = {0}, sum = 0;
   int64_t at = 0;
-  for (; at + LANES <= n; at += LANES)
-    ALONG(j, LANES) lane[j] += (double)x[(at + j) * step];
+  for (; at + LANES <= n; at += LANES) ALONG(j, LANES) lane[j] += (double)x[(at + j) * step];
   for (; at < n; at++) sum += (double)x[at * step];
   for (int j = 0; j < LANES; j++) sum += lane[j];
   return sum;
@@ -325,7 +324,7 @@ static inline void NAMED(balance_line)(int64_t n, const T *a, int64_t a_step, co
   double bs = line_sum(m, b, b_step) + line_sum(n - next, b + next * b_step, b_step);
   T all_a = (T)(as + (double)am), all_b = (T)(bs + (double)bm);
   ALONG(j, n)
-    y[j * y_step] = times(b[j * b_step], all_a) - times(a[j * a_step], all_b);
+  y[j * y_step] = times(b[j * b_step], all_a) - times(a[j * a_step], all_b);
   y[m * y_step] = times(bm, (T)as) - times(am, (T)bs);
 }
 

@@ -26,7 +26,7 @@ static inline T minus(T x, parted mean) { return x - mean.high - mean.low; }
 /* Elements from `at` on, side by side: at most PART. */
 static inline const T *part_of(const T *x, int64_t step, int64_t at, int64_t m, T *room) {
   if (step == 1) return x + at;
-  for (int64_t j = 0; j < m; j++) room[j] = x[(at + j) * step];
+  for (int64_t j = 0; j < m && as_it_stands(); j++) room[j] = x[(at + j) * step];
   return room;
 }
 
@@ -42,7 +42,7 @@ static inline const T *part_of(const T *x, int64_t step, int64_t at, int64_t m, 
         const int64_t j = j0 + i;                                                                  \
         adding;                                                                                    \
       }                                                                                            \
-    EACH(i, m - j0) {                                                                              \
+    for (int64_t i = 0; i < m - j0 && as_it_stands(); i++) {                                       \
       const int64_t j = j0 + i;                                                                    \
       adding;                                                                                      \
     }                                                                                              \
