@@ -24,6 +24,7 @@
 #define times            NAMED(times)
 #define size_of          NAMED(size_of)
 #define largest_of       NAMED(largest_of)
+#define log_of           NAMED(log_of)
 #define find_largest     NAMED(find_largest)
 #define sum_of           NAMED(sum_of)
 #define line_sum         NAMED(line_sum)
@@ -77,7 +78,7 @@ static inline int64_t fill_up(int64_t n, T *room, T filler) {
   return groups;
 }
 
-static T line_max(int64_t n, const T *x, int64_t step) {
+APART T line_max(int64_t n, const T *x, int64_t step) {
   T room[PART], max[LANES];
   for (int i = 0; i < LANES; i++) max[i] = x[0];
   int64_t at = step == 1 ? n / LANES * LANES : 0;
@@ -92,8 +93,7 @@ static T line_max(int64_t n, const T *x, int64_t step) {
 }
 
 /* y = e^(x - shift) if there is a y. */
-static inline ct__exp_sum exp_line(int64_t n, const T *x, int64_t step, T shift, T *y,
-                                   int64_t y_step) {
+APART ct__exp_sum exp_line(int64_t n, const T *x, int64_t step, T shift, T *y, int64_t y_step) {
   exp_sums sums = {0};
   T room[PART], e[PART], shifts[LANES];
   for (int i = 0; i < LANES; i++) shifts[i] = shift;
@@ -207,6 +207,7 @@ LINES(softmax)
 
 /* ln of a sum of exponentials, of which one is 1 */
 #define LOG_SUM(ones, rest) vlog1p((ones)-1 + (rest))
+APART double log_of(ct__exp_sum sum) { return LOG_SUM(sum.ones, sum.rest); }
 
 static inline void log_softmax_rows(int64_t lines, const ct__lines *l, ROWS *b, T *y,
                                     int64_t line_step) {
@@ -222,7 +223,7 @@ static inline void log_softmax_rows(int64_t lines, const ct__lines *l, ROWS *b, 
 static inline void NAMED(log_softmax_line)(const ct__lines *l, const T *x, T *y) {
   double max = (double)line_max(l->n, x, l->step[0]);
   ct__exp_sum sum = NAMED(sum_exp)(l->n, x, l->step[0], (T)max);
-  double log_sum = LOG_SUM(sum.ones, sum.rest);
+  double log_sum = log_of(sum);
   if (l->step[0] == 1 && l->step[1] == 1)
     for (int64_t j = 0; j < l->n; j++) y[j] = (T)((double)x[j] - max - log_sum);
   else
@@ -250,7 +251,7 @@ static inline void logsumexp_rows(int64_t lines, const ct__lines *l, ROWS *b, T 
 static inline void NAMED(logsumexp_line)(const ct__lines *l, const T *x, T *y) {
   T max = line_max(l->n, x, l->step[0]);
   ct__exp_sum sum = NAMED(sum_exp)(l->n, x, l->step[0], max);
-  *y = logsumexp_of(l->n, x, l->step[0], max, LOG_SUM(sum.ones, sum.rest));
+  *y = logsumexp_of(l->n, x, l->step[0], max, log_of(sum));
 }
 LINES(logsumexp)
 
