@@ -163,7 +163,7 @@ static int64_t at_most(int64_t n, int64_t limit) { return n < limit ? n : limit;
 #define count_zeros   OF_TYPE(count_zeros)
 #define list_rows     OF_TYPE(list_rows)
 #define outer_rows    OF_TYPE(outer_rows)
-#define outer_all     OF_TYPE(outer_all)
+#define outer_listed  OF_TYPE(outer_listed)
 #define outer_added   OF_TYPE(outer_added)
 #define outer_stored  OF_TYPE(outer_stored)
 #define outer_some    OF_TYPE(outer_some)

@@ -466,9 +466,9 @@ INLINE void outer_rows(bool add, int rows, int64_t n, const T *b, T *const *c, c
   }
 }
 
-/* All rows of a block, or those listed. From the last one to the first: what reads the matrix from
- * its start on finds that near, as this finds what was read last. */
-INLINE void outer_all(bool add, const ct__product *p, ct__part block, const int *row) {
+/* Added to all rows of a block, or to those listed. From the last one to the first: what reads the
+ * matrix from its start on finds that near, as this finds what was read last. */
+INLINE void outer_listed(const ct__product *p, ct__part block, const int *row) {
   const T *a = a_at(p, block.row, 0), *b = (const T *)(const void *)p->b.data + block.column;
   T *c = c_at(p, block.row, block.column), alpha = (T)p->alpha, *at[STREAMS], factor[STREAMS];
   int64_t a_row = p->a.row, c_row = p->c.row, i = block.rows;
@@ -481,22 +481,34 @@ INLINE void outer_all(bool add, const ct__product *p, ct__part block, const int 
       at[r] = c + x * c_row;
       factor[r] = alpha * a[x * a_row];
     }
-    outer_rows(add, STREAMS, whole, b, at, factor);
+    outer_rows(true, STREAMS, whole, b, at, factor);
   }
   while (i-- > 0) {
     int64_t x = row ? row[i] : i;
     at[0] = c + x * c_row;
     factor[0] = alpha * a[x * a_row];
-    outer_rows(add, 1, whole, b, at, factor);
+    outer_rows(true, 1, whole, b, at, factor);
   }
   for (i = block.rows; few > 0 && i > 0; i--) {
     int64_t x = row ? row[i - 1] : i - 1;
-    store_few(few, alpha * a[x * a_row], add, b + whole, c + x * c_row + whole);
+    store_few(few, alpha * a[x * a_row], true, b + whole, c + x * c_row + whole);
   }
 }
 
-static void outer_added(const ct__product *p, ct__part block) { outer_all(true, p, block, NULL); }
-static void outer_stored(const ct__product *p, ct__part block) { outer_all(false, p, block, NULL); }
+static void outer_added(const ct__product *p, ct__part block) { outer_listed(p, block, NULL); }
+
+/* What is only written goes row by row from the first on: far memory takes that twice as fast. */
+static void outer_stored(const ct__product *p, ct__part block) {
+  const T *a = a_at(p, block.row, 0), *b = (const T *)(const void *)p->b.data + block.column;
+  T *c = c_at(p, block.row, block.column), alpha = (T)p->alpha;
+  int few = (int)(block.columns % (LINE_BYTES / (int)sizeof(T)));
+  int64_t a_row = p->a.row, c_row = p->c.row, whole = block.columns - few;
+  for (int64_t i = 0; i < block.rows; i++, c += c_row) {
+    T factor = alpha * a[i * a_row];
+    outer_rows(false, 1, whole, b, &c, &factor);
+    store_few(few, factor, false, b + whole, c + whole);
+  }
+}
 
 /* Rows whose factor is 0 are left alone. */
 static void outer_some(const ct__product *p, ct__part block) {
@@ -505,7 +517,7 @@ static void outer_some(const ct__product *p, ct__part block) {
     rows = (int)at_most(left, AT_A_TIME);
     block.row = top + left - rows;
     block.rows = list_rows(false, rows, a_at(p, block.row, 0), p->a.row, row);
-    outer_all(true, p, block, row);
+    outer_listed(p, block, row);
   }
 }
 
