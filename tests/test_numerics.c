@@ -299,12 +299,6 @@ static void measure(const row *r, ct_dtype dtype, double worst[2]) {
   assert_ok(ct_scope_end(scope));
 }
 
-/* valgrind computes with long double as if it were double. */
-static bool is_long_double_longer(void) {
-  volatile long double one = 1;
-  return one + 8 * LDBL_EPSILON > one;
-}
-
 static void errors_are_bounded(void **state) {
   (void)state;
   bool bounded = true;

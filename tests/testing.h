@@ -11,6 +11,7 @@
 
 #include "tensor/tensor.h"
 
+#include <float.h>
 #include <ftw.h>
 #include <math.h>
 #include <stdio.h>
@@ -131,6 +132,12 @@ static inline int temp_entry_remove(const char *path, const struct stat *info, i
 /* Removes the folder with what is in it. */
 static inline void temp_dir_remove(const char *path) {
   assert_int_equal(nftw(path, temp_entry_remove, 8, FTW_DEPTH | FTW_PHYS), 0);
+}
+
+/* valgrind computes with long double as if it were double. */
+static inline bool is_long_double_longer(void) {
+  volatile long double one = 1;
+  return one + 8 * LDBL_EPSILON > one;
 }
 
 #endif
