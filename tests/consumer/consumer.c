@@ -1,19 +1,7 @@
 /* consumer.c - a user's C11 program, outside the tree, with every macro of the headers. */
-#include <cotangent.h>
+#include "consumer.h"
 
 #include <string.h>
-
-static int count(ct_list list) { return list.n; }
-
-/* The sum of the columns of x x, by an exact program. */
-static ct_tensor *squares(ct_tensor *x) {
-  ct_tensor *in = ct_placeholder(CT_F32, ct_shape_of(x)), *y = ct_nil();
-  ct_tensor *sums = ct_sum(ct_square(in), CT_AXES(0), false);
-  ct_program *p = ct_compile(CT_LIST(in), CT_LIST(ct_reshape(sums, CT_SHAPE(3))), CT_EXACT);
-  ct_run(p, CT_LIST(x), &y);
-  ct_program_release(&p);
-  return ct_slice(y, 0, 1, CT_END, 1);
-}
 
 int main(void) {
   ct_scope scope = ct_scope_begin();
