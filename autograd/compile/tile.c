@@ -55,9 +55,7 @@ static bool too_early(const ct__tile *t, const ct_view *const *in, ct_view *cons
 
 /* ---- few numbers that lie in order ----------------------------------------------------------- */
 
-static bool in_order(const ct_view *v, int64_t size) {
-  return v->size == size && (v->contiguous || size == 1);
-}
+static bool in_order(const ct_view *v, int64_t size) { return v->size == size && v->contiguous; }
 
 static bool is_number(const ct__tile *t, int reg) { return t->number && t->number[reg]; }
 
@@ -67,11 +65,12 @@ static uint64_t place(const void *data) { return UINT64_C(1) << ((uintptr_t)data
 /* Of one element every tile is. */
 static bool all_in_order(const ct__tile *t, const ct_view *const *in, ct_view *const *out,
                          int64_t size) {
-  for (int i = 0; i < t->n_in && size > 1; i++)
+  if (size == 1) return true;
+  for (int i = 0; i < t->n_in; i++)
     if (!in_order(in[i], size) && !is_number(t, i)) return false;
-  for (int o = 0; o < t->n_out && size > 1; o++)
+  for (int o = 0; o < t->n_out; o++)
     if (!in_order(out[o], size)) return false;
-  return size == 1 || !ct__reference();
+  return !ct__reference();
 }
 
 static bool run_few(const ct__tile *t, const ct_view *const *in, ct_view *const *out) {
