@@ -28,6 +28,7 @@ enum { VECTOR_BYTES = 16 };
 /* A loop over the lanes of vectors: unrolled, it would not become vectors again. */
 #define EACH_LANE(i, lanes) NOUNROLL for (int i = 0; i < (lanes); i++)
 #define INLINE              static inline __attribute__((always_inline))
+#define APART               static __attribute__((noinline))
 
 /* True; a loop that asks on the way stays as it is written, where vectors would not be worth their
  * code. */

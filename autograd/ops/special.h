@@ -70,12 +70,10 @@ VMATH double polygamma_of(int n, double x) {
 }
 
 /* psi_0, the one that is often used, is worth code of its own. */
-#define APART static __attribute__((noinline))
 APART double digamma(double x) { return polygamma_of(0, x); }
 APART double polygamma_above(int n, double x) { return polygamma_of(n, x); }
 static inline double polygamma(int n, double x) {
   return n == 0 ? digamma(x) : polygamma_above(n, x);
 }
-#undef APART
 
 #endif

@@ -16,8 +16,6 @@
 #include <math.h>
 #include <stdlib.h>
 
-#define APART static __attribute__((noinline))
-
 enum {
   ROWS = 8,
   GROUP = 16, /* columns that are vectors */
@@ -31,12 +29,11 @@ enum {
 /* A loop whose iterations do not depend on each other, as vectors; and one as it stands, which is
  * too short for them. */
 #ifdef __clang__
-#define EACH(i, from, to)                                                                          \
-  _Pragma("clang loop unroll(disable)") for (int64_t i = (from); i < (int64_t)(to); i++)
+#define INDEPENDENT NOUNROLL
 #else
-#define EACH(i, from, to)                                                                          \
-  _Pragma("GCC ivdep") _Pragma("GCC unroll 1") for (int64_t i = (from); i < (int64_t)(to); i++)
+#define INDEPENDENT VECTORISE NOUNROLL
 #endif
+#define EACH(i, from, to)       INDEPENDENT for (int64_t i = (from); i < (int64_t)(to); i++)
 #define EACH_ALONE(i, from, to) for (int64_t i = (from); i < (int64_t)(to) && as_it_stands(); i++)
 
 /* Blocks of m lines and so many rows of them. */

@@ -5,7 +5,7 @@
 #include "../../../tensor/vectors.h"
 #include "../elementwise.h"
 
-/* ---- from strided operands to runs of neighbours ----------------------------------------------- */
+/* ---- from strided operands to runs of neighbours --------------------------------------------- */
 
 enum { CHUNK = 128, WIDEST = 8 };
 
@@ -147,7 +147,7 @@ static void lead_strided(ct_loop *run, form f, CT__LOOP_ARGUMENTS) {
     }                                                                                              \
   }
 
-/* ---- the rows, for each type ------------------------------------------------------------------- */
+/* ---- the rows, for each type ----------------------------------------------------------------- */
 
 #define LOAD_X const T x = IN(0)
 #define LOAD_TXY                                                                                   \
@@ -242,9 +242,7 @@ WHERE
 #undef T
 #undef TYPE
 
-#define APART static __attribute__((noinline))
-
-/* ---- lines ------------------------------------------------------------------------------------- */
+/* ---- lines ----------------------------------------------------------------------------------- */
 
 enum {
   LANES = 16,
@@ -276,7 +274,7 @@ typedef struct exp_sums {
 #undef BITS
 #undef NAMED
 
-/* ---- the set ----------------------------------------------------------------------------------- */
+/* ---- the set --------------------------------------------------------------------------------- */
 
 const ct__kernels CT__ISA_NAME(ct__kernels, CT__ISA) = {
 #define ONE(name)             .name = name,

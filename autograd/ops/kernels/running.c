@@ -10,8 +10,6 @@
 
 #include <stdlib.h>
 
-#define APART static __attribute__((noinline))
-
 enum { SIDE_BY_SIDE = 512 }; /* lines at a time: what is carried stays in the first cache */
 
 /* m lines: p points to their first elements, `next` leads from line to line. */

@@ -23,8 +23,8 @@ static inline void transpose(const T *x, int64_t x_step, T *y, int64_t y_step) {
 }
 
 /* Element j of line i becomes element i of row j. */
-static __attribute__((noinline)) void gather(int64_t lines, const T *x, int64_t line_step,
-                                             int64_t n, int64_t step, T *to, int64_t row_step) {
+APART void gather(int64_t lines, const T *x, int64_t line_step, int64_t n, int64_t step, T *to,
+                  int64_t row_step) {
   int64_t i = 0;
   for (; i + 4 <= lines && step == 1 && n >= 4; i += 4)
     for (int64_t j = 0; j < n; j += 4) {
