@@ -80,7 +80,7 @@ typedef struct ct__gemm_set {
 /* f32, f64 of each instruction set */
 #define CT__GEMM_OF(isa) extern const ct__gemm_set ct__gemm_##isa[2];
 
-/* ---- plans ------------------------------------------------------------------------------------ */
+/* ---- plans ----------------------------------------------------------------------------------- */
 
 struct ct__gemm_plan {
   ct__product p; /* C = A B or, transposed, C^T = B^T A^T; without memory, alpha and add */

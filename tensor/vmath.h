@@ -129,7 +129,7 @@ VMATH reduced exp_reduce(double x) {
 VMATH_EXP(float, uint32_t, f, 23, 127, 64, 0x1p-64f, -104.0f, 89.0f)
 VMATH_EXP(double, uint64_t, , 52, 1023, 512, 0x1p-512, -746.0, 710.0)
 
-/* ---- log: x = 2^k m with m in [sqrt(1/2), sqrt 2); log x = k ln 2 + log m ---------------------- */
+/* ---- log: x = 2^k m with m in [sqrt(1/2), sqrt 2); log x = k ln 2 + log m -------------------- */
 
 /* ln(u) + c for normal u and a c that is small beside it. k ln2_hi is exact, and so is what its sum
  * with r = m - 1 loses. */

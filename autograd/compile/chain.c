@@ -83,7 +83,7 @@ size_t ct__chain_place(ct_loop *loop) {
   return unary ? unary : find_place(ct__binary_places, loop);
 }
 
-/* ---- operands ---------------------------------------------------------------------------------- */
+/* ---- operands -------------------------------------------------------------------------------- */
 
 static bool has_operand(int kind) {
 #define WITH(name, ...) [CT__LINK_##name] = true,
@@ -126,7 +126,7 @@ bool ct__chain_with_number(ct__link *l, int position) {
   return false;
 }
 
-/* ---- a product and a sum ------------------------------------------------------------------------ */
+/* ---- a product and a sum --------------------------------------------------------------------- */
 
 typedef struct contraction {
   ct__link_kind product, sum, both;

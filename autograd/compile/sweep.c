@@ -97,7 +97,7 @@ static const ct_op sweep_op = SWEEP("product_sweep",
                                     "y = a b, and to the matrix of b an outer product is added"),
                    masked_op = SWEEP("masked_sweep", "the same where the outer product is not 0");
 
-/* ---- the pass ------------------------------------------------------------------------------------ */
+/* ---- the pass -------------------------------------------------------------------------------- */
 
 static bool reads(const ct_program *p, const ct__instr *k, int variable) {
   for (int i = 0; i < k->n_in && k->op; i++)

@@ -10,7 +10,7 @@ static ct_view others_of(const ct_view *v, int axis, bool backwards) {
   return part_along(v, axis, backwards ? 0 : 1, v->dim[axis] - 1);
 }
 
-/* ---- cumsum ------------------------------------------------------------------------------------ */
+/* ---- cumsum ---------------------------------------------------------------------------------- */
 
 typedef struct running {
   int axis, exclusive, reverse;
@@ -84,7 +84,7 @@ ct_tensor *ct_cumsum_with(ct_tensor *x, int axis, ct_cumsum_opts opts) {
   return CT__APPLY(&cumsum_op, &r, x);
 }
 
-/* ---- cummax: y[k] = the largest x[j] for j <= k, i[k] = where; NaN wins, then the first -------- */
+/* ---- cummax: y[k] = the largest x[j] for j <= k, i[k] = where; NaN wins, then the first ------ */
 
 /* gx = gy put back at i, dy = dx taken at i. */
 static ct_status cummax_infer(const ct_call *c, ct_spec *out) {
@@ -139,7 +139,7 @@ ct_tensor *ct_cummax(ct_tensor *x, int axis) {
   return out[0];
 }
 
-/* ---- linear_recurrence ------------------------------------------------------------------------- */
+/* ---- linear_recurrence ----------------------------------------------------------------------- */
 
 /* s[k + 1] = a[k] s[k] + b[k] along an axis, from s[0] = start on; in reverse from the end,
  * s[k] = a[k] s[k + 1] + b[k] from s[n] = start on. a, b: n elements along the axis; start: 1; the

@@ -86,7 +86,7 @@ ct_tensor *ct__flat_index(ct_tensor *indices, int axis, int64_t extent) {
 
 static ct_tensor *flattened(ct_tensor *x) { return ct_reshape(x, CT_SHAPE(ct_size(x))); }
 
-/* ---- put_along: y[o,at[o,j,i],i] += g[o,j,i], in zeros ----------------------------------------- */
+/* ---- put_along: y[o,at[o,j,i],i] += g[o,j,i], in zeros --------------------------------------- */
 
 /* What a loop over lines is to know beside them. */
 typedef struct put_lines {
@@ -190,7 +190,7 @@ ct_tensor *ct__put_along(const ct_view *x, ct_tensor *indices, ct_tensor *g, int
   return CT__APPLY(&put_along_op, &a, indices, g);
 }
 
-/* ---- take_along_axis: its transpose ------------------------------------------------------------ */
+/* ---- take_along_axis: its transpose ---------------------------------------------------------- */
 
 /* x with other extents before and behind the axis, as broadcasting gives them. */
 static ct_tensor *spread(ct_tensor *x, ct_shape shape, int axis) {

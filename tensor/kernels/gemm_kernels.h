@@ -294,7 +294,7 @@ static void near_tiles(WORK *w, ct__part block) {
   }
 }
 
-/* ---- one row of A ----------------------------------------------------------------------------- */
+/* ---- one row of A ---------------------------------------------------------------------------- */
 
 /* Whole rows of B from far memory stream faster than panels of it one by one. */
 static bool streams(const ct__product *p, ct__part block) {

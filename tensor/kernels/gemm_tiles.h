@@ -20,7 +20,7 @@ static T *c_at(const ct__product *p, int64_t row, int64_t column) {
   return (T *)(void *)p->c.data + row * p->c.row + column * p->c.column;
 }
 
-/* ---- blocks of sums ---------------------------------------------------------------------------- */
+/* ---- blocks of sums -------------------------------------------------------------------------- */
 
 /* c[j] (+)= alpha sum[j] for n contiguous numbers, too few for whole vectors. */
 INLINE void store_few(int n, T alpha, bool add, const T *sum, T *c) {

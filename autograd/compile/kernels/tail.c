@@ -11,7 +11,7 @@ enum { LINE = 64, EIGHT = 8 };
       two(two(x((i) + 4 * (step)), x((i) + 5 * (step))),                                           \
           two(x((i) + 6 * (step)), x((i) + 7 * (step)))))
 
-/* ---- of doubles, the accumulators ---------------------------------------------------------------- */
+/* ---- of doubles, the accumulators ------------------------------------------------------------ */
 
 #define EITHER(condition, x, a) ((condition) ? (x) : (a))
 #define FOLD(name, combined, identity_of)                                                          \

@@ -35,7 +35,7 @@ INLINE T choose(bool first, T a, T b) {
   return a;
 }
 
-/* ---- folds ------------------------------------------------------------------------------------ */
+/* ---- folds ----------------------------------------------------------------------------------- */
 
 #define COLUMN_ROWS(ACC, TAKE, count)                                                              \
   EACH(i, 0, n & -GROUP)                                                                           \
@@ -147,7 +147,7 @@ FOLD(squares, SUM, ADD_SQUARE, ADD, 0)
 FOLDED(squares, squares, 0)
 #endif
 
-/* ---- results ---------------------------------------------------------------------------------- */
+/* ---- results --------------------------------------------------------------------------------- */
 
 #define END(name, ACC, Y, result)                                                                  \
   static void NAMED(name)(int64_t count, const void *accumulators, char *to, int64_t step,         \
@@ -168,7 +168,7 @@ END(any_end, T, uint8_t, acc[i] != 0)
 END(all_end, T, uint8_t, turned(acc[i], TURN) != 0)
 #endif
 
-/* ---- positions of the largest ------------------------------------------------------------------ */
+/* ---- positions of the largest ---------------------------------------------------------------- */
 
 #define BEFORE(a, b)  (!((a) <= (b)) && NUMBER(b))
 #define IS(x, best)   (turned(x, turn) == (best) || !NUMBER(x))

@@ -32,7 +32,7 @@
 
 #include "turn_of_type.h"
 
-/* ---- groups of LANES numbers ------------------------------------------------------------------- */
+/* ---- groups of LANES numbers ----------------------------------------------------------------- */
 
 /* max: of each lane; NaN is passed over. */
 static inline void max_lanes(int64_t groups, const T *x, T *max) {
@@ -64,7 +64,7 @@ static inline void exp_lanes(int64_t groups, const T *x, const T *shift, T *e, e
   memcpy(sums->rest, rest, sizeof rest);
 }
 
-/* ---- long lines, in chunks --------------------------------------------------------------------- */
+/* ---- long lines, in chunks ------------------------------------------------------------------- */
 
 static inline void take(int64_t n, const T *x, int64_t step, T *to) {
   for (int64_t j = 0; j < n; j++) to[j] = x[j * step];
@@ -127,7 +127,7 @@ static ct__exp_sum NAMED(store_exp)(int64_t n, const T *x, int64_t step, T shift
   return exp_line(n, x, step, shift, y, y_step);
 }
 
-/* ---- short lines, LANES of them: element j of line i is number j * LANES + i -------------------- */
+/* ---- short lines, LANES of them: element j of line i is number j * LANES + i ----------------- */
 
 typedef struct ROWS {
   _Alignas(64) T x[SHORT * LANES], e[SHORT * LANES]; /* e^(x - max) */
@@ -164,7 +164,7 @@ static inline void exp_rows(int64_t lines, const T *x, int64_t line_step, int64_
   exp_lanes(n, b->x, b->max, b->e, &b->sums);
 }
 
-/* ---- softmax, log_softmax and logsumexp -------------------------------------------------------- */
+/* ---- softmax, log_softmax and logsumexp ------------------------------------------------------ */
 
 static inline bool in_lanes(const ct__lines *l) { return l->n <= SHORT && !l->alone; }
 
@@ -255,7 +255,7 @@ static inline void NAMED(logsumexp_line)(const ct__lines *l, const T *x, T *y) {
 }
 LINES(logsumexp)
 
-/* ---- deviation and balance --------------------------------------------------------------------- */
+/* ---- deviation and balance ------------------------------------------------------------------- */
 
 /* deviation and balance of softmax.c: all but the largest p or a are added up. Zero times anything
  * is zero, as these are parts of derivatives. */
