@@ -364,6 +364,8 @@ static ct_status check_record(const ct_op *op, const void *attr, ct_list in) {
     return ct__fail(CT_EARG, "%s: bad list of inputs", op->name);
   if (op->kernel && (in.n < 1 || in.n >= CT__MAX_OPERANDS))
     return ct__fail(CT_EARG, "%s: a kernel takes 1 to %d inputs", op->name, CT__MAX_OPERANDS - 1);
+  if (op->view && (in.n < 1 || (op->n_out != 0 && op->n_out != 1)))
+    return ct__fail(CT_EARG, "%s: a view is one result of at least one input", op->name);
   bool variadic = op->n_out == CT_VARIADIC && attr;
   if ((variadic ? *(const int *)attr : op->n_out) < variadic)
     return ct__fail(CT_EARG, "%s: bad number of outputs", op->name);

@@ -50,6 +50,17 @@ static void test_too_large_to_count(void **state) {
   assert_int_equal(ct_error_code(), CT_ESIZE);
 }
 
+/* Lines of that length, of which there are none. */
+static void test_empty_but_long(void **state) {
+  (void)state;
+  ct_tensor *x = ct_zeros(CT_F32, CT_SHAPE(0, INT32_MAX)), *at = NULL;
+  assert_int_equal(ct_size(ct_sort(x, 1, false, &at)), 0);
+  assert_int_equal(ct_dim(at, 1), INT32_MAX);
+  assert_int_equal(ct_size(ct_median(x, 1, false)), 0);
+  assert_int_equal(ct_dim(ct_topk(x, 2, 1, NULL), 1), 2);
+  assert_ok(ct_error_code());
+}
+
 static void test_too_large_for_memory(void **state) {
   (void)state;
   if (!heap_watched()) skip();
@@ -91,6 +102,7 @@ static void test_too_large_for_memory(void **state) {
 int main(void) {
   const struct CMUnitTest tests[] = {
       cmocka_unit_test_setup_teardown(test_too_large_to_count, setup, teardown),
+      cmocka_unit_test_setup_teardown(test_empty_but_long, setup, teardown),
       cmocka_unit_test_setup_teardown(test_too_large_for_memory, setup, teardown),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);

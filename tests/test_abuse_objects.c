@@ -278,6 +278,10 @@ static void test_records(void **state) {
   assert_nil(ct_apply(&bad, one), CT_EARG, "infer");
   bad = good, bad.eval = NULL;
   assert_nil(ct_apply(&bad, one), CT_EARG, "eval");
+  bad = good, bad.n_in = CT_VARIADIC, bad.view = ct_op_at(ct_op_count() - 1)->view;
+  assert_nil(ct_apply(&bad, CT_NONE), CT_EARG, "a view");
+  bad.n_out = 2;
+  assert_fails(ct_apply_all(&bad, NULL, one, f.out), CT_EARG, "a view");
   bad = good, bad.attr_size = 8;
   assert_nil(ct_apply_attr(&bad, NULL, one), CT_EARG, "attributes");
   bad = good, bad.n_out = 2;

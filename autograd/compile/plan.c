@@ -141,14 +141,24 @@ static bool needs_room(const ct_program *p, int i) {
   return x->base == i && x->home == CT__COMPUTED && x->result < 0 && x->first >= 0 && x->v.size > 0;
 }
 
-ct_status ct__pass_plan(ct_program *p) {
+static ct_status too_large(void) {
+  return ct__fail_status(CT_ESIZE, "ct_compile: the values take more memory than there is");
+}
+
+static ct_status find_work(ct_program *p) {
   ct__call_room room;
   if (!ct__call_room_new(p, &room)) return CT_ENOMEM;
   for (int k = 0; k < p->n_instrs; k++) {
     ct_call c = ct__instr_call(p, &p->instr[k], &room);
-    p->instr[k].work = c.op->work ? c.op->work(&c) : 0;
-    if (p->instr[k].work == SIZE_MAX) return ct__pending("ct_compile");
+    size_t work = p->instr[k].work = c.op->work ? c.op->work(&c) : 0;
+    if (work > SIZE_MAX / 2) return ct_error_code() != CT_OK ? ct_error_code() : too_large();
   }
+  return CT_OK;
+}
+
+ct_status ct__pass_plan(ct_program *p) {
+  ct_status status = find_work(p);
+  if (status != CT_OK) return status;
   find_intervals(p);
   reuse(p);
   find_intervals(p);
@@ -168,8 +178,7 @@ ct_status ct__pass_plan(ct_program *p) {
       b[n++] = (block){ct__whole_lines(p->instr[k].work), &p->instr[k].work_at, k, k};
   double bytes = 0; /* of all together: what an address may be */
   for (int i = 0; i < n; i++) bytes += (double)b[i].bytes;
-  if (bytes > 0x1p62)
-    return ct__fail_status(CT_ESIZE, "ct_compile: the values take more memory than there is");
+  if (bytes > 0x1p62) return too_large();
   p->live = most_alive(b, n, change, p->n_instrs);
   p->arena = place_well(b, n, placed, p->live);
   return CT_OK;

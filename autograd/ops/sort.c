@@ -90,6 +90,7 @@ static int64_t pieces_of(const ct_view *x, int axis) {
 static size_t sort_work(const ct_call *c) {
   const ct_view *x = ct__in(c, 0);
   int axis = line_axis(c->attr, x);
+  if (x->size == 0) return 0;
   return 2 * sizeof(entry) * (size_t)(x->dim[axis] * pieces_of(x, axis));
 }
 
