@@ -192,6 +192,11 @@ ct_status ct__build_assign(ct_tensor *variable, ct_tensor *value);
  * an eager pass would; ct_function_run only reads it (keys.c). */
 ct_tensor *ct__draw(ct_tensor *key, int64_t next);
 
+/* ---- graph_dot.c ----------------------------------------------------------------------------- */
+
+/* Text inside the quotes of a label. */
+void ct__put_escaped(FILE *out, const char *text);
+
 /* ---- for operations -------------------------------------------------------------------------- */
 
 /* NULL if there is none. */

@@ -72,7 +72,7 @@ static int64_t number(drawing *d, const ct_tensor *t) {
 
 /* ---- labels ---------------------------------------------------------------------------------- */
 
-static void put_escaped(FILE *out, const char *text) {
+void ct__put_escaped(FILE *out, const char *text) {
   for (; *text; text++) {
     if (*text == '"' || *text == '\\') fputc('\\', out);
     fputc((unsigned char)*text < ' ' ? ' ' : *text, out);
@@ -143,7 +143,7 @@ static bool draw_call(drawing *d, int64_t id, const ct_tensor *t) {
   bool wanted = false;
   for (int o = 0; o < r->n_out; o++) wanted |= r->out[o] && contains(d->tensors, r->out[o]);
   fprintf(d->out, "  n%lld [shape=box%s, label=\"", (long long)id, wanted ? ", penwidth=2" : "");
-  put_escaped(d->out, ct__node_of(t)->call.op->name);
+  ct__put_escaped(d->out, ct__node_of(t)->call.op->name);
   for (int o = 0; o < r->n_out; o++)
     if (r->out[o]) put_output(d, r->out[o]); /* one that nobody holds is not there any more */
   fputs("\"];\n", d->out);

@@ -32,8 +32,9 @@ static void draw_edge(const ct_program *p, const int *maker, int i, int to, FILE
 static void draw_instr(const ct_program *p, const int *maker, int k, FILE *out) {
   const ct__instr *instr = &p->instr[k];
   bool writes = p->value[p->value[ct__outs(instr)[0]].base].home == CT__CAPTURED;
-  fprintf(out, "  n%d [shape=box%s, label=\"%d %s", k,
-          writes ? ", style=filled, fillcolor=lightblue" : "", k, instr->op->name);
+  fprintf(out, "  n%d [shape=box%s, label=\"%d ", k,
+          writes ? ", style=filled, fillcolor=lightblue" : "", k);
+  ct__put_escaped(out, instr->op->name);
   for (int o = 0; o < instr->n_out; o++) put_shape(&p->value[ct__outs(instr)[o]].v, out);
   fputs("\"];\n", out);
   for (int i = 0; i < instr->n_in; i++) draw_edge(p, maker, instr->arg[i], k, out);
