@@ -28,7 +28,6 @@ static int times_one(const site *s) {
   return is_number(s, 1, 1) ? operand(s, 0) : is_number(s, 0, 1) ? operand(s, 1) : -1;
 }
 static int over_one(const site *s) { return is_number(s, 1, 1) ? operand(s, 0) : -1; }
-static int minus_zero(const site *s) { return is_number(s, 1, 0) ? operand(s, 0) : -1; }
 static int scaled_by_one(const site *s) {
   return *(const double *)s->k->attr == 1 ? operand(s, 0) : -1;
 }
@@ -40,10 +39,11 @@ static int twice(const site *s) {
   return k >= 0 && s->p->instr[k].op == s->k->op ? s->p->instr[k].arg[0] : -1;
 }
 
-/* These lose the sign of a zero. */
+/* These lose the sign of a zero: 0 + -0 and -0 - -0 are 0. */
 static int plus_zero(const site *s) {
   return is_number(s, 1, 0) ? operand(s, 0) : is_number(s, 0, 0) ? operand(s, 1) : -1;
 }
+static int minus_zero(const site *s) { return is_number(s, 1, 0) ? operand(s, 0) : -1; }
 static int shifted_by_zero(const site *s) {
   return *(const double *)s->k->attr == 0 ? operand(s, 0) : -1;
 }
@@ -56,12 +56,12 @@ static const struct {
 } rules[] = {
     {"mul", times_one, false},
     {"div", over_one, false},
-    {"sub", minus_zero, false},
     {"scale", scaled_by_one, false},
     {"cast", cast_to_same, false},
     {"neg", twice, false},
     {"not", twice, false},
     {"add", plus_zero, true},
+    {"sub", minus_zero, true},
     {"shift", shifted_by_zero, true},
     {"mul0", mul0_by_one, true},
 };
