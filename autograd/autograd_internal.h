@@ -138,7 +138,6 @@ typedef struct ct__loop_call {
   int n, operand[CT__MAX_OPERANDS];
 } ct__loop_call;
 ct_loop *ct__elementwise_loop(const ct_call *c, ct__loop_call *l); /* NULL: it has none */
-extern const ct_op ct__cast_op;                                    /* misc.c */
 /* g summed to the shape of t, for what broadcasting repeated. */
 ct_tensor *ct__sum_to(ct_tensor *g, const ct_view *like);
 
@@ -209,6 +208,11 @@ extern ct__family ct__unary_ops, ct__binary_ops, ct__misc_ops, ct__reduce_ops, c
     ct__cross_entropy_ops, ct__random_ops, ct__products_ops, ct__function_ops, ct__custom_ops,
     ct__hook_ops;
 
+/* Those that programs know: by their records, as a user's operation may have the same name. */
+extern const ct_op ct__add_op, ct__sub_op, ct__mul_op, ct__div_op, ct__mul0_op, ct__neg_op,
+    ct__not_op, ct__scale_op, ct__shift_op, ct__cast_op, ct__sum_op, ct__mean_op, ct__max_op,
+    ct__min_op, ct__any_op, ct__all_op, ct__matmul_op, ct__cross_entropy_op,
+    ct__cross_entropy_grad_op;
 /* cross_entropy and cross_entropy_grad with the same logits, targets and attributes, at once:
  * inputs of the latter, results of both. */
 extern const ct_op ct__cross_entropy_both;

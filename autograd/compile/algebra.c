@@ -50,20 +50,20 @@ static int shifted_by_zero(const site *s) {
 static int mul0_by_one(const site *s) { return is_number(s, 1, 1) ? operand(s, 0) : -1; }
 
 static const struct {
-  const char *op;
+  const ct_op *op;
   rule *is;
   bool fast; /* not the same bits */
 } rules[] = {
-    {"mul", times_one, false},
-    {"div", over_one, false},
-    {"scale", scaled_by_one, false},
-    {"cast", cast_to_same, false},
-    {"neg", twice, false},
-    {"not", twice, false},
-    {"add", plus_zero, true},
-    {"sub", minus_zero, true},
-    {"shift", shifted_by_zero, true},
-    {"mul0", mul0_by_one, true},
+    {&ct__mul_op, times_one, false},
+    {&ct__div_op, over_one, false},
+    {&ct__scale_op, scaled_by_one, false},
+    {&ct__cast_op, cast_to_same, false},
+    {&ct__neg_op, twice, false},
+    {&ct__not_op, twice, false},
+    {&ct__add_op, plus_zero, true},
+    {&ct__sub_op, minus_zero, true},
+    {&ct__shift_op, shifted_by_zero, true},
+    {&ct__mul0_op, mul0_by_one, true},
 };
 
 /* ---- constants ------------------------------------------------------------------------------- */
@@ -113,8 +113,7 @@ static bool stands_for(const ct_program *p, int i, const int *maker) {
 static int result_of(const ct_program *p, int k, const int *maker) {
   site s = {p, &p->instr[k], maker};
   for (int r = 0; r < CT__COUNT(rules); r++) {
-    if ((p->exact && rules[r].fast) || strcmp(s.k->op->name, rules[r].op) != 0 || s.k->n_out != 1)
-      continue;
+    if (s.k->op != rules[r].op || (p->exact && rules[r].fast)) continue;
     int same = rules[r].is(&s);
     return same >= 0 && stands_for(p, same, maker) ? same : -1;
   }

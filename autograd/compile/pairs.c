@@ -2,13 +2,13 @@
 #include "program.h"
 
 static const struct {
-  const char *value, *derivative;
+  const ct_op *value, *derivative;
   const ct_op *both; /* inputs of the derivative; results of the value, then of the derivative */
-} pairs[] = {{"cross_entropy", "cross_entropy_grad", &ct__cross_entropy_both}};
+} pairs[] = {{&ct__cross_entropy_op, &ct__cross_entropy_grad_op, &ct__cross_entropy_both}};
 
 /* The value that belongs to the derivative: the same operation on the first of its inputs. */
-static bool belongs(const ct__instr *value, const ct__instr *derivative, const char *name) {
-  return value->op && strcmp(value->op->name, name) == 0 && value->n_in <= derivative->n_in &&
+static bool belongs(const ct__instr *value, const ct__instr *derivative, const ct_op *op) {
+  return value->op == op && value->n_in <= derivative->n_in &&
          memcmp(value->arg, derivative->arg, (size_t)value->n_in * sizeof *value->arg) == 0 &&
          value->op->attr_size == derivative->op->attr_size &&
          memcmp(value->attr, derivative->attr, value->op->attr_size) == 0;
@@ -35,7 +35,7 @@ ct_status ct__pass_pairs(ct_program *p) {
   if (!maker) return CT_ENOMEM;
   for (int r = 0; r < CT__COUNT(pairs); r++)
     for (int d = 0, n = p->n_instrs; d < n; d++) {
-      if (!p->instr[d].op || strcmp(p->instr[d].op->name, pairs[r].derivative) != 0) continue;
+      if (p->instr[d].op != pairs[r].derivative) continue;
       for (int v = 0; v < n; v++) {
         if (!belongs(&p->instr[v], &p->instr[d], pairs[r].value)) continue;
         if (v < d && early(p, &p->instr[d], maker, v)) {

@@ -37,27 +37,6 @@ static const char *amount(double n, char text[NAME]) {
   return text;
 }
 
-/* ---- what an instruction costs --------------------------------------------------------------- */
-
-double ct__instr_flops(const ct_program *p, const ct__instr *k) {
-  const ct_view *y = &p->value[ct__outs(k)[0]].v;
-  static const char *const products[] = {"matmul", "product", "product_add", "product_sweep",
-                                         "masked_sweep"}; /* twice with updates */
-  for (int i = 0; i < CT__COUNT(products); i++)
-    if (strcmp(k->op->name, products[i]) == 0) {
-      const ct_view *a = &p->value[k->arg[0]].v;
-      return 2.0 * (double)y->size * (double)a->dim[a->ndim - 1];
-    }
-  return k->op->flags & CT_ELEMENTWISE ? (double)y->size : 0;
-}
-
-double ct__instr_bytes(const ct_program *p, const ct__instr *k) {
-  double bytes = 0;
-  for (int i = 0; i < k->n_in + k->n_out; i++)
-    bytes += (double)ct__value_bytes(&p->value[k->arg[i]]);
-  return bytes;
-}
-
 /* ---- lines ----------------------------------------------------------------------------------- */
 
 static void print_instr(const ct_program *p, int k, FILE *out) {

@@ -139,13 +139,13 @@ static bool finder_begin(finder *f, ct_program *p) {
   return f->uses && f->maker;
 }
 
-/* The instruction of that name that makes value i, if nobody else reads what it makes. */
-static ct__instr *only_for(const finder *f, int i, const char *name) {
+/* The instruction of that operation that makes value i, if nobody else reads what it makes. */
+static ct__instr *only_for(const finder *f, int i, const ct_op *op) {
   const ct__value *x = &f->p->value[i];
   int k = f->maker[x->base];
   if (k < 0 || f->uses[x->base] != 1) return NULL;
   ct__instr *instr = &f->p->instr[k];
-  return instr->op && strcmp(instr->op->name, name) == 0 ? instr : NULL;
+  return instr->op == op ? instr : NULL;
 }
 
 static bool is_matrix(const ct_program *p, int i) { return p->value[i].v.ndim == 2; }
@@ -157,7 +157,7 @@ static bool same_place(const ct_view *a, const ct_view *b) {
 /* A product whose transpose or itself value i is; *across: the transpose. */
 static ct__instr *product_behind(const finder *f, int i, bool *across) {
   const ct__value *x = &f->p->value[i], *base = &f->p->value[x->base];
-  ct__instr *m = only_for(f, i, "matmul");
+  ct__instr *m = only_for(f, i, &ct__matmul_op);
   if (!m || x->offset != 0 || x->v.ndim != 2 || !is_matrix(f->p, m->arg[0]) ||
       !is_matrix(f->p, m->arg[1]))
     return NULL;
@@ -183,7 +183,7 @@ static int transposed(ct_program *p, int i) {
 
 /* value = s g, g / s being a product: *g and *s (-1 for none), alpha the constant factor. */
 static ct__instr *scaled_product(const finder *f, int value, double *alpha, int *s, int *g) {
-  ct__instr *k = only_for(f, value, "scale");
+  ct__instr *k = only_for(f, value, &ct__scale_op);
   *s = -1;
   *alpha = 1;
   if (k) {
@@ -191,7 +191,7 @@ static ct__instr *scaled_product(const finder *f, int value, double *alpha, int 
     *g = k->arg[0];
     return k;
   }
-  k = only_for(f, value, "mul");
+  k = only_for(f, value, &ct__mul_op);
   if (!k) return NULL;
   bool first = f->p->value[k->arg[0]].v.size == 1;
   *s = k->arg[!first];
@@ -203,8 +203,8 @@ static ct__instr *scaled_product(const finder *f, int value, double *alpha, int 
 static ct_status fold_update(finder *f, int k) {
   ct_program *p = f->p;
   ct__instr *instr = &p->instr[k];
-  bool minus = strcmp(instr->op->name, "sub") == 0;
-  if (!minus && strcmp(instr->op->name, "add") != 0) return CT_OK;
+  bool minus = instr->op == &ct__sub_op;
+  if (!minus && instr->op != &ct__add_op) return CT_OK;
   const ct__value *variable = &p->value[instr->arg[0]];
   if (variable->home != CT__CAPTURED || !(variable->tensor->flags & CT__VARIABLE)) return CT_OK;
   double alpha;
@@ -270,7 +270,7 @@ static int product_input(const finder *f, const ct__instr *k) {
   for (int i = 0; i < k->n_in; i++) {
     int x = k->arg[i];
     if (f->p->value[x].base != x || !ct__same_shape(&f->p->value[x].v, y) || y->ndim != 2) continue;
-    const ct__instr *m = only_for(f, x, "matmul");
+    const ct__instr *m = only_for(f, x, &ct__matmul_op);
     if (m && is_matrix(f->p, m->arg[0]) && is_matrix(f->p, m->arg[1])) return i;
   }
   return -1;
@@ -302,8 +302,7 @@ static ct_status absorb(finder *f, int k, const ct__call_room *room) {
 /* A product that nothing follows. */
 static ct_status plain_product(ct_program *p, int k) {
   const ct__instr *m = &p->instr[k];
-  if (strcmp(m->op->name, "matmul") != 0 || !is_matrix(p, m->arg[0]) || !is_matrix(p, m->arg[1]))
-    return CT_OK;
+  if (m->op != &ct__matmul_op || !is_matrix(p, m->arg[0]) || !is_matrix(p, m->arg[1])) return CT_OK;
   ct__product_attr attr = {.n_out = 1, .alpha = 1, .plan = new_plan(p)};
   if (!attr.plan || !ct__instr_new(p, &ct__product_op, &attr, 2, m->arg, 1, ct__outs(m)))
     return CT_ENOMEM;

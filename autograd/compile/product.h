@@ -25,6 +25,8 @@ extern const ct_op ct__product_op;
 /* y = c + alpha s a b, in c's memory where c is not needed any more. Inputs: a, b, c, and s if
  * there is one; the attribute is alpha. */
 extern const ct_op ct__product_add_op;
+/* A product and an update of its matrix in one pass over it (sweep.c). */
+extern const ct_op ct__sweep_op, ct__masked_sweep_op;
 
 /* The chain on a block of the product, which lies in the first output's memory, where the chain
  * then writes its result. context: the const ct_eval. */

@@ -217,10 +217,6 @@ const ct_op ct__copy_op = {CT_OP,
                            .infer = ct__infer_like,
                            .eval = copy_eval};
 
-/* ---- what is known of operations ------------------------------------------------------------- */
-
-bool ct__can_fail(const ct_op *op) { return (op->flags & CT_CAN_FAIL) != 0; }
-
 /* ---- the end --------------------------------------------------------------------------------- */
 
 ct_program *ct_program_keep(ct_program *p) {

@@ -147,10 +147,10 @@ extern const ct_op ct__copy_op;
 /* ---- what is known of operations ------------------------------------------------------------- */
 
 /* May its evaluation fail for the values it meets? No update may come before it then. */
-bool ct__can_fail(const ct_op *op);
+static inline bool ct__can_fail(const ct_op *op) { return op->flags & CT_CAN_FAIL; }
 /* May a result lie where input i lies? */
 static inline bool ct__inplace(const ct_op *op, int i) { return i < 32 && op->inplace >> i & 1; }
-/* Floating-point operations of an instruction, 0 if unknown, and bytes of its operands. */
+/* Floating-point operations of an instruction, 0 if unknown, and bytes of its operands (info.c). */
 double ct__instr_flops(const ct_program *p, const ct__instr *k);
 double ct__instr_bytes(const ct_program *p, const ct__instr *k);
 

@@ -2,16 +2,17 @@
 #include "program.h"
 
 typedef struct row {
-  const char *op;
+  const ct_op *op;
   bool counts; /* n equal numbers reduce to n times one of them */
   bool fast;   /* not the same bits */
 } row;
-static const row rows[] = {{"sum", true, true},   {"mean", false, true}, {"max", false, false},
-                           {"min", false, false}, {"any", false, false}, {"all", false, false}};
+static const row rows[] = {{&ct__sum_op, true, true},   {&ct__mean_op, false, true},
+                           {&ct__max_op, false, false}, {&ct__min_op, false, false},
+                           {&ct__any_op, false, false}, {&ct__all_op, false, false}};
 
 static const row *row_of(const ct_program *p, const ct_op *op) {
   for (int r = 0; r < CT__COUNT(rows); r++)
-    if (strcmp(op->name, rows[r].op) == 0 && !(p->exact && rows[r].fast)) return &rows[r];
+    if (op == rows[r].op && !(p->exact && rows[r].fast)) return &rows[r];
   return NULL;
 }
 
@@ -41,8 +42,7 @@ static ct_status count_in(ct_program *p, int k, int64_t times) {
   if (once < 0) return CT_ENOMEM;
   *out = once;
   ct__instr reduced = p->instr[k];
-  if (!ct__instr_new(p, ct__op_named("scale"), &(double){(double)times}, 1, &once, 1, &y))
-    return CT_ENOMEM;
+  if (!ct__instr_new(p, &ct__scale_op, &(double){(double)times}, 1, &once, 1, &y)) return CT_ENOMEM;
   /* The scale takes the reduction's place, which moves right before it. */
   ct__instr scale = p->instr[--p->n_instrs];
   memmove(p->instr + k + 2, p->instr + k + 1, (size_t)(p->n_instrs - k - 1) * sizeof scale);

@@ -93,9 +93,10 @@ static ct_status sweep_eval(const ct_eval *e) {
     CT_OP, .name = NAME, .doc = DOC, .n_in = CT_VARIADIC, .n_out = CT_VARIADIC,                    \
            .attr_size = sizeof(sweep), .infer = sweep_infer, .eval = sweep_eval                    \
   }
-static const ct_op sweep_op = SWEEP("product_sweep",
-                                    "y = a b, and to the matrix of b an outer product is added"),
-                   masked_op = SWEEP("masked_sweep", "the same where the outer product is not 0");
+const ct_op ct__sweep_op =
+    SWEEP("product_sweep", "y = a b, and to the matrix of b an outer product is added");
+const ct_op ct__masked_sweep_op =
+    SWEEP("masked_sweep", "the same where the outer product is not 0");
 
 /* ---- the pass -------------------------------------------------------------------------------- */
 
@@ -169,8 +170,8 @@ static ct_status join(ct_program *p, int k, int j, const sweep *f) {
   memcpy(in + product->n_in, add->arg, (size_t)add->n_in * sizeof *in);
   memcpy(out, ct__outs(product), (size_t)product->n_out * sizeof *out);
   out[product->n_out] = ct__outs(add)[0];
-  if (!ct__instr_new(p, f->masked ? &masked_op : &sweep_op, f, product->n_in + add->n_in, in,
-                     f->n_out, out))
+  if (!ct__instr_new(p, f->masked ? &ct__masked_sweep_op : &ct__sweep_op, f,
+                     product->n_in + add->n_in, in, f->n_out, out))
     return CT_ENOMEM;
   p->instr[k] = p->instr[--p->n_instrs];
   p->instr[j].op = NULL;

@@ -14,12 +14,12 @@ static const ct__tail_loops *const sets[] = {CT__ISA_LIST(ENTRY)};
 
 /* ---- which ----------------------------------------------------------------------------------- */
 
-static bool find_kind(const char *name, ct__fold_kind *kind) {
-#define NAME(name, ...) #name,
-  static const char *const names[] = {CT__FOLD_LIST(NAME)};
-#undef NAME
+static bool find_kind(const ct_op *op, ct__fold_kind *kind) {
+#define OP(name, ...) &ct__##name##_op,
+  static const ct_op *const ops[] = {CT__FOLD_LIST(OP)};
+#undef OP
   for (int k = 0; k < CT__FOLDS; k++)
-    if (strcmp(name, names[k]) == 0) return *kind = (ct__fold_kind)k, true;
+    if (op == ops[k]) return *kind = (ct__fold_kind)k, true;
   return false;
 }
 
@@ -40,7 +40,7 @@ bool ct__tail_of(const ct_call *c, ct__tail *tail) {
   if (c->n_in != 1 || c->n_out != 1) return false;
   const ct_view *x = ct__in(c, 0);
   *tail = (ct__tail){.dtype = x->dtype, .results = 1, .copies = MOST_COPIES};
-  if (!find_kind(c->op->name, &tail->kind) || !ct__is_float(x->dtype) ||
+  if (!find_kind(c->op, &tail->kind) || !ct__is_float(x->dtype) ||
       !ct__reduced_axes(c, &tail->axes, &tail->keepdims))
     return false;
   for (int d = 0; d < x->ndim; d++)

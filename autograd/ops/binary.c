@@ -63,11 +63,11 @@ static ct_status compare_infer(const ct_call *c, ct_spec *out) {
 
 /* clang-format off */
 #define RECORD(NAME, DOC, FLAGS, INFER, ...)                                                       \
-  static const ct_op NAME##_op = {CT_OP, .name = #NAME, .doc = "y = " DOC, .n_in = 2,              \
+  const ct_op ct__##NAME##_op = {CT_OP, .name = #NAME, .doc = "y = " DOC, .n_in = 2,               \
       .flags = CT_ELEMENTWISE | (FLAGS), .infer = INFER, .kernel = &NAME##_kernel, __VA_ARGS__};
 #define OF_ONE_DTYPE(NAME, DOC, FLAGS, ...)                                                        \
   RECORD(NAME, DOC, FLAGS, ct_infer_same, __VA_ARGS__)                                             \
-  ct_tensor *ct_##NAME(ct_tensor *a, ct_tensor *b) { return ct__binary(&NAME##_op, a, b); }
+  ct_tensor *ct_##NAME(ct_tensor *a, ct_tensor *b) { return ct__binary(&ct__##NAME##_op, a, b); }
 #define LOOPS(NAME, I32) .loop = {[CT_F32] = NAME##_f32, [CT_F64] = NAME##_f64, [CT_I32] = I32}
 
 #define BINARY(NAME, DOC, f, da, db, LO, HI, I32)                                                  \
@@ -80,7 +80,7 @@ static ct_status compare_infer(const ct_call *c, ct_spec *out) {
   static const ct_kernel NAME##_kernel = {                                                         \
       .loop = {NAME##_f32, NAME##_f64, NAME##_i32, NAME##_u8, NAME##_u8}};                         \
   RECORD(NAME, "a " #SIGN_ " b, bool", CT_NONDIFF, compare_infer, .lo = -2, .hi = 2)               \
-  ct_tensor *ct_##NAME(ct_tensor *a, ct_tensor *b) { return CT__APPLY(&NAME##_op, NULL, a, b); }
+  ct_tensor *ct_##NAME(ct_tensor *a, ct_tensor *b) { return CT__APPLY(&ct__##NAME##_op, NULL, a, b); }
 #define LOGICAL(NAME, SIGN_)                                                                       \
   static const ct_kernel NAME##_kernel = {.loop = {[CT_BOOL] = NAME##_u8}};                        \
   OF_ONE_DTYPE(NAME, "a " #NAME " b, bool", CT_NONDIFF, .inplace = 3)
@@ -94,9 +94,9 @@ LINEAR(sub,  "a - b",                        sub_i32, .vjp = sub_vjp, .jvp = sub
 LINEAR(mul0, "a b, exactly 0 where a is 0",  NULL,    .vjp = mul0_vjp, .linear = 3)
 /* clang-format on */
 
-const ct_op *const ct__binary_ops[] = {&add_op, &sub_op, &mul0_op,
-#define BINARY(name, ...)   &name##_op,
-#define COMPARE(name, sign) &name##_op,
-#define LOGICAL(name, sign) &name##_op,
+const ct_op *const ct__binary_ops[] = {&ct__add_op, &ct__sub_op, &ct__mul0_op,
+#define BINARY(name, ...)   &ct__##name##_op,
+#define COMPARE(name, sign) &ct__##name##_op,
+#define LOGICAL(name, sign) &ct__##name##_op,
 #include "binary.def"
                                        NULL};

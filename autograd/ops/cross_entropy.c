@@ -164,8 +164,6 @@ static void grad_fallback(const ct_call *c, ct_tensor **y) {
   y[0] = ct_mul0(row_cotangent(c, c->in[2]), ct__balance(smoothed(c), p, 1));
 }
 
-static const ct_op cross_entropy_grad_op;
-
 static void grad_batch(const ct_call *c, ct_tensor *const *in, const bool *batched,
                        ct_tensor **out) {
   int64_t n = batch_size(c, in, batched), rows = ct__in(c, 0)->dim[0];
@@ -174,12 +172,12 @@ static void grad_batch(const ct_call *c, ct_tensor *const *in, const bool *batch
   if (reduction_of(c) == CT_MEAN && rows > 0) gy = ct_scale(gy, 1 / (double)rows);
   if (reduction_of(c) != CT_EACH) gy = ct_expand_dims(gy, -1);
   gy = ct_broadcast_to(gy, CT_SHAPE(n, rows));
-  out[0] = cut_axis(CT__APPLY(&cross_entropy_grad_op, &each, all_rows(in, batched, 0, n),
+  out[0] = cut_axis(CT__APPLY(&ct__cross_entropy_grad_op, &each, all_rows(in, batched, 0, n),
                               all_rows(in, batched, 1, n), ct_reshape(gy, CT_SHAPE(n * rows))),
                     n, rows);
 }
 
-static const ct_op cross_entropy_grad_op = {
+const ct_op ct__cross_entropy_grad_op = {
     CT_OP,
     .name = "cross_entropy_grad",
     .doc = "y = (softmax(logits) - t) gy",
@@ -208,7 +206,8 @@ static ct_status cross_entropy_eval(const ct_eval *e) { return each_row(e, e->ou
 
 static void cross_entropy_vjp(const ct_call *c, ct_tensor *const *gy, ct_tensor **gx) {
   ct_tensor *logits = c->in[0], *targets = c->in[1];
-  if (ct_wants(c, 0)) gx[0] = CT__APPLY(&cross_entropy_grad_op, c->attr, logits, targets, gy[0]);
+  if (ct_wants(c, 0))
+    gx[0] = CT__APPLY(&ct__cross_entropy_grad_op, c->attr, logits, targets, gy[0]);
   if (ct_wants(c, 1) && targets->v.dtype != CT_I32)
     gx[1] =
         ct_mul0(ct_scale(row_cotangent(c, gy[0]), smoothing_of(c) - 1), ct_log_softmax(logits, 1));
@@ -236,7 +235,7 @@ static void cross_entropy_fallback(const ct_call *c, ct_tensor **y) {
                                 : ct_sum(each, CT_ALL, false);
 }
 
-static const ct_op cross_entropy_op = {
+const ct_op ct__cross_entropy_op = {
     CT_OP,
     .name = "cross_entropy",
     .doc = "y = -sum_j t_j log_softmax(logits)_j, mean over rows",
@@ -284,7 +283,8 @@ ct_tensor *ct_cross_entropy_with(ct_tensor *logits, ct_tensor *targets,
     return ct__nil(CT_EARG, "cross_entropy: want 0 <= smoothing < 1, got %g", opts.smoothing);
   if (opts.reduction != CT_MEAN && opts.reduction != CT_SUM && opts.reduction != CT_EACH)
     return ct__nil(CT_EARG, "cross_entropy: unknown reduction %d", (int)opts.reduction);
-  return CT__APPLY(&cross_entropy_op, &attr, logits, targets);
+  return CT__APPLY(&ct__cross_entropy_op, &attr, logits, targets);
 }
 
-const ct_op *const ct__cross_entropy_ops[] = {&cross_entropy_op, &cross_entropy_grad_op, NULL};
+const ct_op *const ct__cross_entropy_ops[] = {&ct__cross_entropy_op, &ct__cross_entropy_grad_op,
+                                              NULL};

@@ -139,7 +139,7 @@ static void matmul_batch(const ct_call *c, ct_tensor *const *in, const bool *bat
   }
 }
 
-static const ct_op matmul_op = {
+const ct_op ct__matmul_op = {
     CT_OP,
     .name = "matmul",
     .doc = "y = a b over leading batch axes",
@@ -155,15 +155,15 @@ static const ct_op matmul_op = {
 
 ct_tensor *ct_matmul(ct_tensor *a, ct_tensor *b) {
   CT__COMPOSITION("matmul");
-  if (ct_is_nil(a) || ct_is_nil(b)) return CT__APPLY(&matmul_op, NULL, a, b);
+  if (ct_is_nil(a) || ct_is_nil(b)) return CT__APPLY(&ct__matmul_op, NULL, a, b);
   bool row = a->v.ndim == 1, column = b->v.ndim == 1;
   if ((!row && !column) || ct_dim(a, -1) != ct_dim(b, column ? 0 : -2))
-    return CT__APPLY(&matmul_op, NULL, a, b);
+    return CT__APPLY(&ct__matmul_op, NULL, a, b);
   if (row) a = ct_expand_dims(a, 0);
   if (column) b = ct_expand_dims(b, 1);
-  ct_tensor *y = CT__APPLY(&matmul_op, NULL, a, b);
+  ct_tensor *y = CT__APPLY(&ct__matmul_op, NULL, a, b);
   if (column) y = ct_squeeze(y, CT_AXES(-1));
   return row ? ct_squeeze(y, CT_AXES(column ? -1 : -2)) : y;
 }
 
-const ct_op *const ct__matmul_ops[] = {&matmul_op, NULL};
+const ct_op *const ct__matmul_ops[] = {&ct__matmul_op, NULL};

@@ -30,39 +30,39 @@ static void scale_vjp(const ct_call *c, ct_tensor *const *gy, ct_tensor **gx) {
   gx[0] = ct_scale(gy[0], *(const double *)c->attr);
 }
 
-static const ct_op scale_op = {CT_OP,
-                               .name = "scale",
-                               .doc = "y = c x",
-                               .n_in = 1,
-                               .linear = 1,
-                               .inplace = 1,
-                               .flags = CT_ELEMENTWISE,
-                               .attr_size = sizeof(double),
-                               .infer = constant_infer,
-                               .kernel = &scale_kernel,
-                               .vjp = scale_vjp,
-                               .lo = -2,
-                               .hi = 2};
+const ct_op ct__scale_op = {CT_OP,
+                            .name = "scale",
+                            .doc = "y = c x",
+                            .n_in = 1,
+                            .linear = 1,
+                            .inplace = 1,
+                            .flags = CT_ELEMENTWISE,
+                            .attr_size = sizeof(double),
+                            .infer = constant_infer,
+                            .kernel = &scale_kernel,
+                            .vjp = scale_vjp,
+                            .lo = -2,
+                            .hi = 2};
 
-ct_tensor *ct_scale(ct_tensor *x, double c) { return CT__APPLY(&scale_op, &c, x); }
+ct_tensor *ct_scale(ct_tensor *x, double c) { return CT__APPLY(&ct__scale_op, &c, x); }
 
 /* shift: y = x + c; gx = gy, dy = dx */
 
-static const ct_op shift_op = {CT_OP,
-                               .name = "shift",
-                               .doc = "y = x + c",
-                               .n_in = 1,
-                               .inplace = 1,
-                               .flags = CT_ELEMENTWISE,
-                               .attr_size = sizeof(double),
-                               .infer = constant_infer,
-                               .kernel = &shift_kernel,
-                               .vjp = ct__pass_vjp,
-                               .jvp = ct__pass_jvp,
-                               .lo = -2,
-                               .hi = 2};
+const ct_op ct__shift_op = {CT_OP,
+                            .name = "shift",
+                            .doc = "y = x + c",
+                            .n_in = 1,
+                            .inplace = 1,
+                            .flags = CT_ELEMENTWISE,
+                            .attr_size = sizeof(double),
+                            .infer = constant_infer,
+                            .kernel = &shift_kernel,
+                            .vjp = ct__pass_vjp,
+                            .jvp = ct__pass_jvp,
+                            .lo = -2,
+                            .hi = 2};
 
-ct_tensor *ct_shift(ct_tensor *x, double c) { return CT__APPLY(&shift_op, &c, x); }
+ct_tensor *ct_shift(ct_tensor *x, double c) { return CT__APPLY(&ct__shift_op, &c, x); }
 
 /* ---- clamp: y = min(max(x, lo), hi); dy/dx = 1 where y == x, that is lo <= x <= hi, else 0 --- */
 
@@ -203,5 +203,5 @@ static const ct_op stop_gradient_op = {CT_OP,
 
 ct_tensor *ct_stop_gradient(ct_tensor *x) { return CT__APPLY(&stop_gradient_op, NULL, x); }
 
-const ct_op *const ct__misc_ops[] = {&scale_op,    &shift_op,         &clamp_op, &where_op,
-                                     &ct__cast_op, &stop_gradient_op, NULL};
+const ct_op *const ct__misc_ops[] = {&ct__scale_op, &ct__shift_op,     &clamp_op, &where_op,
+                                     &ct__cast_op,  &stop_gradient_op, NULL};

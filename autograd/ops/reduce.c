@@ -106,14 +106,14 @@ static void sum_vjp(const ct_call *c, ct_tensor *const *gy, ct_tensor **gx) {
   gx[0] = spread(c, gy[0]);
 }
 
-static const ct_op sum_op = {
+const ct_op ct__sum_op = {
     REDUCE_OP,      .name = "sum",      .doc = "y = sum x over the axes",
     .linear = 1,    .infer = infer_sum, .eval = sum_eval,
     .vjp = sum_vjp, .lo = -2,           .hi = 2,
 };
 
 ct_tensor *ct_sum(ct_tensor *x, ct_axes axes, bool keepdims) {
-  return reduce(&sum_op, x, axes, keepdims);
+  return reduce(&ct__sum_op, x, axes, keepdims);
 }
 
 /* y = sum x / n, NaN for n = 0.   gx = gy / n, spread. */
@@ -125,7 +125,7 @@ static void mean_vjp(const ct_call *c, ct_tensor *const *gy, ct_tensor **gx) {
   gx[0] = spread(c, ct_scale(gy[0], (double)gy[0]->v.size / (double)x->size));
 }
 
-static const ct_op mean_op = {
+const ct_op ct__mean_op = {
     REDUCE_OP,
     .name = "mean",
     .doc = "y = sum x / n over the axes",
@@ -138,7 +138,7 @@ static const ct_op mean_op = {
 };
 
 ct_tensor *ct_mean(ct_tensor *x, ct_axes axes, bool keepdims) {
-  return reduce(&mean_op, x, axes, keepdims);
+  return reduce(&ct__mean_op, x, axes, keepdims);
 }
 
 /* ---- prod ------------------------------------------------------------------------------------ */
@@ -210,7 +210,7 @@ static void extremum_jvp(const ct_call *c, ct_tensor *const *dx, ct_tensor **dy)
   dy[0] = sum_again(c, ct_mul0(dx[0], share(c)));
 }
 
-static const ct_op max_op = {
+const ct_op ct__max_op = {
     REDUCE_OP,
     .name = "max",
     .doc = "y = max x over the axes",
@@ -221,7 +221,7 @@ static const ct_op max_op = {
     .lo = -2,
     .hi = 2,
 };
-static const ct_op min_op = {
+const ct_op ct__min_op = {
     REDUCE_OP,
     .name = "min",
     .doc = "y = min x over the axes",
@@ -234,10 +234,10 @@ static const ct_op min_op = {
 };
 
 ct_tensor *ct_max(ct_tensor *x, ct_axes axes, bool keepdims) {
-  return reduce(&max_op, x, axes, keepdims);
+  return reduce(&ct__max_op, x, axes, keepdims);
 }
 ct_tensor *ct_min(ct_tensor *x, ct_axes axes, bool keepdims) {
-  return reduce(&min_op, x, axes, keepdims);
+  return reduce(&ct__min_op, x, axes, keepdims);
 }
 
 /* ---- norm2 ----------------------------------------------------------------------------------- */
@@ -330,20 +330,20 @@ static ct_status infer_bool(const ct_call *c, ct_spec *out) {
 static ct_status any_eval(const ct_eval *e) { return reduce_eval(e, &FOLD_OF_X(any)); }
 static ct_status all_eval(const ct_eval *e) { return reduce_eval(e, &FOLD_OF_X(all)); }
 
-static const ct_op any_op = {
+const ct_op ct__any_op = {
     REDUCE_OP,           .name = "any",       .doc = "y = some x is true over the axes",
     .flags = CT_NONDIFF, .infer = infer_bool, .eval = any_eval,
 };
-static const ct_op all_op = {
+const ct_op ct__all_op = {
     REDUCE_OP,           .name = "all",       .doc = "y = every x is true over the axes",
     .flags = CT_NONDIFF, .infer = infer_bool, .eval = all_eval,
 };
 
 ct_tensor *ct_any(ct_tensor *x, ct_axes axes, bool keepdims) {
-  return reduce(&any_op, x, axes, keepdims);
+  return reduce(&ct__any_op, x, axes, keepdims);
 }
 ct_tensor *ct_all(ct_tensor *x, ct_axes axes, bool keepdims) {
-  return reduce(&all_op, x, axes, keepdims);
+  return reduce(&ct__all_op, x, axes, keepdims);
 }
 
 /* ---- logsumexp ------------------------------------------------------------------------------- */
@@ -514,6 +514,6 @@ ct_tensor *ct_argmin(ct_tensor *x, int axis, bool keepdims) {
   return reduce(&argmin_op, x, CT_AXES(axis), keepdims);
 }
 
-const ct_op *const ct__reduce_ops[] = {&sum_op,       &mean_op,   &norm2_op,  &prod_op,
-                                       &max_op,       &min_op,    &any_op,    &all_op,
-                                       &logsumexp_op, &argmax_op, &argmin_op, NULL};
+const ct_op *const ct__reduce_ops[] = {&ct__sum_op,   &ct__mean_op, &norm2_op,   &prod_op,
+                                       &ct__max_op,   &ct__min_op,  &ct__any_op, &ct__all_op,
+                                       &logsumexp_op, &argmax_op,   &argmin_op,  NULL};

@@ -43,7 +43,7 @@ const ct__row_place ct__unary_places[] = {
 
 /* clang-format off */
 #define RECORD(NAME, DOC, LO, HI, ...)                                                             \
-  static const ct_op NAME##_op = {CT_OP, .name = #NAME, .doc = "y = " DOC, .n_in = 1,              \
+  const ct_op ct__##NAME##_op = {CT_OP, .name = #NAME, .doc = "y = " DOC, .n_in = 1,               \
       .inplace = 1, .infer = ct__infer_like, .kernel = &NAME##_kernel, .lo = LO, .hi = HI, __VA_ARGS__};
 #define LOOPS(NAME, I32) .loop = {[CT_F32] = NAME##_f32, [CT_F64] = NAME##_f64, [CT_I32] = I32}
 #define PARTIAL(NAME)                                                                              \
@@ -52,7 +52,7 @@ const ct__row_place ct__unary_places[] = {
 #define UNARY(NAME, DOC, f, derivative, LO, HI, I32)                                               \
   static const ct_kernel NAME##_kernel = {LOOPS(NAME, I32), PARTIAL(NAME)};                        \
   RECORD(NAME, DOC, LO, HI, .flags = CT_ELEMENTWISE, .partial = NAME##_partial)                    \
-  ct_tensor *ct_##NAME(ct_tensor *x) { return ct__unary(&NAME##_op, x); }
+  ct_tensor *ct_##NAME(ct_tensor *x) { return ct__unary(&ct__##NAME##_op, x); }
 #define UNARY_WITH(NAME, DOC, f, derivative, LO, HI)                                               \
   static const ct_kernel NAME##_kernel = {LOOPS(NAME, NULL), PARTIAL(NAME)};                       \
   RECORD(NAME, DOC, LO, HI, .flags = CT_ELEMENTWISE, .partial = NAME##_partial,                    \
@@ -60,19 +60,19 @@ const ct__row_place ct__unary_places[] = {
 #define UNARY_STEP(NAME, DOC, f, LO, HI, I32)                                                      \
   static const ct_kernel NAME##_kernel = {LOOPS(NAME, I32)};                                       \
   RECORD(NAME, DOC, LO, HI, .flags = CT_ELEMENTWISE | CT_NONDIFF)                                  \
-  ct_tensor *ct_##NAME(ct_tensor *x) { return ct__unary(&NAME##_op, x); }
+  ct_tensor *ct_##NAME(ct_tensor *x) { return ct__unary(&ct__##NAME##_op, x); }
 #include "unary.def"
 /* clang-format on */
 
-ct_tensor *ct_elu(ct_tensor *x, double p) { return CT__APPLY(&elu_op, &p, x); }
-ct_tensor *ct_leaky_relu(ct_tensor *x, double p) { return CT__APPLY(&leaky_relu_op, &p, x); }
+ct_tensor *ct_elu(ct_tensor *x, double p) { return CT__APPLY(&ct__elu_op, &p, x); }
+ct_tensor *ct_leaky_relu(ct_tensor *x, double p) { return CT__APPLY(&ct__leaky_relu_op, &p, x); }
 ct_tensor *ct_hardtanh(ct_tensor *x) { return ct_clamp(x, -1, 1); }
 
 ct_tensor *ct_polygamma(int n, ct_tensor *x) {
   if (n < 0 || n > POLYGAMMA_MAX)
     return ct__nil(CT_EARG, "polygamma: want an order from 0 to %d, not %d", POLYGAMMA_MAX, n);
   double p = n;
-  return CT__APPLY(&polygamma_op, &p, x);
+  return CT__APPLY(&ct__polygamma_op, &p, x);
 }
 
 /* ---- to bool, and of bools ------------------------------------------------------------------- */
@@ -98,7 +98,7 @@ static const ct_op is_finite_op = {
 ct_tensor *ct_is_finite(ct_tensor *x) { return CT__APPLY(&is_finite_op, NULL, x); }
 
 static const ct_kernel not_kernel = {.loop = {[CT_BOOL] = not_u8}};
-static const ct_op not_op = {
+const ct_op ct__not_op = {
     CT_OP,
     .name = "not",
     .doc = "y = not x, bool",
@@ -108,11 +108,11 @@ static const ct_op not_op = {
     .infer = ct__infer_like,
     .kernel = &not_kernel,
 };
-ct_tensor *ct_not(ct_tensor *x) { return ct__unary(&not_op, x); }
+ct_tensor *ct_not(ct_tensor *x) { return ct__unary(&ct__not_op, x); }
 
 const ct_op *const ct__unary_ops[] = {
-#define UNARY(name, ...) &name##_op,
+#define UNARY(name, ...) &ct__##name##_op,
 #define UNARY_WITH       UNARY
 #define UNARY_STEP       UNARY
 #include "unary.def"
-    &is_finite_op, &not_op, NULL};
+    &is_finite_op, &ct__not_op, NULL};
