@@ -132,6 +132,8 @@ void ct__vjp_rule(ct__node *n, ct_tensor *const *gy, ct_tensor **gx);
 void ct__jvp_rule(ct__node *n, ct_tensor *const *dx, ct_tensor **dy);
 /* t * dy/dx_i of an elementwise call, 0 where t is 0 (partial.c). */
 ct_tensor *ct__times_partial(const ct_call *c, int i, ct_tensor *t);
+/* Whose derivative such an operation is; NULL: it is another one. */
+const ct_op *ct__partial_of(const ct_op *op, const void *attr);
 /* How to call the loop of an elementwise operation: operand k is input operand[k] of the call. */
 typedef struct ct__loop_call {
   const void *attr;

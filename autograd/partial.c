@@ -89,6 +89,10 @@ static const ct_op partial_op = {CT_OP,
                                  .eval = partial_eval,
                                  .fallback = partial_fallback};
 
+const ct_op *ct__partial_of(const ct_op *op, const void *attr) {
+  return op == &partial_op ? ((const partial_of *)attr)->op : NULL;
+}
+
 ct_loop *ct__elementwise_loop(const ct_call *c, ct__loop_call *l) {
   *l = (ct__loop_call){.attr = c->attr, .n = c->n_in};
   for (int k = 0; k < c->n_in && k < CT__MAX_OPERANDS; k++) l->operand[k] = k;

@@ -35,6 +35,10 @@ static void draw_instr(const ct_program *p, const int *maker, int k, FILE *out) 
   fprintf(out, "  n%d [shape=box%s, label=\"%d ", k,
           writes ? ", style=filled, fillcolor=lightblue" : "", k);
   ct__put_escaped(out, instr->op->name);
+  if (instr->steps) {
+    fputs("\\n", out);
+    ct__put_escaped(out, instr->steps);
+  }
   for (int o = 0; o < instr->n_out; o++) put_shape(&p->value[ct__outs(instr)[o]].v, out);
   fputs("\"];\n", out);
   for (int i = 0; i < instr->n_in; i++) draw_edge(p, maker, instr->arg[i], k, out);

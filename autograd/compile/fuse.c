@@ -171,6 +171,9 @@ static bool fuse(ct__fusion *f, const int *member, int n, int key) {
   if (b.no_memory) return false;
   if (!fits) return fuse(f, member, n / 2, key) && fuse(f, member + n / 2, n - n / 2, key);
   if (!made) return false;
+  const char *steps = ct__step_names(f->p, n, member);
+  if (!steps) return false;
+  f->p->instr[f->p->n_instrs - 1].steps = steps;
   for (int m = 0; m < n; m++) f->p->instr[member[m]].op = NULL;
   take_place(f, f->p->n_instrs - 1, phase, key);
   return true;

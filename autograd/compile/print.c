@@ -51,6 +51,7 @@ static void print_instr(const ct_program *p, int k, FILE *out) {
   for (int i = 0; i < instr->n_in; i++)
     fprintf(out, "%s%s", i ? ", " : "", ct__value_name(p, instr->arg[i], text));
   fputc(')', out);
+  if (instr->steps) fprintf(out, " [%s]", instr->steps);
 }
 
 ct_status ct__check_stream(const char *who, const ct_program *p, const FILE *out) {

@@ -286,7 +286,9 @@ static ct_status absorb(finder *f, int k, const ct__call_room *room) {
   if (!attr.plan) return CT_ENOMEM;
   attr.tile =
       instr->op == &ct__fused_op ? ((const ct__fused *)instr->attr)->tile : tile_of(p, instr, room);
+  const char *steps = instr->steps ? instr->steps : ct__step_names(p, 1, &k);
   int x = instr->arg[hole];
+  if (!steps) return CT_ENOMEM;
   if (!attr.tile || p->value[ct__outs(instr)[0]].v.dtype != p->value[x].v.dtype) return CT_OK;
   ct__instr *m = &p->instr[f->maker[x]];
   int in[CT__CHAIN_IN + 1] = {m->arg[0], m->arg[1]}, n = 2;
@@ -296,6 +298,7 @@ static ct_status absorb(finder *f, int k, const ct__call_room *room) {
   if (!ct__instr_new(p, &ct__product_op, &attr, n, in, instr->n_out, ct__outs(instr)))
     return CT_ENOMEM;
   p->instr[k] = p->instr[--p->n_instrs];
+  p->instr[k].steps = steps;
   return CT_OK;
 }
 

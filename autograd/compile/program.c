@@ -124,6 +124,27 @@ bool ct__instr_new(ct_program *p, const ct_op *op, const void *attr, int n_in, c
   return true;
 }
 
+const char *ct__step_names(ct_program *p, int n, const int *instr) {
+  static const char more[] = " ...";
+  enum { ROOM = 72 };
+  char text[ROOM + sizeof more];
+  size_t at = 0;
+  for (int i = 0; i < n && at < ROOM; i++) {
+    const ct__instr *k = &p->instr[instr[i]];
+    const ct_op *of = ct__partial_of(k->op, k->attr);
+    const char *name = (of ? of : k->op)->name;
+    size_t size = strlen(name) + (i > 0) + (of != NULL);
+    if (at + size < ROOM)
+      snprintf(text + at, size + 1, "%s%s%s", i ? " " : "", name, of ? "'" : "");
+    else
+      memcpy(text + at, more, sizeof more);
+    at += size;
+  }
+  size_t bytes = strlen(text) + 1;
+  char *copy = ct__zone_alloc(p, bytes);
+  return copy ? memcpy(copy, text, bytes) : NULL;
+}
+
 void ct__program_rename(ct_program *p, const int *to) {
   for (int k = 0; k < p->n_instrs; k++)
     for (int i = 0; i < p->instr[k].n_in; i++) p->instr[k].arg[i] = to[p->instr[k].arg[i]];

@@ -39,6 +39,7 @@ typedef struct ct__instr {
   int n_in, n_out;
   int *arg;
   size_t work, work_at; /* workspace in the arena */
+  const char *steps;    /* for people: the operations that a chain is made of, or NULL */
 } ct__instr;
 
 typedef struct ct__update {
@@ -98,6 +99,8 @@ int ct__value_constant(ct_program *p, ct_tensor *t);
  * p->instr are void then. */
 bool ct__instr_new(ct_program *p, const ct_op *op, const void *attr, int n_in, const int *in,
                    int n_out, const int *out);
+/* The names of what n instructions do, as many as a line has room for; NULL on failure. */
+const char *ct__step_names(ct_program *p, int n, const int *instr);
 /* Reads of value i become reads of to[i] everywhere: operands, outputs, updates. */
 void ct__program_rename(ct_program *p, const int *to);
 /* Drops instructions without op. */

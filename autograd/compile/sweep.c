@@ -165,6 +165,7 @@ static bool suits(const ct_program *p, const ct__instr *product, const ct__instr
 
 static ct_status join(ct_program *p, int k, int j, const sweep *f) {
   const ct__instr *product = &p->instr[k], *add = &p->instr[j];
+  const char *steps = product->steps;
   int in[MOST_IN], out[CT__CHAIN_OUT + 1];
   memcpy(in, product->arg, (size_t)product->n_in * sizeof *in);
   memcpy(in + product->n_in, add->arg, (size_t)add->n_in * sizeof *in);
@@ -174,6 +175,7 @@ static ct_status join(ct_program *p, int k, int j, const sweep *f) {
                      product->n_in + add->n_in, in, f->n_out, out))
     return CT_ENOMEM;
   p->instr[k] = p->instr[--p->n_instrs];
+  p->instr[k].steps = steps;
   p->instr[j].op = NULL;
   return CT_OK;
 }
