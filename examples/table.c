@@ -394,5 +394,6 @@ int main(void) {
     putchar('\n');
   }
   fclose(nowhere);
-  return ct_scope_end(scope) != CT_OK;
+  bool printed = fflush(stdout) == 0 && !ferror(stdout);
+  return ct_scope_end(scope) != CT_OK || !printed;
 }

@@ -5,8 +5,11 @@
  */
 #include "train/train.h"
 
+#include <errno.h>
 #include <math.h>
 #include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
 
 /* ---- the model ------------------------------------------------------------------------------- */
 
@@ -167,6 +170,21 @@ static ct_status finish(run *r, const input *in, const options *o) {
 
 /* ---- the program ----------------------------------------------------------------------------- */
 
+/* What would fail once all is trained fails before. */
+static ct_status check_paths(const options *o) {
+  for (int i = 0; i < o->n_images; i++) {
+    FILE *image = fopen(o->images[i], "rb");
+    if (!image) return ct_error_set(CT_EIO, "%s: %s", o->images[i], strerror(errno));
+    fclose(image);
+  }
+  const char *end = o->save ? strrchr(o->save, '/') : NULL;
+  char folder[4096] = ".";
+  if (end) snprintf(folder, sizeof folder, "%.*s", (int)(end - o->save) + 1, o->save);
+  if (o->save && access(folder, W_OK) != 0)
+    return ct_error_set(CT_EIO, "cannot write %s: %s", o->save, strerror(errno));
+  return o->load ? CT_OK : make_folders(o->out);
+}
+
 /* The network, and unless it is only used, all that training it needs. */
 static ct_status set_up(run *r, const input *in, const data *d, const options *o,
                         const ct_archive *file) {
@@ -228,6 +246,7 @@ static ct_status run_trainer(options *o, run *r, input *in, data *d, ct_archive 
   if (status == CT_OK && path) status = input_restore(in, *file, path);
   if (status == CT_OK && with_data) status = data_load(d, o);
   if (status == CT_OK && with_data) status = path ? input_check(in, d, path) : input_fit(in, d, o);
+  if (status == CT_OK) status = check_paths(o);
   if (status == CT_OK) status = set_up(r, in, d, o, *file);
   if (status == CT_OK)
     status = o->load ? use_network(r, in, d, o) : train_and_report(r, in, d, o, now() - begin);
@@ -245,7 +264,9 @@ int main(int argc, char **argv) {
   input in = {0};
   data d = {0};
   ct_archive *file = NULL;
-  const ct_status status = run_trainer(&o, &r, &in, &d, &file);
+  ct_status status = run_trainer(&o, &r, &in, &d, &file);
+  if (status == CT_OK && (fflush(stdout) != 0 || ferror(stdout)))
+    status = ct_error_set(CT_EIO, "cannot print to stdout");
   if (status != CT_OK) fprintf(stderr, "train: %s\n", ct_error_message());
 
   ct_optim_free(&r.optim);

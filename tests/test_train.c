@@ -51,6 +51,10 @@ static void assert_said(const char *part) {
   if (!strstr(output, part)) fail_msg("not \"%s\" but: %s", part, output);
 }
 
+static void assert_not_said(const char *part) {
+  if (strstr(output, part)) fail_msg("\"%s\" in: %s", part, output);
+}
+
 static char *read_all(const char *name, size_t *size) {
   FILE *f = fopen(in_dir(name), "rb");
   if (!f) fail_msg("there is no %s", name);
@@ -134,10 +138,16 @@ static void failures_say_why(void **state) {
   for (size_t i = 0; i < sizeof files / sizeof *files; i++) assert_said(files[i]);
   assert_int_equal(train("--load none.safetensors"), 1);
   assert_said("none.safetensors");
-  assert_int_equal(train("--epochs 1 --save none/x"), 1);
-  assert_said("none/x");
-  assert_int_equal(train("--epochs 1 --log none/x"), 1);
-  assert_int_equal(train("--epochs 1 --out /dev/null/x"), 1);
+  assert_int_equal(train("--save none/x"), 1);
+  assert_said("cannot write none/x: No such file");
+  assert_not_said("epoch");
+  assert_int_equal(train("--log none/x"), 1);
+  assert_int_equal(train("--out /dev/null/x"), 1);
+  assert_not_said("epoch");
+  assert_int_equal(train("--predict none.png"), 1);
+  assert_said("none.png: No such file");
+  assert_not_said("epoch");
+  assert_int_equal(train("--epochs 1 >/dev/full"), 1);
   assert_int_equal(train("--epochs 3 --act relu --lr 1e6"), 1);
   assert_said("smaller --lr");
 }

@@ -99,8 +99,7 @@ int text_width(int scale, const char *text) {
 
 /* ---- writing --------------------------------------------------------------------------------- */
 
-/* The folder and those above it. */
-static ct_status make_folders(const char *dir) {
+ct_status make_folders(const char *dir) {
   char path[4096];
   const size_t n = strlen(dir);
   if (n + 1 > sizeof path) return ct_error_set(CT_EARG, "%s: too long", dir);

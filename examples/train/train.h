@@ -131,6 +131,8 @@ ct_status predict_file(ct_module *model, const input *in, const char *path);
 
 /* Prints test accuracy and confusion matrix; *accuracy may be NULL. */
 ct_status report_test(ct_module *model, const input *in, const ct_dataset *test, double *accuracy);
+/* The folder and those above it. */
+ct_status make_folders(const char *dir);
 /* Writes weights.png, mistakes.png and, with a history, curve.png. */
 ct_status write_pictures(const char *dir, ct_module *model, const input *in, const ct_dataset *test,
                          const record *history, int epochs);
