@@ -4,7 +4,7 @@
     pip install jax
     test_random_programs_long --emit 212 | python3 tests/oracle/programs.py > tests/oracle/programs.txt
 
-(jax 0.10 made the file.) A program is a list of nodes: leaves X (f64), I (i32), B (bool), and NODE
+(jax 0.10 made the file, in some minutes.) A program is a list of nodes: leaves X (f64), I (i32), B (bool), and NODE
 with the row of random_programs.def or the elementwise primitive, the operands and the attributes.
 OUT names the outputs. Here each gets its value Y, and each X its gradient G, where the cotangent of
 element i of an output is ((7 i + 3) mod 11 - 5) / 4. What JAX lacks is written out below.
@@ -105,6 +105,10 @@ def cross_entropy(x, targets, smoothing, how):
 
 def pulled(f):
     return lambda a, x, gy, *more: jax.vjp(lambda x: f(x, *more), x)[1](gy)[0]
+
+
+def pushed(f):
+    return lambda a, x, dx: jax.jvp(f, (x,), (dx,))[1]
 
 
 def conv2d(a, x, w):
@@ -266,6 +270,8 @@ ROWS = {
     "meshgrid": lambda a, x, y: jnp.meshgrid(x, y, indexing="ij")[a[0]],
     "softmax": lambda a, x: nn.softmax(x, a[0]),
     "log_softmax": lambda a, x: nn.log_softmax(x, a[0]),
+    "softmax_vjp": pulled(lambda x: nn.log_softmax(x, 1)),
+    "softmax_jvp": pushed(lambda x: nn.log_softmax(x, 1)),
     "loss_labels": lambda a, x, t: cross_entropy(x, t, a[0] / 10, a[1]),
     "loss_soft": lambda a, x, t: cross_entropy(x, nn.softmax(t), a[0] / 10, a[1]),
     "loss_gradient": lambda a, x, t, gy: pulled(lambda x, t: cross_entropy(x, t, 0, 2))(a, x, gy, t),
