@@ -1,27 +1,11 @@
 /* test_datasets.c - idx, MNIST, the embedded digits, npy and CSV: what they read, and what they
  * refuse. */
-#include "testing.h"
+#include "folder.h"
 
 #include "datasets/datasets.h"
 #include "gzip.h"
 
 #include <locale.h>
-
-static char folder[TEMP_PATH];
-static char path_room[TEMP_PATH + 64];
-
-static const char *path_of(const char *name) {
-  snprintf(path_room, sizeof path_room, "%s/%s", folder, name);
-  return path_room;
-}
-
-static const char *put(const char *name, const void *data, size_t bytes) {
-  FILE *f = fopen(path_of(name), "wb");
-  assert_non_null(f);
-  assert_int_equal(fwrite(data, 1, bytes, f), bytes);
-  fclose(f);
-  return path_room;
-}
 
 static const char *put_gz(const char *name, const void *data, size_t bytes) {
   unsigned char file[4096];
@@ -127,7 +111,7 @@ static void gzip_refuses(void **state) {
 
 static void pairs(void **state) {
   (void)state;
-  char images[sizeof path_room], labels[sizeof path_room];
+  char images[sizeof last_path], labels[sizeof last_path];
   strcpy(images, put("images", BYTES(SMALL_IDX)));
   strcpy(labels, put("labels", BYTES("\0\0\x08\x01\0\0\0\x02\x05\x02")));
   ct_dataset d;
@@ -254,7 +238,7 @@ static void npy_round_trips(void **state) {
   memcpy(memory, values, sizeof memory);
   ct_tensor *view = ct_wrap(CT_F32, CT_SHAPE(3, 2), memory, (ct_wrap_opts){.stride = stride});
   assert_ok(ct_npy_write(path_of("t.npy"), view));
-  assert_ok(ct_copy_out(ct_npy_read(path_room), turned, sizeof turned));
+  assert_ok(ct_copy_out(ct_npy_read(last_path), turned, sizeof turned));
   for (int i = 0; i < 6; i++) assert_true(turned[i] == values[i / 2 + 3 * (i % 2)]);
   ct_scope_end(s);
 }
@@ -374,14 +358,14 @@ static void csv_reads(void **state) {
   ct_dataset e;
   put_text("b.csv", "rose;1;2\nrose;3;4");
   assert_ok(ct_dataset_csv(
-      &e, path_room,
+      &e, last_path,
       (ct_csv_opts){.label_column = 1, .delimiter = ';', .no_header = true, .like = &d}));
   expect_rows(&e, (double[]){1, 2, 3, 4}, 2, 2);
   expect_labels(&e, (int[]){1, 1}, 2);
   assert_int_equal(e.columns.n, 0);
   ct_dataset_free(&e);
   put_text("b.csv", "1,2,tulip\n");
-  assert_fails(ct_dataset_csv(&e, path_room,
+  assert_fails(ct_dataset_csv(&e, last_path,
                               (ct_csv_opts){.label_column = 3, .no_header = true, .like = &d}),
                CT_EFORMAT, "tulip");
   assert_null(e.x);
@@ -392,24 +376,24 @@ static void csv_options(void **state) {
   (void)state;
   ct_dataset d;
   put_text("n.csv", "a,b,y\n1,,10\nNaN,2,9\n?,NA,10\n");
-  assert_fails(ct_dataset_csv(&d, path_room, (ct_csv_opts){.label_column = -1}), CT_EFORMAT,
+  assert_fails(ct_dataset_csv(&d, last_path, (ct_csv_opts){.label_column = -1}), CT_EFORMAT,
                "line 2, column 2: the value is missing");
   assert_ok(
-      ct_dataset_csv(&d, path_room, (ct_csv_opts){.label_column = -1, .allow_missing = true}));
+      ct_dataset_csv(&d, last_path, (ct_csv_opts){.label_column = -1, .allow_missing = true}));
   expect_rows(&d, (double[]){1, NAN, NAN, 2, NAN, NAN}, 3, 2);
   expect_labels(&d, (int[]){1, 0, 1}, 3); /* by value: 9 before 10 */
   assert_string_equal(d.classes.at[0], "9");
   ct_dataset_free(&d);
 
   put_text("n.csv", "1 2\n3 4\n");
-  assert_ok(ct_dataset_csv(&d, path_room, (ct_csv_opts){.delimiter = ' ', .no_header = true}));
+  assert_ok(ct_dataset_csv(&d, last_path, (ct_csv_opts){.delimiter = ' ', .no_header = true}));
   expect_rows(&d, (double[]){1, 2, 3, 4}, 2, 2);
   assert_null(d.labels);
   assert_int_equal(d.classes.n, 0);
   ct_dataset_free(&d);
 
   put_text("n.csv", "only\nlabels\n");
-  assert_ok(ct_dataset_csv(&d, path_room, (ct_csv_opts){.label = "only"}));
+  assert_ok(ct_dataset_csv(&d, last_path, (ct_csv_opts){.label = "only"}));
   assert_true(ct_shape_equal(ct_shape_of(d.x), CT_SHAPE(1, 0)));
   ct_dataset_free(&d);
 }
@@ -442,19 +426,19 @@ static void csv_refuses(void **state) {
     assert_null(d.x);
   }
   put_text("bad.csv", "a,y\n1,\n");
-  assert_fails(ct_dataset_csv(&d, path_room, (ct_csv_opts){.label = "y"}), CT_EFORMAT,
+  assert_fails(ct_dataset_csv(&d, last_path, (ct_csv_opts){.label = "y"}), CT_EFORMAT,
                "line 2, column 2: the label is missing");
-  assert_fails(ct_dataset_csv(&d, path_room, (ct_csv_opts){.label = "z"}), CT_EARG,
+  assert_fails(ct_dataset_csv(&d, last_path, (ct_csv_opts){.label = "z"}), CT_EARG,
                "no column is named 'z'");
-  assert_fails(ct_dataset_csv(&d, path_room, (ct_csv_opts){.label_column = 3}), CT_EARG,
+  assert_fails(ct_dataset_csv(&d, last_path, (ct_csv_opts){.label_column = 3}), CT_EARG,
                "no column 3");
-  assert_fails(ct_dataset_csv(&d, path_room, (ct_csv_opts){.label_column = -3}), CT_EARG,
+  assert_fails(ct_dataset_csv(&d, last_path, (ct_csv_opts){.label_column = -3}), CT_EARG,
                "no column -3");
-  assert_fails(ct_dataset_csv(&d, path_room, (ct_csv_opts){.delimiter = '1'}), CT_EARG,
+  assert_fails(ct_dataset_csv(&d, last_path, (ct_csv_opts){.delimiter = '1'}), CT_EARG,
                "delimiter");
-  assert_fails(ct_dataset_csv(&d, path_room, (ct_csv_opts){.label = "y", .no_header = true}),
+  assert_fails(ct_dataset_csv(&d, last_path, (ct_csv_opts){.label = "y", .no_header = true}),
                CT_EARG, "header");
-  assert_fails(ct_dataset_csv(&d, path_room, (ct_csv_opts){.like = &(ct_dataset){0}}), CT_EARG,
+  assert_fails(ct_dataset_csv(&d, last_path, (ct_csv_opts){.like = &(ct_dataset){0}}), CT_EARG,
                "classes");
   assert_fails(ct_dataset_csv(&d, put("bad.csv", BYTES("a\n1\0\n")), (ct_csv_opts){0}), CT_EFORMAT,
                "zero byte");
@@ -499,19 +483,7 @@ static void csv_in_a_comma_locale(void **state) {
   ct_dataset_free(&d);
 }
 
-static int setup(void **state) {
-  (void)state;
-  temp_dir(folder);
-  return 0;
-}
-
-static int teardown(void **state) {
-  (void)state;
-  temp_dir_remove(folder);
-  return 0;
-}
-
-#define TEST(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
+#define TEST(f) cmocka_unit_test_setup_teardown(f, open_folder, close_folder)
 
 int main(void) {
   const struct CMUnitTest tests[] = {

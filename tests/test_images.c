@@ -1,27 +1,11 @@
 /* test_images.c - PNG and JPEG, resizing by area, the look of MNIST, and folders of images. */
-#include "testing.h"
+#include "folder.h"
 
 #include "datasets/datasets.h"
 #include "sample_images.h"
 
 #include <libdeflate.h>
 #include <sys/stat.h>
-
-static char folder[TEMP_PATH];
-static char path_room[TEMP_PATH + 64];
-
-static const char *path_of(const char *name) {
-  snprintf(path_room, sizeof path_room, "%s/%s", folder, name);
-  return path_room;
-}
-
-static const char *put(const char *name, const void *data, size_t bytes) {
-  FILE *f = fopen(path_of(name), "wb");
-  assert_non_null(f);
-  assert_int_equal(fwrite(data, 1, bytes, f), bytes);
-  fclose(f);
-  return path_room;
-}
 
 static void expect_bytes(const ct_tensor *t, ct_shape shape, const uint8_t *want) {
   assert_false(ct_is_nil(t));
@@ -94,16 +78,16 @@ static void refuses(void **state) {
   assert_nil(ct_image_load(path_of("missing"), 1), CT_EIO, "missing");
   assert_nil(ct_image_load(folder, 1), CT_EIO, folder);
   assert_nil(ct_image_load(NULL, 1), CT_EARG, "path");
-  assert_nil(ct_image_load(path_room, 2), CT_EARG, "channels");
+  assert_nil(ct_image_load(last_path, 2), CT_EARG, "channels");
   ct_tensor *image = ct_zeros(CT_U8, CT_SHAPE(4, 4));
   assert_fails(ct_image_write_png(NULL, image), CT_EARG, "path");
   assert_fails(ct_image_write_png(path_of("no/folder"), image), CT_EIO, "no/folder");
-  assert_fails(ct_image_write_png(path_room, NULL), CT_EARG, "NULL");
-  assert_fails(ct_image_write_png(path_room, ct_zeros(CT_F32, CT_SHAPE(4, 4))), CT_EDTYPE, "f32");
-  assert_fails(ct_image_write_png(path_room, ct_zeros(CT_U8, CT_SHAPE(4, 4, 2))), CT_ESHAPE,
+  assert_fails(ct_image_write_png(last_path, NULL), CT_EARG, "NULL");
+  assert_fails(ct_image_write_png(last_path, ct_zeros(CT_F32, CT_SHAPE(4, 4))), CT_EDTYPE, "f32");
+  assert_fails(ct_image_write_png(last_path, ct_zeros(CT_U8, CT_SHAPE(4, 4, 2))), CT_ESHAPE,
                "(4,4,2)");
-  assert_fails(ct_image_write_png(path_room, ct_zeros(CT_U8, CT_SHAPE(0, 4))), CT_ESHAPE, "(0,4)");
-  assert_fails(ct_image_write_png(path_room, ct_zeros(CT_U8, CT_SHAPE(1, 20000))), CT_ESHAPE,
+  assert_fails(ct_image_write_png(last_path, ct_zeros(CT_U8, CT_SHAPE(0, 4))), CT_ESHAPE, "(0,4)");
+  assert_fails(ct_image_write_png(last_path, ct_zeros(CT_U8, CT_SHAPE(1, 20000))), CT_ESHAPE,
                "16384");
   ct_scope_end(s);
 }
@@ -314,19 +298,7 @@ static void folders(void **state) {
   assert_fails(ct_dataset_folder(&d, folder, (ct_folder_opts){.height = 2}), CT_EARG, "size");
 }
 
-static int setup(void **state) {
-  (void)state;
-  temp_dir(folder);
-  return 0;
-}
-
-static int teardown(void **state) {
-  (void)state;
-  temp_dir_remove(folder);
-  return 0;
-}
-
-#define TEST(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
+#define TEST(f) cmocka_unit_test_setup_teardown(f, open_folder, close_folder)
 
 int main(void) {
   const struct CMUnitTest tests[] = {

@@ -6,12 +6,6 @@
 
 static ct_tensor *key_of(uint64_t seed) { return ct_key(seed); }
 
-static double item(ct_tensor *t) {
-  double x = NAN;
-  assert_ok(ct_item(t, &x));
-  return x;
-}
-
 /* linear 3 -> 4, tanh, linear 4 -> 2 */
 static ct_module *small_net(ct_dtype dtype) {
   ct_tensor *key = key_of(1);
@@ -66,7 +60,7 @@ static void own_module(void **unused) {
   assert_true(ct_shape_equal(ct_shape_of(y), CT_SHAPE(5, 2)));
   assert_ok(ct_grad(ct_sum(ct_square(y), CT_ALL, false), p, g));
   /* y is linear in the gain, so d/dgain of sum y^2 is 2 sum y^2 / gain */
-  assert_near(item(g[0]), 2 * item(ct_sum(ct_square(y), CT_ALL, false)) / 3, 1e-12);
+  assert_near(item_of(g[0]), 2 * item_of(ct_sum(ct_square(y), CT_ALL, false)) / 3, 1e-12);
   ct_module_free(&net);
   assert_null(net);
   assert_int_equal(released, 1);
@@ -367,8 +361,8 @@ static void initialisers(void **unused) {
   }
   ct_scope scope = ct_scope_begin();
   ct_init constant = {.kind = CT_INIT_CONSTANT, .value = 0.7};
-  assert_near(item(ct_init_tensor(constant, NULL, CT_F64, CT_SCALAR)), 0.7, 0);
-  assert_near(item(ct_init_tensor((ct_init){.kind = CT_INIT_ZEROS}, NULL, CT_F64, CT_SCALAR)), 0,
+  assert_near(item_of(ct_init_tensor(constant, NULL, CT_F64, CT_SCALAR)), 0.7, 0);
+  assert_near(item_of(ct_init_tensor((ct_init){.kind = CT_INIT_ZEROS}, NULL, CT_F64, CT_SCALAR)), 0,
               0);
   assert_nil(ct_init_tensor((ct_init){.kind = (ct_init_kind)77}, NULL, CT_F64, CT_SCALAR), CT_EARG,
              "77");
@@ -399,10 +393,10 @@ static void losses(void **unused) {
     l1 += fabs(yv[i] - tv[i]);
     bce += fmax(yv[i], 0) - yv[i] * tv[i] + log1p(exp(-fabs(yv[i])));
   }
-  assert_near(item(ct_mse(y, t, CT_SUM)), mse, 1e-14);
-  assert_near(item(ct_mse(y, t, CT_MEAN)), mse / 6, 1e-14);
-  assert_near(item(ct_l1(y, t, CT_SUM)), l1, 1e-14);
-  assert_near(item(ct_bce_with_logits(y, t, CT_SUM)), bce, 1e-14);
+  assert_near(item_of(ct_mse(y, t, CT_SUM)), mse, 1e-14);
+  assert_near(item_of(ct_mse(y, t, CT_MEAN)), mse / 6, 1e-14);
+  assert_near(item_of(ct_l1(y, t, CT_SUM)), l1, 1e-14);
+  assert_near(item_of(ct_bce_with_logits(y, t, CT_SUM)), bce, 1e-14);
   assert_true(ct_shape_equal(ct_shape_of(ct_bce_with_logits(y, t, CT_EACH)), CT_SHAPE(2, 3)));
   assert_ok(ct_gradcheck(bce_fn, NULL, CT_LIST(y, t), (ct_gradcheck_opts){0}, NULL));
   assert_ok(ct_gradcheck(mse_fn, NULL, CT_LIST(y, t), (ct_gradcheck_opts){0}, NULL));

@@ -1,6 +1,6 @@
 /* test_softmax.c - softmax, its logarithm and cross entropy: values, stability, errors,
  * derivatives. */
-#include "testing.h"
+#include "tensors.h"
 
 #include "autograd/autograd.h"
 #include "tensor/tensor_internal.h"
@@ -131,14 +131,6 @@ static ct_tensor *probability_gradient(ct_tensor *x, ct_tensor *labels) {
 static line_fn *const line_fns[] = {
     softmax_lines, log_softmax_lines, logsumexp_lines, loss_lines,    smooth_loss_lines,
     mean_loss,     loss_gradient,     smooth_gradient, mean_gradient, probability_gradient};
-
-static void assert_same_bits(ct_tensor *a, ct_tensor *b) {
-  size_t bytes = (size_t)ct_size(a) * ct_dtype_size(ct_dtype_of(a));
-  assert_int_equal(ct_size(a), ct_size(b));
-  a = ct_contiguous(a);
-  b = ct_contiguous(b);
-  assert_memory_equal(ct_data(a), ct_data(b), bytes);
-}
 
 /* The same numbers along the other axis, backwards, and with gaps. */
 static ct_tensor *laid_out(ct_tensor *x, int way) {

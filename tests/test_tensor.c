@@ -8,12 +8,6 @@ static int released;
 
 static void count_release(void *payload) { released += *(int *)payload; }
 
-static double item(const ct_tensor *t) {
-  double value = NAN;
-  assert_ok(ct_item(t, &value));
-  return value;
-}
-
 static void expect(const ct_tensor *t, ct_dtype dtype, ct_shape shape, const double *want) {
   double got[64];
   assert_false(ct_is_nil(t));
@@ -132,9 +126,9 @@ static void test_reading(void **state) {
   assert_null(ct_data(v));
   assert_fails(ct_error_code(), CT_EARG, "ct_contiguous");
   assert_non_null(ct_data(ct_contiguous(v)));
-  assert_near(item(ct_slice(ct_slice(v, 0, 2, 3, 1), 1, 1, 2, 1)), 5, 0);
-  assert_near(item(ct_full(CT_U8, CT_SHAPE(1, 1, 1), 7)), 7, 0);
-  assert_near(item(ct_full(CT_F32, CT_SCALAR, FLT_MAX)), (double)FLT_MAX, 0);
+  assert_near(item_of(ct_slice(ct_slice(v, 0, 2, 3, 1), 1, 1, 2, 1)), 5, 0);
+  assert_near(item_of(ct_full(CT_U8, CT_SHAPE(1, 1, 1), 7)), 7, 0);
+  assert_near(item_of(ct_full(CT_F32, CT_SCALAR, FLT_MAX)), (double)FLT_MAX, 0);
   double unchanged = 5;
   assert_fails(ct_item(t, &unchanged), CT_ESHAPE, "(2,3)");
   assert_fails(ct_item(ct_zeros(CT_F32, CT_SHAPE(0)), &unchanged), CT_ESHAPE, "(0)");
@@ -215,7 +209,7 @@ static void test_touch(void **state) {
   memory[0] = 10;
   assert_ok(ct_touch(t));
   EXPECT(t, CT_F32, CT_SHAPE(2), 10, 2); /* the one that was touched stays in use */
-  assert_near(item(sum), 3, 0);          /* results are numbers of their own */
+  assert_near(item_of(sum), 3, 0);       /* results are numbers of their own */
   assert_fails(ct_copy_out(view, memory, sizeof memory), CT_ESTALE, "ct_touch");
   assert_nil(ct_neg(view), CT_ESTALE, "neg");
   assert_nil(ct_variable(view), CT_ESTALE, "ct_variable");

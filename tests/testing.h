@@ -68,6 +68,13 @@ static inline double tensor_value_at(const void *data, ct_dtype dtype, int64_t i
   }
 }
 
+/* The one element of t. */
+static inline double item_of(const ct_tensor *t) {
+  double value = NAN;
+  assert_ok(ct_item(t, &value));
+  return value;
+}
+
 /* The n elements of t in row-major order, whatever its dtype. */
 static inline void tensor_values(const ct_tensor *t, double *out, int64_t n) {
   ct_dtype dtype = ct_dtype_of(t);
