@@ -8,7 +8,7 @@ static void compile(void *state) {
   trainee *t = state;
   ct_scope s = ct_scope_begin();
   ct_program *p = trainee_compile(t);
-  if (!p) trainee_check();
+  if (!p) bench_check_library();
   ct_program_release(&p);
   ct_scope_end(s);
 }
@@ -30,7 +30,7 @@ int main(int argc, char **argv) {
     trainee_init(&t, &floor_shapes[i], 128, 0.01);
     bench_result r = bench_alternate((bench_way){.run = compile, .state = &t},
                                      (bench_way){.run = run, .state = &t});
-    trainee_check();
+    bench_check_library();
     trainee_end(&t);
     bench_report_row(report, floor_shapes[i].name, 1, &r);
   }

@@ -1,13 +1,13 @@
 /* derivatives.c - what derivatives cost, against what they are derivatives of or made of.
  *
- * The network is the multilayer perceptron 784-256-128-10 with relu, at batch 128. Where it does
- * not say compiled it is eager: a user's code, from the forward pass to the release of the results.
- * With CT_PEER_JAX and
- * CT_PEER_TORCH (a Python that has them) and CT_PEER_KANN (its folder) in the environment these do
- * the same side by side.
+ * The network is B of floor.h, the multilayer perceptron 784-256-128-10 with relu, at batch 128.
+ * Where it does not say compiled it is eager: a user's code, from the forward pass to the release
+ * of the results. With CT_PEER_JAX and CT_PEER_TORCH (a Python that has them) and CT_PEER_KANN (its
+ * folder) in the environment these do the same side by side.
  */
 #include "support/chains.h"
 #include "support/peer.h"
+#include "support/trainee.h"
 #include "tensor/tensor_internal.h"
 
 #include <cblas.h>
@@ -17,16 +17,15 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { BATCH = 128, LAYERS = 3, PARAMS = 2 * LAYERS };
+enum { NETWORK = 1, BATCH = 128, PARAMS = 6 };
 enum { FUNCTION, GRADIENT, HVP, PROGRAMS }; /* that are compiled */
-static const int64_t width[LAYERS + 1] = {784, 256, 128, 10};
 
 /* ---- the network ----------------------------------------------------------------------------- */
 
 typedef struct network {
-  ct_module *model;
-  ct_tensor *x, *labels, *one_each[2]; /* kept; also as a batch of batches of one */
-  ct_tensor *v[PARAMS];                /* a direction in the space of parameters; kept */
+  trainee t;
+  ct_tensor *one_each[2]; /* its x and labels as a batch of batches of one; kept */
+  ct_tensor *v[PARAMS];   /* a direction in the space of parameters; kept */
   ct_program *program[PROGRAMS];
   size_t gradient_bytes;
   char *memory; /* as large as the gradients of all samples */
@@ -36,26 +35,17 @@ static ct_tensor *random_of(ct_tensor *key, int i, ct_shape shape) {
   return ct_uniform(ct_key_fold(key, i), CT_F32, shape, 0, 1);
 }
 
+static ct_list params_of(const network *n) { return ct_module_params(n->t.model); }
+
 static void network_init(network *n) {
+  trainee_init(&n->t, &floor_shapes[NETWORK], BATCH, 0.01);
   ct_scope s = ct_scope_begin();
-  ct_tensor *key = ct_key(1);
-  ct_module *module[2 * LAYERS];
-  int modules = 0;
-  for (int i = 0; i < LAYERS; i++) {
-    if (i) module[modules++] = ct_nn_relu();
-    module[modules++] =
-        ct_nn_linear(ct_key_fold(key, i), width[i], width[i + 1], (ct_linear_opts){0});
-  }
-  n->model = ct_nn_sequential((ct_module_list){modules, module});
-  n->x = ct_keep(random_of(key, LAYERS, CT_SHAPE(BATCH, width[0])));
-  ct_tensor *classes = ct_scale(random_of(key, LAYERS + 1, CT_SHAPE(BATCH)), (double)width[LAYERS]);
-  n->labels = ct_keep(ct_cast(classes, CT_I32));
-  n->one_each[0] = ct_keep(ct_expand_dims(n->x, 1));
-  n->one_each[1] = ct_keep(ct_expand_dims(n->labels, 1));
-  ct_list params = ct_module_params(n->model);
+  n->one_each[0] = ct_keep(ct_expand_dims(n->t.x, 1));
+  n->one_each[1] = ct_keep(ct_expand_dims(n->t.labels, 1));
+  ct_list params = params_of(n);
   n->gradient_bytes = 0;
   for (int i = 0; i < PARAMS; i++) {
-    n->v[i] = ct_keep(random_of(key, LAYERS + 2 + i, ct_shape_of(params.at[i])));
+    n->v[i] = ct_keep(random_of(ct_key(3), i, ct_shape_of(params.at[i])));
     n->gradient_bytes += (size_t)ct_size(params.at[i]) * sizeof(float);
   }
   n->memory = bench_alloc(BATCH, n->gradient_bytes);
@@ -64,16 +54,14 @@ static void network_init(network *n) {
 
 static void network_end(network *n) {
   for (int i = 0; i < PROGRAMS; i++) ct_program_release(&n->program[i]);
-  ct_module_free(&n->model);
-  ct_release(&n->x);
-  ct_release(&n->labels);
   for (int i = 0; i < 2; i++) ct_release(&n->one_each[i]);
   for (int i = 0; i < PARAMS; i++) ct_release(&n->v[i]);
   free(n->memory);
+  trainee_end(&n->t);
 }
 
 static ct_tensor *loss_of(const network *n) {
-  return ct_cross_entropy(ct_forward(n->model, n->x), n->labels);
+  return ct_cross_entropy(ct_forward(n->t.model, n->t.x), n->t.labels);
 }
 
 static void run_function(void *state) {
@@ -88,9 +76,7 @@ static void run_recorded(void *state) {
   ct_scope_end(s);
 }
 
-static void gradient(const network *n, ct_tensor **g) {
-  ct_grad(loss_of(n), ct_module_params(n->model), g);
-}
+static void gradient(const network *n, ct_tensor **g) { ct_grad(loss_of(n), params_of(n), g); }
 
 static void run_gradient(void *state) {
   ct_tensor *g[PARAMS];
@@ -100,8 +86,7 @@ static void run_gradient(void *state) {
 }
 
 static void hvp(const network *n, ct_tensor **hv) {
-  ct_hvp(loss_of(n), ct_module_params(n->model), (ct_list){PARAMS, (ct_tensor **)(uintptr_t)n->v},
-         hv);
+  ct_hvp(loss_of(n), params_of(n), (ct_list){PARAMS, (ct_tensor **)(uintptr_t)n->v}, hv);
 }
 
 static void run_hvp(void *state) {
@@ -114,11 +99,11 @@ static void run_hvp(void *state) {
 /* The same three as programs. */
 static void network_compile(network *n) {
   ct_scope s = ct_scope_begin();
-  ct_tensor *x = ct_placeholder(CT_F32, ct_shape_of(n->x)), *g[PARAMS], *hv[PARAMS];
-  ct_tensor *labels = ct_placeholder(CT_I32, ct_shape_of(n->labels));
-  ct_tensor *loss = ct_cross_entropy(ct_forward(n->model, x), labels);
-  ct_grad(loss, ct_module_params(n->model), g);
-  ct_hvp(loss, ct_module_params(n->model), (ct_list){PARAMS, n->v}, hv);
+  ct_tensor *x = ct_placeholder(CT_F32, ct_shape_of(n->t.x)), *g[PARAMS], *hv[PARAMS];
+  ct_tensor *labels = ct_placeholder(CT_I32, ct_shape_of(n->t.labels));
+  ct_tensor *loss = ct_cross_entropy(ct_forward(n->t.model, x), labels);
+  ct_grad(loss, params_of(n), g);
+  ct_hvp(loss, params_of(n), (ct_list){PARAMS, n->v}, hv);
   const ct_list outputs[PROGRAMS] = {CT_LIST(loss), {PARAMS, g}, {PARAMS, hv}};
   for (int i = 0; i < PROGRAMS; i++)
     n->program[i] = ct_compile(CT_LIST(x, labels), outputs[i], (ct_compile_opts){0});
@@ -126,7 +111,7 @@ static void network_compile(network *n) {
 }
 
 static void run_program(const network *n, int i, ct_tensor **outputs) {
-  ct_run(n->program[i], CT_LIST(n->x, n->labels), outputs);
+  ct_run(n->program[i], CT_LIST(n->t.x, n->t.labels), outputs);
 }
 
 #define RUN_PROGRAM(name, i)                                                                       \
@@ -142,9 +127,9 @@ RUN_PROGRAM(replay_hvp, HVP)
 
 /* The gradient of the loss of each sample: the recipe for one, mapped over all. */
 static void per_sample(const network *n, ct_tensor **g) {
-  ct_tensor *x = ct_placeholder(CT_F32, CT_SHAPE(1, width[0]));
+  ct_tensor *x = ct_placeholder(CT_F32, CT_SHAPE(1, n->t.shape->width[0]));
   ct_tensor *label = ct_placeholder(CT_I32, CT_SHAPE(1)), *one[PARAMS];
-  ct_grad(ct_cross_entropy(ct_forward(n->model, x), label), ct_module_params(n->model), one);
+  ct_grad(ct_cross_entropy(ct_forward(n->t.model, x), label), params_of(n), one);
   ct_vmap((ct_list){PARAMS, one}, CT_LIST(x, label), CT_LIST(n->one_each[0], n->one_each[1]),
           (ct_vmap_opts){0}, g);
 }
@@ -217,10 +202,6 @@ static void run_product(void *state) {
 
 /* ---- nothing is timed before it is right ----------------------------------------------------- */
 
-static void check_library(void) {
-  if (ct_error_code() != CT_OK) bench_fail("%s", ct_error_message());
-}
-
 /* The largest difference of two lists of tensors, relative to the largest element. */
 static double difference(int n, ct_tensor *const *a, ct_tensor *const *b) {
   double worst = 0, largest = 0;
@@ -228,7 +209,7 @@ static double difference(int n, ct_tensor *const *a, ct_tensor *const *b) {
     double error, size;
     ct_item(ct_max(ct_abs(ct_sub(a[i], b[i])), CT_ALL, false), &error);
     ct_item(ct_max(ct_abs(b[i]), CT_ALL, false), &size);
-    check_library();
+    bench_check_library();
     worst = error <= worst ? worst : error; /* NaN is the worst */
     largest = fmax(largest, size);
   }
@@ -245,7 +226,7 @@ static void hvp_in_reverse(const network *n, ct_tensor **hv) {
   gradient(n, g);
   for (int i = 0; i < PARAMS; i++)
     inner = ct_add(inner, ct_sum(ct_mul(g[i], n->v[i]), CT_ALL, false));
-  ct_grad(inner, ct_module_params(n->model), hv);
+  ct_grad(inner, params_of(n), hv);
 }
 
 static void check_network(const network *n) {
@@ -290,7 +271,7 @@ static void print_goals(int n, const goal *g, const chains *all) {
       bench_report_new("derivatives", (const char *const[]){"ratio of", "first", "second"});
   for (int i = 0; i < n; i++) {
     bench_result r = bench_alternate(g[i].ours, g[i].floor);
-    check_library();
+    bench_check_library();
     if (g[i].ours.state == all) r = chains_each(all, r);
     bench_report_row(report, g[i].label, g[i].goal, &r);
   }
@@ -314,7 +295,7 @@ static void compare_with(const bench_peer_place *place, int n, const task *tasks
     bench_way theirs;
     if (!bench_peer_way(p, tasks[i].name, &theirs)) continue;
     bench_result r = bench_alternate(tasks[i].way, theirs);
-    check_library();
+    bench_check_library();
     snprintf(label, sizeof label, "%s: library / %s", tasks[i].name, name);
     bool scalar = strcmp(tasks[i].name, "chains") == 0;
     if (scalar) r = chains_each(tasks[i].way.state, r);
@@ -357,7 +338,7 @@ int main(int argc, char **argv) {
   linear_map_init(&reverse, 100, 10000, CT_JACOBIAN_REVERSE);
   linear_map_init(&forward, 100, 1000, CT_JACOBIAN_FORWARD);
   linear_map_init(&full, 100, with_full ? 10000 : 10, CT_JACOBIAN_FORWARD);
-  check_library();
+  bench_check_library();
   check_network(&n);
   check_jacobian(&reverse);
   check_jacobian(&forward);

@@ -53,6 +53,8 @@ enum { NUMBERS = sizeof(mnist_result) / sizeof(double) };
 
 static int run_once(char **argv, const char *dir) {
   const mnist_recipe recipe = parse(argv[1]);
+  if (strcmp(argv[3], "test") != 0 && strcmp(argv[3], "validation") != 0)
+    bench_fail("no set '%s'", argv[3]);
   const mnist_options o = {.dir = dir,
                            .seed = strtoull(argv[2], NULL, 10),
                            .validation = strcmp(argv[3], "validation") == 0};
@@ -208,19 +210,18 @@ static bool have_files(const char *dir) {
   return f;
 }
 
+static const char no_files[] =
+    "CT_MNIST names no folder with train-images-idx3-ubyte.gz and the other three files";
+
 int main(int argc, char **argv) {
   const char *dir = getenv("CT_MNIST");
-  const bool bench_only = argc == 1;
-  if (!have_files(dir)) {
-    static const char text[] = "CT_MNIST names no folder with train-images-idx3-ubyte.gz and the "
-                               "other three files";
-    if (!bench_only) bench_fail("%s", text);
-    printf("mnist: skipped; %s\n", text);
-    return 0;
-  }
-  if (bench_only) return benchmark(argv[0], dir);
-  if (argc == 6 && strcmp(argv[1], "--run") == 0) return run_once(argv + 2, dir);
-  if (argc > 3 && strcmp(argv[1], "--validate") == 0)
-    return validate(argv[0], atoi(argv[2]), argc - 3, argv + 3);
-  bench_fail("want no options, --validate N RECIPE... or --run; see bench/mnist.c");
+  const bool run = argc == 6 && strcmp(argv[1], "--run") == 0;
+  const bool validation = argc > 3 && strcmp(argv[1], "--validate") == 0;
+  if (argc > 1 && !run && !validation)
+    bench_fail("want no options, --validate N RECIPE... or --run; see bench/mnist.c");
+  if (!have_files(dir) && argc > 1) bench_fail("%s", no_files);
+  if (!have_files(dir)) return printf("mnist: skipped; %s\n", no_files) < 0;
+  if (run) return run_once(argv + 2, dir);
+  return validation ? validate(argv[0], atoi(argv[2]), argc - 3, argv + 3)
+                    : benchmark(argv[0], dir);
 }

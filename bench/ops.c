@@ -8,7 +8,7 @@ static const double replay_goal = 10e-9; /* seconds, at 2.3 GHz */
 static bench_result measure(void (*run)(void *), chains *c) {
   bench_result r = bench_alternate((bench_way){.run = run, .state = c},
                                    (bench_way){.run = chains_pairs, .state = c});
-  if (ct_error_code() != CT_OK) bench_fail("%s", ct_error_message());
+  bench_check_library();
   return chains_each(c, r);
 }
 

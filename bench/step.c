@@ -49,7 +49,7 @@ static double our_loss(rival *r) {
   ct_scope s = ct_scope_begin();
   ct_item(r->way->step(&r->t), &loss);
   ct_scope_end(s);
-  trainee_check();
+  bench_check_library();
   return loss;
 }
 
@@ -149,7 +149,7 @@ static bench_result measure_ours(point *p, const struct way *way, bench_report *
   check_ours(p, &r);
   bench_result result = bench_alternate((bench_way){.run = our_step, .state = &r},
                                         (bench_way){.run = floor_run, .state = p});
-  trainee_check();
+  bench_check_library();
   trainee_end(&r.t);
   bench_report_cell(report, (bench_cell){.label = p->label, .column = way->name, .goal = goal},
                     &result);
@@ -252,8 +252,11 @@ static bool choose_network(choice *c, const char *value) {
 }
 
 static bool choose_batch(choice *c, const char *value) {
-  for (int i = 0; i < BATCHES; i++)
-    if (strtol(value, NULL, 10) == batches[i]) c->batch = batches[i];
+  char text[16];
+  for (int i = 0; i < BATCHES; i++) {
+    snprintf(text, sizeof text, "%d", batches[i]);
+    if (strcmp(value, text) == 0) c->batch = batches[i];
+  }
   return c->batch;
 }
 

@@ -15,6 +15,13 @@
 #include <stdbool.h>
 #include <stddef.h>
 
+/* Hand-written C is compiled for the machine it runs on. */
+#if defined(__x86_64__) && defined(__gnu_linux__)
+#define BEST_ISA __attribute__((target_clones("arch=x86-64-v4", "arch=x86-64-v3", "default")))
+#else
+#define BEST_ISA
+#endif
+
 typedef struct bench_way {
   void (*run)(void *state); /* once; called many times */
   void *state;
@@ -80,5 +87,7 @@ bool bench_tables_write(void);
 void *bench_alloc(size_t count, size_t size);
 /* Ends the program with a message on stderr. */
 _Noreturn void bench_fail(const char *format, ...);
+/* Ends the program with the library's error, if there is one. */
+void bench_check_library(void);
 
 #endif

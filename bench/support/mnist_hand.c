@@ -16,13 +16,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* Hand-written C is compiled for the machine it runs on. */
-#if defined(__x86_64__) && defined(__gnu_linux__)
-#define BEST_ISA __attribute__((target_clones("arch=x86-64-v4", "arch=x86-64-v3", "default")))
-#else
-#define BEST_ISA
-#endif
-
 /* xorshift64* */
 static uint32_t next_random(uint64_t *state) {
   *state ^= *state >> 12;

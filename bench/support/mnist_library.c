@@ -12,10 +12,6 @@ typedef struct trainer {
   ct_program *program; /* a step on images and labels, which gives the loss */
 } trainer;
 
-static void check(void) {
-  if (ct_error_code() != CT_OK) bench_fail("%s", ct_error_message());
-}
-
 static ct_module *new_model(const mnist_recipe *r, uint64_t seed) {
   ct_module *layer[2 * MNIST_HIDDEN + 1];
   ct_tensor *key = ct_key(seed);
@@ -41,12 +37,12 @@ static ct_program *compile_step(trainer *t) {
 
 static trainer trainer_new(const mnist_recipe *r, uint64_t seed) {
   trainer t = {.recipe = r, .model = new_model(r, seed)};
-  check();
+  bench_check_library();
   t.optim =
       ct_sgd(ct_module_params(t.model), (ct_sgd_opts){.lr = r->rate, .momentum = r->momentum});
-  check();
+  bench_check_library();
   t.program = compile_step(&t);
-  check();
+  bench_check_library();
   return t;
 }
 
@@ -80,14 +76,14 @@ static ct_dataset part(const ct_dataset *d, int64_t first, int64_t end) {
   ct_dataset out = {.x = ct_keep(ct_slice(d->x, 0, first, end, 1)),
                     .labels = ct_keep(ct_slice(d->labels, 0, first, end, 1))};
   ct_scope_end(s);
-  check();
+  bench_check_library();
   return out;
 }
 
 static data data_read(const mnist_options *o) {
   data d;
   ct_dataset_mnist(&d.train, &d.test, o->dir);
-  check();
+  bench_check_library();
   if (o->validation) {
     ct_dataset all = d.train;
     const int64_t n = ct_dim(all.x, 0), held_out = n / 6;
@@ -111,7 +107,7 @@ static ct_loader *new_loader(const data *d, const mnist_recipe *r, uint64_t seed
                                                            .seed = seed,
                                                            .drop_last = true,
                                                            .standardizer = &d->standardizer});
-  check();
+  bench_check_library();
   return l;
 }
 
@@ -131,7 +127,7 @@ static double train(trainer *t, ct_loader *batches, int64_t steps) {
     converting += mnist_wall() - begin;
     loss = step(t, x, labels, ct_schedule_lr(&schedule, i));
   }
-  check();
+  bench_check_library();
   if (!isfinite(loss)) bench_fail("the loss became infinite");
   return converting;
 }
@@ -148,7 +144,7 @@ static double test(const trainer *t, const data *d) {
     right += accuracy * (double)ct_dim(labels, 0);
   }
   ct_loader_free(&batches);
-  check();
+  bench_check_library();
   return right / (double)ct_dim(d->test.x, 0);
 }
 
@@ -188,7 +184,7 @@ static void copy_parameters(const trainer *t, mnist_net *net) {
                 (size_t)ct_size(p) * sizeof(float));
   }
   ct_scope_end(s);
-  check();
+  bench_check_library();
 }
 
 void mnist_compare(const mnist_recipe *r, const mnist_options *o) {
@@ -206,7 +202,7 @@ void mnist_compare(const mnist_recipe *r, const mnist_options *o) {
     ct_loader_next(batches, &x, &labels);
     const double rate = mnist_rate(r, i, STEPS), ours = step(&t, x, labels, rate);
     const double theirs = mnist_net_step(net, ct_data(x), ct_data(labels), rate);
-    check();
+    bench_check_library();
     if (!(fabs(ours - theirs) <= tolerance * fabs(theirs)))
       bench_fail("the loss of step %d is %.7g, by hand %.7g; nothing is timed", i + 1, ours,
                  theirs);

@@ -4,13 +4,6 @@
 
 #include <stdbool.h>
 
-/* Hand-written C is compiled for the machine it runs on. */
-#if defined(__x86_64__) && defined(__gnu_linux__)
-#define BEST_ISA __attribute__((target_clones("arch=x86-64-v4", "arch=x86-64-v3", "default")))
-#else
-#define BEST_ISA
-#endif
-
 /* C (m,n) = alpha A B + beta C, by rows, where A (m,k) or B (k,n) may be stored transposed. */
 typedef struct by_hand {
   int m, n, k;

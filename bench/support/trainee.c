@@ -7,10 +7,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-void trainee_check(void) {
-  if (ct_error_code() != CT_OK) bench_fail("%s", ct_error_message());
-}
-
 static ct_module *make_model(const floor_shape *shape, ct_tensor *key) {
   ct_module *module[2 * FLOOR_LAYERS];
   int n = 0;
@@ -34,7 +30,7 @@ void trainee_init(trainee *t, const floor_shape *shape, int batch, double rate) 
   t->labels = ct_keep(ct_cast(classes, CT_I32));
   t->step = trainee_compile(t);
   ct_scope_end(s);
-  trainee_check();
+  bench_check_library();
 }
 
 void trainee_end(trainee *t) {
@@ -90,7 +86,7 @@ void trainee_copy_to_floor(const trainee *t, floor_net *floor) {
   ct_copy_out(t->x, floor_input(floor), bytes_of(t->x));
   ct_copy_out(t->labels, floor_labels(floor), bytes_of(t->labels));
   ct_scope_end(s);
-  trainee_check();
+  bench_check_library();
 }
 
 double trainee_difference(const trainee *t, floor_net *floor) {
@@ -102,7 +98,7 @@ double trainee_difference(const trainee *t, floor_net *floor) {
     ct_scope s = ct_scope_begin();
     ct_copy_out(floor_layout(t, i), ours, n * sizeof *ours);
     ct_scope_end(s);
-    trainee_check();
+    bench_check_library();
     double error = 0, largest = 0;
     for (size_t j = 0; j < n; j++) {
       double its = fabs((double)ours[j] - (double)theirs[j]);
@@ -138,5 +134,5 @@ void trainee_write(const trainee *t, const char *path) {
   for (int i = 0; i < 2 * t->shape->layers; i++) write_tensor(f, parameter(t, i));
   bool ok = !ferror(f);
   if (fclose(f) != 0 || !ok) bench_fail("cannot write %s", path);
-  trainee_check();
+  bench_check_library();
 }

@@ -36,7 +36,4 @@ void trainee_write(const trainee *t, const char *path);
 /* The largest difference of a parameter of the floor, relative to its largest element. */
 double trainee_difference(const trainee *t, floor_net *floor);
 
-/* Ends the program with the library's error, if there is one. */
-void trainee_check(void);
-
 #endif
