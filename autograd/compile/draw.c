@@ -75,23 +75,24 @@ ct_status ct_program_dot(const ct_program *p, FILE *out) {
 /* A block of the arena: a value, or the workspace of an instruction. */
 typedef struct area {
   size_t at, bytes;
-  int first, last;
+  int first, last, number; /* number: of the areas so far */
   char name[CT__VALUE_NAME];
 } area;
 
 typedef void put_area(const ct_program *p, const area *a, FILE *out);
 
 static void each_area(const ct_program *p, put_area *put, FILE *out) {
+  int n = 0;
   for (int i = 0; i < p->n_values; i++) {
     const ct__value *x = &p->value[i];
     if (x->base != i || x->home != CT__COMPUTED || x->result >= 0 || x->first < 0) continue;
-    area a = {x->at, ct__value_bytes(x), x->first, x->last, ""};
+    area a = {x->at, ct__value_bytes(x), x->first, x->last, n++, ""};
     ct__value_name(p, i, a.name);
     put(p, &a, out);
   }
   for (int k = 0; k < p->n_instrs; k++) {
     if (p->instr[k].work == 0) continue;
-    area a = {p->instr[k].work_at, p->instr[k].work, k, k, ""};
+    area a = {p->instr[k].work_at, p->instr[k].work, k, k, n++, ""};
     snprintf(a.name, sizeof a.name, "work of %d", k);
     put(p, &a, out);
   }
@@ -109,7 +110,7 @@ static void as_svg(const ct_program *p, const area *a, FILE *out) {
   double step = (double)WIDTH / p->n_instrs, scale = (double)HEIGHT / (double)p->arena;
   double x = MARGIN + step * a->first, w = step * (a->last - a->first + 1);
   double h = scale * (double)a->bytes, y = MARGIN + HEIGHT - scale * (double)a->at - h;
-  unsigned hue = (unsigned)(a->at / 64 * 47 + (size_t)a->first * 101) % 360;
+  unsigned hue = (unsigned)a->number * 137 % 360; /* neighbours lie apart on the circle */
   fprintf(out,
           "<g><title>%s: %zu bytes at %zu, instructions %d to %d</title>"
           "<rect x=\"%.2f\" y=\"%.2f\" width=\"%.2f\" height=\"%.2f\" fill=\"hsl(%u,55%%,75%%)\" "
@@ -118,6 +119,15 @@ static void as_svg(const ct_program *p, const area *a, FILE *out) {
   if (h > 11 && w > 40)
     fprintf(out, "<text x=\"%.2f\" y=\"%.2f\">%s</text>", x + 3, y + 10, a->name);
   fputs("</g>\n", out);
+}
+
+/* The numbers of instructions under the map, as many as there is room for. */
+static void put_numbers(const ct_program *p, FILE *out) {
+  enum { MOST = 40 };
+  double step = (double)WIDTH / p->n_instrs;
+  for (int k = 0; k < p->n_instrs; k += 1 + (p->n_instrs - 1) / MOST)
+    fprintf(out, "<text x=\"%.2f\" y=\"%d\" text-anchor=\"middle\">%d</text>\n",
+            MARGIN + step * (k + 0.5), MARGIN + HEIGHT + 12, k);
 }
 
 ct_status ct_program_memory(const ct_program *p, ct_memory_format format, FILE *out) {
@@ -138,7 +148,10 @@ ct_status ct_program_memory(const ct_program *p, ct_memory_format format, FILE *
             "<rect x=\"%d\" y=\"%d\" width=\"%d\" height=\"%d\" fill=\"#f4f4f4\"/>\n",
             WIDTH + 2 * MARGIN, HEIGHT + 2 * MARGIN, MARGIN, p->n_instrs, p->arena, MARGIN, MARGIN,
             WIDTH, HEIGHT);
-    if (p->arena > 0 && p->n_instrs > 0) each_area(p, as_svg, out);
+    if (p->arena > 0 && p->n_instrs > 0) {
+      put_numbers(p, out);
+      each_area(p, as_svg, out);
+    }
     fputs("</svg>\n", out);
   } else {
     return ct__fail_status(CT_EARG, "%s: unknown format %d", who, (int)format);
