@@ -74,7 +74,7 @@ void progress_epoch(const progress *p, int epoch, const record *r, double second
   printf("epoch %2d/%lld  train loss %.4f  test loss %.4f  test accuracy %6.2f %%", epoch,
          (long long)p->epochs, r->train_loss, r->test_loss, 100 * r->test_accuracy);
   if (val_accuracy) printf("  validation %6.2f %%", 100 * *val_accuracy);
-  printf("  %.2f s\n", seconds);
+  printf("  %.3f s\n", seconds);
   fflush(stdout);
 }
 
