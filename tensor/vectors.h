@@ -30,6 +30,26 @@ enum { VECTOR_BYTES = 16 };
 #define INLINE              static inline __attribute__((always_inline))
 #define APART               static __attribute__((noinline))
 
+/* STREAM stores a vector past the caches, where there is a way: its line need not be read first.
+ * The place is a multiple of VECTOR_BYTES. STREAMED comes before another thread is told. */
+#if defined(__clang__)
+#define STREAM(to, vector) __builtin_nontemporal_store(vector, to)
+#elif defined(__AVX512F__)
+#define STREAM(to, vector) __builtin_ia32_movntps512((float *)(to), (STREAMED_FLOATS)(vector))
+#elif defined(__AVX2__)
+#define STREAM(to, vector) __builtin_ia32_movntps256((float *)(to), (STREAMED_FLOATS)(vector))
+#elif defined(__SSE2__)
+#define STREAM(to, vector) __builtin_ia32_movntps((float *)(to), (STREAMED_FLOATS)(vector))
+#else
+#define STREAM(to, vector) (*(to) = (vector))
+#endif
+typedef float STREAMED_FLOATS __attribute__((vector_size(VECTOR_BYTES)));
+#ifdef __SSE2__
+#define STREAMED() __builtin_ia32_sfence()
+#else
+#define STREAMED() ((void)0)
+#endif
+
 /* True; a loop that asks on the way stays as it is written, where vectors would not be worth their
  * code. */
 INLINE bool as_it_stands(void) {

@@ -21,6 +21,10 @@ ct_loop *ct__chain_loop(ct_dtype dtype, bool exact) {
   return dtype == CT_F32 ? contracted_f32 : contracted_f64;
 }
 
+bool ct__chain_is(ct_loop *loop) {
+  return loop == exact_f32 || loop == exact_f64 || loop == contracted_f32 || loop == contracted_f64;
+}
+
 /* partial: -1 for the operation, else the input by which its derivative is taken. */
 typedef struct row {
   const char *name;

@@ -69,11 +69,12 @@ typedef struct ct__chain {
   ct__link link[CT__CHAIN_LENGTH];
 } ct__chain;
 
-/* The loops for a float dtype. Every operand lies in order: the strides are not looked at. A
- * product and a sum in one link round once, where the processor can, or each as in eager
- * operations: exact.
+/* The loops for a float dtype. Every operand lies in order: the strides are not looked at, but
+ * NULL for them sends the result past the caches, and then the caller owes STREAMED. A product and
+ * a sum in one link round once, where the processor can, or each as in eager operations: exact.
  */
 ct_loop *ct__chain_loop(ct_dtype dtype, bool exact);
+bool ct__chain_is(ct_loop *loop); /* one of them */
 
 /* Those of one instruction set (kernels/chain.c, kernels/contracted.c). */
 typedef struct ct__chain_loops {

@@ -7,13 +7,14 @@
 #include "tile.h"
 
 #include "../../tensor/pool.h"
+#include "../../tensor/vectors.h"
 
 enum {
   POOL = 32768,  /* bytes: the first cache, shared with what is in place */
   SLOT = 8192,   /* at most; less for operands of so many bytes in all, which come from the third */
   OUT = 1 << 20, /* cache or from memory: these should not rest while the steps of a tile compute */
   OUT_SLOT = 2048,
-  FAR = 1 << 24,
+  FAR = 1 << 25, /* from memory: of stores that wait for their lines there is room for few */
   FAR_SLOT = 1024,
   LINE = 64,
   GRAIN = 128 /* elements: tiles have a multiple of what the loop of a chain takes at once */
@@ -21,7 +22,8 @@ enum {
 
 static const int64_t one[CT__TILE_OPERANDS + 1] = {1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1};
 
-static void run_steps(const ct__tile *t, char *const *reg, int64_t n) {
+/* streams: of each register, whether its chain sends it past the caches; or NULL. */
+static void run_steps(const ct__tile *t, char *const *reg, int64_t n, const bool *streams) {
   const ct__tile_step *end = t->step + t->n_steps;
   for (const ct__tile_step *s = t->step; s < end; s += 1 + s->n_joint) {
     char *p[CT__TILE_OPERANDS + 1];
@@ -30,7 +32,7 @@ static void run_steps(const ct__tile *t, char *const *reg, int64_t n) {
       continue;
     }
     for (int k = 0; k <= s->n; k++) p[k] = reg[s->reg[k]];
-    s->loop(n, p, one, s->attr);
+    s->loop(n, p, streams && streams[s->reg[s->n]] ? NULL : one, s->attr);
   }
 }
 
@@ -42,6 +44,12 @@ static bool read_behind(const ct__tile *t, int x, int y) {
     for (int k = 0; k < t->step[s].n; k++)
       if (t->step[s].reg[k] == x) return true;
   return false;
+}
+
+static bool chain_writes(const ct__tile *t, int y) {
+  const ct__tile_step *s = t->step;
+  while (s->reg[s->n] != y) s++;
+  return ct__chain_is(s->loop);
 }
 
 /* Output o lies where an input lies that is still needed when it is written. */
@@ -90,7 +98,7 @@ static bool run_few(const ct__tile *t, const ct_view *const *in, ct_view *const 
       aside = true;
     else
       reg[t->out[o]] = out[o]->data;
-  run_steps(t, reg, size);
+  run_steps(t, reg, size, NULL);
   for (int o = 0; o < t->n_out && aside; o++)
     if (reg[t->out[o]] != out[o]->data)
       memcpy(out[o]->data, reg[t->out[o]], (size_t)size * ct__item_size(out[o]->dtype));
@@ -108,12 +116,14 @@ typedef struct tiling {
   int64_t dim[CT_MAX_DIMS], stride[CT_MAX_DIMS][OPERANDS];
   char *data[OPERANDS];
   int64_t item[OPERANDS];
-  int reg[CT__TILE_REGS];    /* of each operand */
-  bool aside[CT__TILE_REGS]; /* of each operand: an output that must wait in a slot */
-  int slot[CT__TILE_REGS];   /* of each register; -1: in place */
-  int axis;                  /* a tile is so many rows along axis, each of */
-  int64_t rows, row;         /* so many elements */
-  int64_t line;              /* tiles along axis */
+  int reg[CT__TILE_REGS];      /* of each operand */
+  bool aside[CT__TILE_REGS];   /* of each operand: an output that must wait in a slot */
+  int slot[CT__TILE_REGS];     /* of each register; -1: in place */
+  bool streams[CT__TILE_REGS]; /* of each register: it goes past the caches */
+  bool any_streams, bursts;    /* some output does, or comes from far and does not */
+  int axis;                    /* a tile is so many rows along axis, each of */
+  int64_t rows, row;           /* so many elements */
+  int64_t line;                /* tiles along axis */
   int64_t slot_bytes;
   int64_t tiles, pieces, unit; /* a piece has so many tiles or a multiple */
 } tiling;
@@ -187,10 +197,27 @@ static int64_t bytes_of(const tiling *a) {
   return bytes;
 }
 
+/* Results that nothing reads while they are near go past the caches, from where far operands would
+ * drive them out. Only chains know how. */
+static void choose_streams(tiling *a, const ct_view *const *in) {
+  const ct__tile *t = a->t;
+  a->any_streams = a->bursts = false;
+  memset(a->streams, 0, (size_t)t->n_reg * sizeof *a->streams);
+  if (bytes_of(a) < FAR) return;
+  for (int q = t->n_in; q < a->n_op; q++) {
+    int r = a->reg[q];
+    a->streams[r] = !a->aside[q] && dense(a, q, 0) && chain_writes(t, r) && !read_behind(t, r, r);
+    for (int i = 0; i < t->n_in; i++) a->streams[r] &= in[i]->data != a->data[q];
+    for (int i = 0; i < t->n_tails; i++) a->streams[r] &= t->tail[i].reg != r;
+    a->any_streams |= a->streams[r];
+    a->bursts |= !a->streams[r];
+  }
+}
+
 /* As many rows as there is room for; all tiles of a line about as long. */
 static void choose_tile(tiling *a, int slots) {
   int64_t widest = 1, bytes = bytes_of(a);
-  int64_t most = slots == 0 || bytes < OUT ? SLOT : bytes < FAR ? OUT_SLOT : FAR_SLOT;
+  int64_t most = slots == 0 || bytes < OUT ? SLOT : a->bursts ? FAR_SLOT : OUT_SLOT;
   if (slots * most > POOL) most = POOL / slots;
   for (int r = 0; r < a->t->n_reg; r++) {
     int64_t item = (int64_t)ct__item_size(a->t->dtype[r]);
@@ -302,7 +329,7 @@ static void run_tile(const tiling *a, int64_t rows, char *const *at, char **reg,
       f[q] = (filled){at[q], rows};
     }
   }
-  run_steps(t, reg, rows * a->row);
+  run_steps(t, reg, rows * a->row, a->any_streams ? a->streams : NULL);
   fold_tails(a, rows, at, reg);
   for (int q = t->n_in; q < a->n_op; q++)
     if (a->slot[a->reg[q]] >= 0) move(a, q, a->axis, rows, at[q], reg[a->reg[q]]);
@@ -339,6 +366,7 @@ static void run_range(const tiling *a, int64_t piece, int64_t from, int64_t to) 
     tile = 0;
     if (i + 1 < to) seek(a, (i + 1) / a->line, piece, start);
   }
+  if (a->any_streams) STREAMED();
 }
 
 static void run_tiles(void *context, int64_t from, int64_t to) { run_range(context, 0, from, to); }
@@ -420,6 +448,7 @@ void ct__tile_run(const ct__tile *t, const ct_view *const *in, ct_view *const *o
   a.rows = 2; /* or more */
   memcpy(a.dim, shape.dim, sizeof a.dim);
   set_operands(&a, in, out, room);
+  choose_streams(&a, in);
   choose_tile(&a, count_slots(&a));
   give_slots(&a);
   a.tiles = a.line;

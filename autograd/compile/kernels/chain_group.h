@@ -2,28 +2,40 @@
  * expands to X(i, ...) for. Part of chain_of_type.h, included for each number of them. */
 
 // clang-format off
-#define ALONE(name, ...)                                                                           \
-  case CT__LINK_##name: VECTORS(APPLY, __VA_ARGS__) break;
+#define CASE(label, load, ...)                                                                     \
+  case label: {                                                                                    \
+    const T c = (T)l->c, d = (T)l->d;                                                              \
+    const T *from_x = (const T *)(const void *)p[l->x] + at;                                       \
+    const T *from_y = (const T *)(const void *)p[l->y] + at;                                       \
+    (void)c, (void)d, (void)from_x, (void)from_y;                                                  \
+    VECTORS(load, ) VECTORS(APPLY, __VA_ARGS__)                                                    \
+    break;                                                                                         \
+  }
+#define ALONE(name, ...) CASE(CT__LINK_##name, NOTHING, __VA_ARGS__)
 #define WITH(name, ...)                                                                            \
-  case CT__LINK_##name: VECTORS(LOAD_X, ) VECTORS(APPLY, __VA_ARGS__) break;                           \
-  case CT__LINK_##name + SAME: VECTORS(APPLY, __VA_ARGS__) break;
+  CASE(CT__LINK_##name, LOAD_X, __VA_ARGS__)                                                       \
+  CASE(CT__LINK_##name + SAME, NOTHING, __VA_ARGS__)
 // clang-format on
 
-static inline void run_group(const ct__chain *chain, char *const *p, int64_t at, T *to) {
+static inline void run_group(const ct__chain *chain, char *const *p, int64_t at, T *to,
+                             bool streams) {
   const VECTOR one = (VECTOR){0} + 1;
   const ct__link *l = chain->link, *end = l + chain->n;
-  const T *from_x = (const T *)(const void *)p[l->x] + at, *from_y;
+  const T *first = (const T *)(const void *)p[l->x] + at;
   VECTORS(LOAD, )
   while (++l < end) {
-    const T c = (T)l->c, d = (T)l->d;
-    from_x = (const T *)(const void *)p[l->x] + at;
-    from_y = (const T *)(const void *)p[l->y] + at;
     switch (l->kind + (KEEPS_X && l->same ? SAME : 0)) {
       CT__CHAIN_ALONE(ALONE)
       CT__CHAIN_WITH(WITH)
+    default: __builtin_unreachable();
     }
   }
-  VECTORS(STORE, )
+  if (streams) {
+    VECTORS(PASS, )
+  } else {
+    VECTORS(STORE, )
+  }
 }
+#undef CASE
 #undef ALONE
 #undef WITH

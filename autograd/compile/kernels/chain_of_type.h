@@ -12,9 +12,11 @@ typedef T MEMORY __attribute__((vector_size(VECTOR_BYTES), aligned(sizeof(T)), m
 
 #define IN(from, i) ((VECTOR) * (const MEMORY *)((from) + (i)*LANES))
 #define LOAD(i, ...)                                                                               \
-  VECTOR a##i = IN(from_x, i), x##i = a##i;                                                        \
+  VECTOR a##i = IN(first, i), x##i = a##i;                                                         \
   (void)x##i;
-#define STORE(i, ...)  *(MEMORY *)(to + i * LANES) = a##i;
+#define STORE(i, ...) *(MEMORY *)(to + i * LANES) = a##i;
+#define PASS(i, ...)  STREAM((VECTOR *)(to + i * LANES), a##i);
+#define NOTHING(i, ...)
 #define LOAD_X(i, ...) x##i = IN(from_x, i);
 #define APPLY(i, ...)                                                                              \
   {                                                                                                \
@@ -53,7 +55,7 @@ static void NAMED(run_few)(int64_t n, const ct__chain *chain, char *const *p) {
     EACH_LANE(i, LANES) to[i] = i < n ? from[i] : 0;
     there[k] = (char *)to;
   }
-  NAMED(run_one)(chain, there, 0, (T *)&result);
+  NAMED(run_one)(chain, there, 0, (T *)&result, false);
   T *to = (T *)(void *)p[chain->result];
   const T *from = (const T *)&result;
   EACH_LANE(i, LANES) if (i < n) to[i] = from[i];
@@ -66,7 +68,7 @@ INLINE void NAMED(run_last)(int64_t at, int64_t n, int vectors, const ct__chain 
   VECTOR last[GROUP];
   const int64_t first = n - vectors * LANES;
   if (at == n) return;
-  (vectors == 1 ? NAMED(run_one) : NAMED(run_eight))(chain, p, first, (T *)last);
+  (vectors == 1 ? NAMED(run_one) : NAMED(run_eight))(chain, p, first, (T *)last, false);
   memcpy((T *)(void *)p[chain->result] + at, (T *)last + (at - first),
          (size_t)(n - at) * sizeof(T));
 }
@@ -119,30 +121,30 @@ static const ct__chain *NAMED(complete)(const ct__chain *chain, char *const *p, 
 }
 
 /* Apart from the way of a single number, which has no need of its room. */
-static __attribute__((noinline)) void NAMED(run_many)(int64_t n, const ct__chain *chain,
-                                                      char *const *p) {
+APART void NAMED(run_many)(int64_t n, const ct__chain *chain, char *const *p, bool streams) {
   ct__chain own;
   if (CT__UNLIKELY(chain->numbers)) chain = NAMED(complete)(chain, p, &own);
   T *to = (T *)(void *)p[chain->result];
   int64_t at = 0;
-  for (; at + GROUP * LANES <= n; at += GROUP * LANES) NAMED(run_eight)(chain, p, at, to + at);
+  streams = streams && (uintptr_t)to % VECTOR_BYTES == 0;
+  for (; at + GROUP * LANES <= n; at += GROUP * LANES)
+    NAMED(run_eight)(chain, p, at, to + at, streams);
   if (at > 0) {
     NAMED(run_last)(at, n, GROUP, chain, p);
   } else if (n < LANES) {
     NAMED(run_few)(n, chain, p);
   } else {
-    for (; at + LANES <= n; at += LANES) NAMED(run_one)(chain, p, at, to + at);
+    for (; at + LANES <= n; at += LANES) NAMED(run_one)(chain, p, at, to + at, false);
     NAMED(run_last)(at, n, 1, chain, p);
   }
 }
 
 static void NAMED(run)(int64_t n, char *const *p, const int64_t *s, const void *attr) {
-  (void)s;
   const ct__chain *chain = attr;
   if (n == 1 && !chain->numbers)
     NAMED(run_number)(chain, p);
   else
-    NAMED(run_many)(n, chain, p);
+    NAMED(run_many)(n, chain, p, !s);
 }
 #undef VECTOR
 #undef BITS
@@ -151,6 +153,8 @@ static void NAMED(run)(int64_t n, char *const *p, const int64_t *s, const void *
 #undef IN
 #undef LOAD
 #undef STORE
+#undef PASS
+#undef NOTHING
 #undef LOAD_X
 #undef APPLY
 #undef NUMBER
