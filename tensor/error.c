@@ -50,6 +50,8 @@ bool ct__status_begin(void) {
   return was;
 }
 
+bool ct__status_failed(void) { return pending.code != CT_OK && !pending.old; }
+
 ct_status ct__status_end(const char *who, bool was, ct_status status) {
   if (status == CT_ENOMEM) ct__out_of_memory(who);
   pending.old = pending.old && was;

@@ -43,6 +43,7 @@ ct_tensor *ct__nil(ct_status code, const char *format, ...) CT_PRINTF(2, 3);
 /* Around a status function that is made of functions which keep the first error: an error that was
  * pending before is kept on success and replaced by the first new one. who: for CT_ENOMEM. */
 bool ct__status_begin(void);
+bool ct__status_failed(void); /* an error has come up since then */
 ct_status ct__status_end(const char *who, bool was, ct_status status);
 /* The pending error, or CT_ENIL naming who; for functions given a nil. */
 ct_status ct__pending(const char *who);

@@ -66,18 +66,16 @@ static entry *oldest(ct_jit *j) {
   return e;
 }
 
-/* Runs the body; fails if it did, noticed or not. Errors from before the run do not count. */
+/* Runs the body; fails if it did, noticed or not. */
 static ct_status run_body(const ct_jit *j, ct_list in, ct_tensor **out) {
   static const char who[] = "ct_jit_run";
   j->body(in, out, j->payload);
-  if (!ct_error_code() || ct__status_begin()) {
-    if (!ct__building())
-      return ct__fail(CT_ESCOPE, "%s: the body ended the build that it runs in", who);
-    for (int o = 0; o < j->n_out; o++)
-      if (!out[o]) return ct__fail(CT_EARG, "%s: the body left result %d NULL", who, o);
-    return ct__check_list(who, "results", (ct_list){j->n_out, out});
-  }
-  return ct__status_end(who, false, ct_error_code());
+  if (ct__status_failed()) return ct_error_code();
+  if (!ct__building())
+    return ct__fail(CT_ESCOPE, "%s: the body ended the build that it runs in", who);
+  for (int o = 0; o < j->n_out; o++)
+    if (!out[o]) return ct__fail(CT_EARG, "%s: the body left result %d NULL", who, o);
+  return ct__check_list(who, "results", (ct_list){j->n_out, out});
 }
 
 /* room: for inputs and results. */
