@@ -9,9 +9,8 @@
 
 /* ---- who may go with whom -------------------------------------------------------------------- */
 
-/* The value itself, or the one that it is another name of. */
 int ct__named(const ct_program *p, int i) {
-  const ct__value *x = &p->value[i], *base = &p->value[x->base];
+  const ct__value *x = &p->value[i], *base = ct__base(p, i);
   return ct__value_whole(p, i) && ct__same_shape(&x->v, &base->v) && x->v.dtype == base->v.dtype
              ? x->base
              : i;
@@ -35,7 +34,6 @@ static void find_loops(ct__fusion *f, const ct__call_room *room) {
   }
 }
 
-/* What a tile of instruction k would be a part of; NULL if it cannot be fused. */
 const ct_view *ct__walked(const ct__fusion *f, int k) {
   if (ct__is_tail(f, k)) return &f->p->value[f->p->instr[k].arg[0]].v;
   return f->loop[k] ? &f->p->value[ct__fused_result(f, k)].v : NULL;
@@ -50,8 +48,14 @@ static int source(const ct__fusion *f, int k, int i, bool *joins) {
   return j;
 }
 
+static int *numbers(ct_program *p, int n) {
+  return ct__scratch_alloc(p, ((size_t)n + 1) * sizeof(int));
+}
+
 /* As early as possible; then what only later phases read goes to them. */
-static void find_phases(ct__fusion *f, int *latest, int *latest_joined) {
+static bool find_phases(ct__fusion *f) {
+  int *latest = numbers(f->p, f->n), *latest_joined = numbers(f->p, f->n);
+  if (!latest || !latest_joined) return false;
   for (int k = 0; k < f->n; k++) {
     latest[k] = latest_joined[k] = f->n;
     for (int i = 0; i < f->p->instr[k].n_in; i++) {
@@ -70,6 +74,7 @@ static void find_phases(ct__fusion *f, int *latest, int *latest_joined) {
       if (joins && f->phase[k] < latest_joined[j]) latest_joined[j] = f->phase[k];
     }
   }
+  return true;
 }
 
 static int root(const ct__fusion *f, int k) {
@@ -211,41 +216,39 @@ static bool reorder(ct__fusion *f) {
   return true;
 }
 
-static int *numbers(ct_program *p, int n) {
-  return ct__scratch_alloc(p, ((size_t)n + 1) * sizeof(int));
+/* Zeroed. */
+static bool fusion_begin(ct__fusion *f, ct_program *p) {
+  const int n = p->n_instrs, n_values = p->n_values;
+  *f = (ct__fusion){.p = p,
+                    .n = n,
+                    .n_values = n_values,
+                    .maker = ct__program_makers(p),
+                    .phase = numbers(p, 2 * n),
+                    .key = numbers(p, 2 * n),
+                    .loop = ct__scratch_alloc(p, (size_t)n * sizeof *f->loop + 1),
+                    .call = ct__scratch_alloc(p, (size_t)n * sizeof *f->call + 1),
+                    .tail = ct__scratch_alloc(p, (size_t)n * sizeof *f->tail + 1),
+                    .link = ct__scratch_alloc(p, (size_t)n * sizeof *f->link + 1),
+                    .group = numbers(p, n),
+                    .start = numbers(p, n),
+                    .list = numbers(p, n),
+                    .sequence = numbers(p, n),
+                    .reg = numbers(p, n_values),
+                    .uses = ct__program_uses(p),
+                    .seen = numbers(p, n_values),
+                    .number = ct__scratch_alloc(p, (size_t)n_values * sizeof *f->number + 1)};
+  return f->maker && f->phase && f->key && f->loop && f->call && f->tail && f->link && f->group &&
+         f->start && f->list && f->sequence && f->reg && f->uses && f->seen && f->number;
 }
 
 ct_status ct__pass_fuse(ct_program *p) {
-  int n = p->n_instrs, n_values = p->n_values;
-  ct__fusion f = {p,
-                  n,
-                  n_values,
-                  ct__program_makers(p),
-                  numbers(p, 2 * n),
-                  numbers(p, 2 * n),
-                  ct__scratch_alloc(p, (size_t)n * sizeof *f.loop + 1),
-                  ct__scratch_alloc(p, (size_t)n * sizeof *f.call + 1),
-                  ct__scratch_alloc(p, (size_t)n * sizeof *f.tail + 1),
-                  ct__scratch_alloc(p, (size_t)n * sizeof *f.link + 1),
-                  numbers(p, n),
-                  numbers(p, n),
-                  numbers(p, n),
-                  numbers(p, n),
-                  0,
-                  numbers(p, n_values),
-                  ct__program_uses(p),
-                  numbers(p, n_values),
-                  ct__scratch_alloc(p, (size_t)n_values * sizeof *f.number + 1)};
-  int *latest = numbers(p, n), *latest_joined = numbers(p, n);
+  ct__fusion f;
   ct__call_room room;
-  if (!f.maker || !f.phase || !f.key || !f.loop || !f.call || !f.tail || !f.link || !f.group ||
-      !f.start || !f.list || !f.sequence || !f.reg || !f.uses || !f.seen || !f.number || !latest ||
-      !latest_joined || !ct__call_room_new(p, &room))
-    return CT_ENOMEM;
+  if (!fusion_begin(&f, p) || !ct__call_room_new(p, &room)) return CT_ENOMEM;
   find_loops(&f, &room);
-  find_phases(&f, latest, latest_joined);
+  if (!find_phases(&f)) return CT_ENOMEM;
   find_groups(&f);
-  for (int k = 0; k < n; k++) {
+  for (int k = 0; k < f.n; k++) {
     int members = f.start[k + 1] - f.start[k];
     if (members > 0 && !fuse(&f, f.list + f.start[k], members, f.list[f.start[k + 1] - 1]))
       return CT_ENOMEM;

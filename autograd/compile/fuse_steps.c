@@ -53,8 +53,7 @@ static void read_once(const ct__fusion *f, ct__fuse_block *b, int k, bool overwr
   const ct__instr *instr = &f->p->instr[k];
   for (int i = 0; i < instr->n_in; i++) {
     int x = ct__named(f->p, instr->arg[i]);
-    bool may_be = i < 32 && (instr->op->inplace >> i & 1);
-    if (may_be != overwritten || f->reg[x] <= 0 || f->seen[x] == 0) continue;
+    if (ct__inplace(instr->op, i) != overwritten || f->reg[x] <= 0 || f->seen[x] == 0) continue;
     if (--f->seen[x] == 0) b->free[f->reg[x] - 1] = true;
   }
 }
@@ -325,7 +324,6 @@ void ct__fuse_forget(const ct__fusion *f, const ct__fuse_block *b) {
   }
 }
 
-/* False if there is no room for the operands. */
 bool ct__fuse_steps(ct__fusion *f, ct__fuse_block *b, ct__tile_step *step, int *n_steps) {
   if (!find_operands(f, b)) return false;
   find_numbers(f, b);
