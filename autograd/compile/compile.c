@@ -1,5 +1,5 @@
 /* compile.c - from a recipe to a program: the passes in their order. */
-#include "tile.h"
+#include "program.h"
 
 #include <time.h>
 
@@ -101,7 +101,7 @@ static ct_status run_passes(ct_program *p) {
 
 /* Which input's or result's memory value i lies in: inputs count first; -1 for neither. */
 static int run_key(const ct_program *p, int i) {
-  const ct__value *base = &p->value[p->value[i].base];
+  const ct__value *base = ct__base(p, i);
   if (base->home == CT__ARGUMENT) return base->argument;
   return base->home == CT__COMPUTED && base->result >= 0 ? p->n_args + base->result : -1;
 }

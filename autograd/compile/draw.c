@@ -31,7 +31,7 @@ static void draw_edge(const ct_program *p, const int *maker, int i, int to, FILE
 
 static void draw_instr(const ct_program *p, const int *maker, int k, FILE *out) {
   const ct__instr *instr = &p->instr[k];
-  bool writes = p->value[p->value[ct__outs(instr)[0]].base].home == CT__CAPTURED;
+  bool writes = ct__base(p, ct__outs(instr)[0])->home == CT__CAPTURED;
   fprintf(out, "  n%d [shape=box%s, label=\"%d ", k,
           writes ? ", style=filled, fillcolor=lightblue" : "", k);
   ct__put_escaped(out, instr->op->name);

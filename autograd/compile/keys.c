@@ -79,8 +79,7 @@ static bool is_updated(const ct_program *p, int variable) {
 /* What is assigned to a key on purpose stays. */
 static bool advance(ct_program *p, int variable, const draw *d) {
   if (is_updated(p, variable)) return true;
-  const ct_view v = p->value[variable].v;
-  int y = ct__value_new(p, v.dtype, v.ndim, v.dim);
+  int y = ct__value_like(p, variable);
   if (y < 0 || !ct__instr_new(p, &draw_op, d, 1, &variable, 1, &y)) return false;
   p->update[p->n_updates++] = (ct__update){variable, y};
   return true;

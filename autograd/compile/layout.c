@@ -9,7 +9,7 @@ static bool as_view(const ct_op *op, const void *attr, const ct__value *x, const
   ct_view from = x->v;
   from.data = nowhere;
   *view = y->v;
-  if (op == &ct__copy_op || !op->view || !op->view(attr, &from, view)) return false;
+  if (!op->view || !op->view(attr, &from, view)) return false;
   ct__view_refresh(view);
   return true;
 }

@@ -14,7 +14,7 @@ static void find_intervals(ct_program *p) {
   for (int i = 0; i < p->n_values; i++) p->value[i].first = p->value[i].last = -1;
   for (int k = 0; k < p->n_instrs; k++)
     for (int i = 0; i < p->instr[k].n_in + p->instr[k].n_out; i++) {
-      ct__value *base = &p->value[p->value[p->instr[k].arg[i]].base];
+      ct__value *base = ct__base(p, p->instr[k].arg[i]);
       if (base->first < 0) base->first = k;
       base->last = k;
     }

@@ -9,7 +9,7 @@ enum { NAME = 24 };
 /* ---- names ----------------------------------------------------------------------------------- */
 
 const char *ct__value_name(const ct_program *p, int i, char text[CT__VALUE_NAME]) {
-  const ct__value *x = &p->value[i], *base = &p->value[x->base];
+  const ct__value *x = &p->value[i], *base = ct__base(p, i);
   const char *prime = x->base == i ? "" : "'";
   if (base->home == CT__ARGUMENT)
     snprintf(text, CT__VALUE_NAME, "in%d%s", base->argument, prime);

@@ -150,24 +150,18 @@ static ct__instr *only_for(const finder *f, int i, const ct_op *op) {
 
 static bool is_matrix(const ct_program *p, int i) { return p->value[i].v.ndim == 2; }
 
-static bool same_place(const ct_view *a, const ct_view *b) {
-  return ct__same_shape(a, b) && ct__same_dims(a->ndim, a->stride, b->stride);
+/* Of two matrices; others stay what they are. */
+static bool is_product(const ct_program *p, const ct__instr *k) {
+  return k && k->op == &ct__matmul_op && is_matrix(p, k->arg[0]) && is_matrix(p, k->arg[1]);
 }
 
 /* A product whose transpose or itself value i is; *across: the transpose. */
 static ct__instr *product_behind(const finder *f, int i, bool *across) {
-  const ct__value *x = &f->p->value[i], *base = &f->p->value[x->base];
+  const ct__value *x = &f->p->value[i], *base = ct__base(f->p, i);
   ct__instr *m = only_for(f, i, &ct__matmul_op);
-  if (!m || x->offset != 0 || x->v.ndim != 2 || !is_matrix(f->p, m->arg[0]) ||
-      !is_matrix(f->p, m->arg[1]))
-    return NULL;
-  ct_view turned = base->v;
-  turned.dim[0] = base->v.dim[1];
-  turned.dim[1] = base->v.dim[0];
-  turned.stride[0] = base->v.stride[1];
-  turned.stride[1] = base->v.stride[0];
-  *across = !same_place(&x->v, &base->v);
-  return !*across || same_place(&x->v, &turned) ? m : NULL;
+  if (!is_product(f->p, m) || x->offset != 0 || x->v.ndim != 2) return NULL;
+  *across = !ct__same_matrix(&x->v, &base->v, false);
+  return !*across || ct__same_matrix(&x->v, &base->v, true) ? m : NULL;
 }
 
 static int transposed(ct_program *p, int i) {
@@ -223,33 +217,34 @@ static ct_status fold_update(finder *f, int k) {
     if (in[0] < 0 || in[1] < 0) return CT_ENOMEM;
   }
   ct__product_add_attr attr = {minus ? -alpha : alpha, new_plan(p)};
-  if (!attr.plan || !ct__instr_new(p, &ct__product_add_op, &attr, s < 0 ? 3 : 4, in, 1, &out))
-    return CT_ENOMEM;
-  p->instr[k] = p->instr[--p->n_instrs]; /* in the place of the old one */
-  return CT_OK;
+  bool made =
+      attr.plan && ct__instr_replace(p, k, &ct__product_add_op, &attr, s < 0 ? 3 : 4, in, 1, &out);
+  return made ? CT_OK : CT_ENOMEM;
 }
 
 ct_status ct__pass_updates(ct_program *p) {
   finder f;
   if (!finder_begin(&f, p)) return CT_ENOMEM;
   ct_status status = CT_OK;
-  for (int k = 0, n = p->n_instrs; k < n && status == CT_OK; k++) status = fold_update(&f, k);
+  for (int k = 0; k < p->n_instrs && status == CT_OK; k++) status = fold_update(&f, k);
   return status == CT_OK ? ct__pass_dead(p) : status;
 }
 
 /* ---- chains behind products ------------------------------------------------------------------ */
 
-/* A chain of the single instruction k. */
-static const ct__tile *tile_of(ct_program *p, const ct__instr *k, const ct__call_room *room) {
+/* Instruction k as a chain, NULL if it cannot be one; false when memory ran out. */
+static bool find_chain(ct_program *p, const ct__instr *k, const ct__call_room *room,
+                       const ct__tile **tile) {
   ct_call c = ct__instr_call(p, k, room);
   ct__loop_call l;
-  ct_loop *loop = ct__elementwise_loop(&c, &l);
-  if (!loop || k->n_out != 1) return NULL;
+  *tile = k->op == &ct__fused_op ? ((const ct__fused *)k->attr)->tile : NULL;
+  ct_loop *loop = *tile || k->n_out != 1 ? NULL : ct__elementwise_loop(&c, &l);
+  if (!loop) return true;
   ct__tile *t = ct__zone_alloc(p, sizeof *t);
   ct__tile_step *step = ct__zone_alloc(p, sizeof *step);
   ct_dtype *dtype = ct__zone_alloc(p, (size_t)(k->n_in + 1) * sizeof *dtype);
   int *out = ct__zone_alloc(p, sizeof *out);
-  if (!t || !step || !dtype || !out) return NULL;
+  if (!t || !step || !dtype || !out) return false;
   for (int i = 0; i <= k->n_in; i++) dtype[i] = p->value[k->arg[i]].v.dtype;
   *step = (ct__tile_step){.loop = loop, .attr = l.attr, .n = l.n};
   memcpy(step->reg, l.operand, sizeof l.operand);
@@ -261,7 +256,17 @@ static const ct__tile *tile_of(ct_program *p, const ct__instr *k, const ct__call
                   .step = step,
                   .dtype = dtype,
                   .out = out};
-  return t;
+  *tile = t;
+  return true;
+}
+
+/* Instruction k becomes a product. */
+static ct_status become(ct_program *p, int k, ct__product_attr attr, int n_in, const int *in) {
+  attr.alpha = 1;
+  attr.plan = new_plan(p);
+  bool made = attr.plan && ct__instr_replace(p, k, &ct__product_op, &attr, n_in, in, attr.n_out,
+                                             ct__outs(&p->instr[k]));
+  return made ? CT_OK : CT_ENOMEM;
 }
 
 /* The input of k that a product makes for k alone, of the shape of k's results; or -1. */
@@ -270,8 +275,7 @@ static int product_input(const finder *f, const ct__instr *k) {
   for (int i = 0; i < k->n_in; i++) {
     int x = k->arg[i];
     if (f->p->value[x].base != x || !ct__same_shape(&f->p->value[x].v, y) || y->ndim != 2) continue;
-    const ct__instr *m = only_for(f, x, &ct__matmul_op);
-    if (m && is_matrix(f->p, m->arg[0]) && is_matrix(f->p, m->arg[1])) return i;
+    if (is_product(f->p, only_for(f, x, &ct__matmul_op))) return i;
   }
   return -1;
 }
@@ -280,37 +284,18 @@ static int product_input(const finder *f, const ct__instr *k) {
 static ct_status absorb(finder *f, int k, const ct__call_room *room) {
   ct_program *p = f->p;
   ct__instr *instr = &p->instr[k];
-  int hole = product_input(f, instr);
-  if (hole < 0 || instr->n_in > CT__CHAIN_IN || instr->n_out > CT__CHAIN_OUT) return CT_OK;
-  ct__product_attr attr = {.n_out = instr->n_out, .hole = hole, .alpha = 1, .plan = new_plan(p)};
-  if (!attr.plan) return CT_ENOMEM;
-  attr.tile =
-      instr->op == &ct__fused_op ? ((const ct__fused *)instr->attr)->tile : tile_of(p, instr, room);
-  const char *steps = instr->steps ? instr->steps : ct__step_names(p, 1, &k);
-  int x = instr->arg[hole];
-  if (!steps) return CT_ENOMEM;
+  ct__product_attr attr = {.n_out = instr->n_out, .hole = product_input(f, instr)};
+  if (attr.hole < 0 || instr->n_in > CT__CHAIN_IN || instr->n_out > CT__CHAIN_OUT) return CT_OK;
+  if (!find_chain(p, instr, room, &attr.tile)) return CT_ENOMEM;
+  int x = instr->arg[attr.hole];
   if (!attr.tile || p->value[ct__outs(instr)[0]].v.dtype != p->value[x].v.dtype) return CT_OK;
   ct__instr *m = &p->instr[f->maker[x]];
   int in[CT__CHAIN_IN + 1] = {m->arg[0], m->arg[1]}, n = 2;
   for (int i = 0; i < instr->n_in; i++)
-    if (i != hole) in[n++] = instr->arg[i];
+    if (i != attr.hole) in[n++] = instr->arg[i];
   m->op = NULL;
-  if (!ct__instr_new(p, &ct__product_op, &attr, n, in, instr->n_out, ct__outs(instr)))
-    return CT_ENOMEM;
-  p->instr[k] = p->instr[--p->n_instrs];
-  p->instr[k].steps = steps;
-  return CT_OK;
-}
-
-/* A product that nothing follows. */
-static ct_status plain_product(ct_program *p, int k) {
-  const ct__instr *m = &p->instr[k];
-  if (m->op != &ct__matmul_op || !is_matrix(p, m->arg[0]) || !is_matrix(p, m->arg[1])) return CT_OK;
-  ct__product_attr attr = {.n_out = 1, .alpha = 1, .plan = new_plan(p)};
-  if (!attr.plan || !ct__instr_new(p, &ct__product_op, &attr, 2, m->arg, 1, ct__outs(m)))
-    return CT_ENOMEM;
-  p->instr[k] = p->instr[--p->n_instrs];
-  return CT_OK;
+  if (!instr->steps) instr->steps = ct__step_names(p, 1, &k);
+  return instr->steps ? become(p, k, attr, n, in) : CT_ENOMEM;
 }
 
 ct_status ct__pass_products(ct_program *p) {
@@ -318,9 +303,11 @@ ct_status ct__pass_products(ct_program *p) {
   ct__call_room room;
   if (!finder_begin(&f, p) || !ct__call_room_new(p, &room)) return CT_ENOMEM;
   ct_status status = CT_OK;
-  for (int k = 0, n = p->n_instrs; k < n && status == CT_OK; k++)
+  for (int k = 0; k < p->n_instrs && status == CT_OK; k++)
     if (p->instr[k].op && (p->instr[k].op->flags & CT_ELEMENTWISE)) status = absorb(&f, k, &room);
   ct__program_compact(p);
-  for (int k = 0, n = p->n_instrs; k < n && status == CT_OK; k++) status = plain_product(p, k);
+  for (int k = 0; k < p->n_instrs && status == CT_OK; k++) /* what nothing follows */
+    if (is_product(p, &p->instr[k]))
+      status = become(p, k, (ct__product_attr){.n_out = 1}, 2, p->instr[k].arg);
   return status;
 }

@@ -28,6 +28,12 @@ extern const ct_op ct__product_add_op;
 /* A product and an update of its matrix in one pass over it (sweep.c). */
 extern const ct_op ct__sweep_op, ct__masked_sweep_op;
 
+/* a lies like matrix b, or like its transpose. */
+static inline bool ct__same_matrix(const ct_view *a, const ct_view *b, bool turned) {
+  return a->dim[0] == b->dim[turned] && a->dim[1] == b->dim[!turned] &&
+         a->stride[0] == b->stride[turned] && a->stride[1] == b->stride[!turned];
+}
+
 /* The chain on a block of the product, which lies in the first output's memory, where the chain
  * then writes its result. context: the const ct_eval. */
 void ct__product_finish(void *context, int64_t row, int64_t rows, int64_t column, int64_t columns);

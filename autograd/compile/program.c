@@ -75,6 +75,11 @@ int ct__value_new(ct_program *p, ct_dtype dtype, int ndim, const int64_t *dim) {
   return value_add(p, x);
 }
 
+int ct__value_like(ct_program *p, int i) {
+  const ct_view v = p->value[i].v;
+  return ct__value_new(p, v.dtype, v.ndim, v.dim);
+}
+
 int ct__value_alias(ct_program *p, int of, int64_t offset, const ct_view *v) {
   return value_add(
       p, (ct__value){.v = *v, .base = p->value[of].base, .offset = p->value[of].offset + offset});
@@ -87,7 +92,7 @@ int ct__value_constant(ct_program *p, ct_tensor *t) {
 }
 
 bool ct__value_number(const ct_program *p, int i, double *number) {
-  const ct__value *x = &p->value[i], *base = &p->value[x->base];
+  const ct__value *x = &p->value[i], *base = ct__base(p, i);
   if (base->home != CT__CAPTURED || (base->tensor->flags & CT__VARIABLE) || x->v.size == 0)
     return false;
   ct_view v = x->v;
@@ -108,19 +113,34 @@ bool ct__value_number(const ct_program *p, int i, double *number) {
 
 /* ---- instructions ---------------------------------------------------------------------------- */
 
+static bool instr_make(ct_program *p, ct__instr *k, const void *attr, const int *in,
+                       const int *out) {
+  const size_t bytes = k->op->attr_size;
+  k->arg = ct__zone_alloc(p, (size_t)(k->n_in + k->n_out) * sizeof *k->arg);
+  void *copy = bytes > 0 ? ct__zone_alloc(p, bytes) : NULL;
+  if (!k->arg || (bytes > 0 && !copy)) return false;
+  if (k->n_in > 0) memcpy(k->arg, in, (size_t)k->n_in * sizeof *in);
+  memcpy(k->arg + k->n_in, out, (size_t)k->n_out * sizeof *out);
+  k->attr = copy ? memcpy(copy, attr, bytes) : NULL;
+  return true;
+}
+
 bool ct__instr_new(ct_program *p, const ct_op *op, const void *attr, int n_in, const int *in,
                    int n_out, const int *out) {
+  ct__instr k = {.op = op, .n_in = n_in, .n_out = n_out};
   ct__instr *grew = grown(p->instr, p->n_instrs, &p->room_instrs, sizeof *grew);
   if (!grew) return false;
   p->instr = grew;
-  int *arg = ct__zone_alloc(p, (size_t)(n_in + n_out) * sizeof *arg);
-  void *copy = op->attr_size ? ct__zone_alloc(p, op->attr_size) : NULL;
-  if (!arg || (op->attr_size && !copy)) return false;
-  if (n_in > 0) memcpy(arg, in, (size_t)n_in * sizeof *arg);
-  memcpy(arg + n_in, out, (size_t)n_out * sizeof *arg);
-  if (copy) memcpy(copy, attr, op->attr_size);
-  p->instr[p->n_instrs++] =
-      (ct__instr){.op = op, .attr = copy, .n_in = n_in, .n_out = n_out, .arg = arg};
+  if (!instr_make(p, &k, attr, in, out)) return false;
+  p->instr[p->n_instrs++] = k;
+  return true;
+}
+
+bool ct__instr_replace(ct_program *p, int k, const ct_op *op, const void *attr, int n_in,
+                       const int *in, int n_out, const int *out) {
+  ct__instr made = {.op = op, .n_in = n_in, .n_out = n_out, .steps = p->instr[k].steps};
+  if (!instr_make(p, &made, attr, in, out)) return false;
+  p->instr[k] = made;
   return true;
 }
 
@@ -161,7 +181,7 @@ void ct__program_compact(ct_program *p) {
 
 void ct__count_use(const ct_program *p, int *uses, int i, int by) {
   uses[i] += by;
-  if (p->value[i].base != i) uses[p->value[i].base] += by;
+  if (ct__base_of(p, i) != i) uses[ct__base_of(p, i)] += by;
 }
 
 int *ct__program_uses(ct_program *p) {
@@ -222,21 +242,6 @@ bool ct__reduced_axes(const ct_call *c, unsigned *axes, bool *keepdims) {
   }
   return true;
 }
-
-/* ---- the copy -------------------------------------------------------------------------------- */
-
-static ct_status copy_eval(const ct_eval *e) {
-  ct__copy(e->in[0], e->out[0]);
-  return CT_OK;
-}
-
-const ct_op ct__copy_op = {CT_OP,
-                           .name = "copy",
-                           .doc = "y = x",
-                           .n_in = 1,
-                           .flags = CT_ELEMENTWISE,
-                           .infer = ct__infer_like,
-                           .eval = copy_eval};
 
 /* ---- the end --------------------------------------------------------------------------------- */
 

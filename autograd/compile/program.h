@@ -91,6 +91,8 @@ void ct__scratch_empty(ct_program *p);
 void *ct__resized(void *array, int n, int *room, int want, size_t item);
 /* A fresh computed value, contiguous; -1 on failure. Pointers into p->value are void then. */
 int ct__value_new(ct_program *p, ct_dtype dtype, int ndim, const int64_t *dim);
+/* The same, of value i's shape and dtype. */
+int ct__value_like(ct_program *p, int i);
 /* A view of a value's memory, laid out as v (its data is ignored); -1 on failure. */
 int ct__value_alias(ct_program *p, int of, int64_t offset, const ct_view *v);
 /* A constant with t's numbers; takes a reference. -1 on failure. */
@@ -99,6 +101,9 @@ int ct__value_constant(ct_program *p, ct_tensor *t);
  * p->instr are void then. */
 bool ct__instr_new(ct_program *p, const ct_op *op, const void *attr, int n_in, const int *in,
                    int n_out, const int *out);
+/* The same in the place of instruction k, whose steps stay. */
+bool ct__instr_replace(ct_program *p, int k, const ct_op *op, const void *attr, int n_in,
+                       const int *in, int n_out, const int *out);
 /* The names of what n instructions do, as many as a line has room for; NULL on failure. */
 const char *ct__step_names(ct_program *p, int n, const int *instr);
 /* Reads of value i become reads of to[i] everywhere: operands, outputs, updates. */
@@ -123,9 +128,12 @@ static inline size_t ct__value_bytes(const ct__value *x) {
   return (size_t)x->v.size * ct__item_size(x->v.dtype);
 }
 static inline int ct__base_of(const ct_program *p, int i) { return p->value[i].base; }
+static inline ct__value *ct__base(const ct_program *p, int i) {
+  return &p->value[p->value[i].base];
+}
 /* All of the base's memory, in order. */
 static inline bool ct__value_whole(const ct_program *p, int i) {
-  const ct__value *x = &p->value[i], *base = &p->value[x->base];
+  const ct__value *x = &p->value[i], *base = ct__base(p, i);
   return x->offset == 0 && x->v.contiguous && ct__value_bytes(x) == ct__value_bytes(base);
 }
 /* The single number that all elements of a constant are. */
@@ -143,9 +151,6 @@ ct_call ct__instr_call(const ct_program *p, const ct__instr *k, const ct__call_r
 /* The axes that such a call of a reduction reduces, as a mask, and whether they stay with extent 1.
  */
 bool ct__reduced_axes(const ct_call *c, unsigned *axes, bool *keepdims);
-
-/* y = x, into memory of its own. */
-extern const ct_op ct__copy_op;
 
 /* ---- what is known of operations ------------------------------------------------------------- */
 

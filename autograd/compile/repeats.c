@@ -34,21 +34,15 @@ static int64_t shrink(const ct_program *p, const ct__instr *k, const ct__call_ro
   return times;
 }
 
-/* y = times of what the operation now gives. */
+/* y = times of what the operation now gives: a scale right behind it. */
 static ct_status count_in(ct_program *p, int k, int64_t times) {
-  int *out = p->instr[k].arg + p->instr[k].n_in, y = *out;
-  ct_view v = p->value[y].v;
-  int once = ct__value_new(p, v.dtype, v.ndim, v.dim);
+  int *out = p->instr[k].arg + p->instr[k].n_in, y = *out, once = ct__value_like(p, y);
   if (once < 0) return CT_ENOMEM;
   *out = once;
-  ct__instr reduced = p->instr[k];
   if (!ct__instr_new(p, &ct__scale_op, &(double){(double)times}, 1, &once, 1, &y)) return CT_ENOMEM;
-  /* The scale takes the reduction's place, which moves right before it. */
-  ct__instr scale = p->instr[--p->n_instrs];
-  memmove(p->instr + k + 2, p->instr + k + 1, (size_t)(p->n_instrs - k - 1) * sizeof scale);
-  p->instr[k] = reduced;
+  const ct__instr scale = p->instr[p->n_instrs - 1];
+  memmove(p->instr + k + 2, p->instr + k + 1, (size_t)(p->n_instrs - k - 2) * sizeof scale);
   p->instr[k + 1] = scale;
-  p->n_instrs++;
   return CT_OK;
 }
 

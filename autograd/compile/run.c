@@ -189,7 +189,7 @@ static ct_status bind_all(const ct_program *p, ct__instance *s, ct_list inputs,
 
 static bool is_written(const ct_program *p, const ct__instr *k) {
   for (int o = 0; o < k->n_out; o++)
-    if (p->value[p->value[ct__outs(k)[o]].base].home == CT__CAPTURED) return true;
+    if (ct__base(p, ct__outs(k)[o])->home == CT__CAPTURED) return true;
   return false;
 }
 

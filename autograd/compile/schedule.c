@@ -129,14 +129,13 @@ static bool copy_to(ct_program *p, int from, int to) {
 }
 
 static int copy_of(ct_program *p, int from) {
-  ct_view v = p->value[from].v;
-  int to = ct__value_new(p, v.dtype, v.ndim, v.dim);
+  int to = ct__value_like(p, from);
   return to >= 0 && copy_to(p, from, to) ? to : -1;
 }
 
 /* All of the base's memory, in whatever order: a gradient seen transposed, say. */
 static bool fills(const ct_program *p, int i) {
-  const ct__value *x = &p->value[i], *base = &p->value[x->base];
+  const ct__value *x = &p->value[i], *base = ct__base(p, i);
   bool distinct = ct__value_bytes(x) == ct__value_bytes(base);
   for (int d = 0; d < x->v.ndim; d++) distinct &= x->v.dim[d] == 1 || x->v.stride[d] != 0;
   return distinct;
@@ -146,13 +145,13 @@ static bool fills(const ct_program *p, int i) {
 static ct_status give_results(ct_program *p) {
   for (int o = 0; o < p->n_out; o++) {
     int i = p->out[o];
-    const ct__value *base = &p->value[p->value[i].base];
+    const ct__value *base = ct__base(p, i);
     if (base->home != CT__COMPUTED || base->result >= 0 || !fills(p, i)) {
       i = copy_of(p, i);
       if (i < 0) return CT_ENOMEM;
       p->out[o] = i;
     }
-    p->value[p->value[i].base].result = o;
+    ct__base(p, i)->result = o;
   }
   return CT_OK;
 }
@@ -161,7 +160,7 @@ static ct_status give_results(ct_program *p) {
 static ct_status copy_updates(schedule *s) {
   ct_program *p = s->p;
   for (int u = 0; u < p->n_updates; u++) {
-    if (s->placed[u] || p->value[ct__base_of(p, p->update[u].value)].home != CT__CAPTURED) continue;
+    if (s->placed[u] || ct__base(p, p->update[u].value)->home != CT__CAPTURED) continue;
     p->update[u].value = copy_of(p, p->update[u].value);
     if (p->update[u].value < 0) return CT_ENOMEM;
   }

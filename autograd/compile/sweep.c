@@ -119,11 +119,6 @@ static int reader_before(const ct_program *p, const int *maker, int j) {
   return k;
 }
 
-static bool same_place(const ct_view *a, const ct_view *b, bool turned) {
-  return a->dim[0] == b->dim[turned] && a->dim[1] == b->dim[!turned] &&
-         a->stride[0] == b->stride[turned] && a->stride[1] == b->stride[!turned];
-}
-
 /* A contiguous row a, and a row or column of the same numbers. */
 static bool same_vector(const ct_program *p, int a, int b, int dimension) {
   const ct__value *x = &p->value[a], *y = &p->value[b];
@@ -151,9 +146,9 @@ static bool suits(const ct_program *p, const ct__instr *product, const ct__instr
   for (int i = 0; i < product->n_in; i++)
     if (i != 1 && ct__base_of(p, product->arg[i]) == variable) return false;
   const ct__value *b = &p->value[product->arg[1]], *c = &p->value[add->arg[2]];
-  f->across = !same_place(&c->v, &b->v, false);
+  f->across = !ct__same_matrix(&c->v, &b->v, false);
   if (b->base != variable || b->offset != c->offset) return false;
-  if (f->across && !same_place(&c->v, &b->v, true)) return false;
+  if (f->across && !ct__same_matrix(&c->v, &b->v, true)) return false;
   if (p->value[product->arg[0]].v.dim[0] != 1 || p->value[add->arg[0]].v.dim[1] != 1) return false;
   if (b->v.stride[0] != 1 || b->v.dim[0] == 1) return false;
   f->masked = is_masked(p, product, add->arg[!f->across], !f->across);
@@ -165,26 +160,22 @@ static bool suits(const ct_program *p, const ct__instr *product, const ct__instr
 
 static ct_status join(ct_program *p, int k, int j, const sweep *f) {
   const ct__instr *product = &p->instr[k], *add = &p->instr[j];
-  const char *steps = product->steps;
   int in[MOST_IN], out[CT__CHAIN_OUT + 1];
   memcpy(in, product->arg, (size_t)product->n_in * sizeof *in);
   memcpy(in + product->n_in, add->arg, (size_t)add->n_in * sizeof *in);
   memcpy(out, ct__outs(product), (size_t)product->n_out * sizeof *out);
   out[product->n_out] = ct__outs(add)[0];
-  if (!ct__instr_new(p, f->masked ? &ct__masked_sweep_op : &ct__sweep_op, f,
-                     product->n_in + add->n_in, in, f->n_out, out))
-    return CT_ENOMEM;
-  p->instr[k] = p->instr[--p->n_instrs];
-  p->instr[k].steps = steps;
   p->instr[j].op = NULL;
-  return CT_OK;
+  const ct_op *op = f->masked ? &ct__masked_sweep_op : &ct__sweep_op;
+  return ct__instr_replace(p, k, op, f, product->n_in + add->n_in, in, f->n_out, out) ? CT_OK
+                                                                                      : CT_ENOMEM;
 }
 
 ct_status ct__pass_sweeps(ct_program *p) {
   const int *maker = ct__program_makers(p);
   if (!maker) return CT_ENOMEM;
   ct_status status = CT_OK;
-  for (int j = 0, n = p->n_instrs; j < n && status == CT_OK; j++) {
+  for (int j = 0; j < p->n_instrs && status == CT_OK; j++) {
     const ct__instr *add = &p->instr[j];
     bool in_place = add->op == &ct__product_add_op &&
                     ct__base_of(p, ct__outs(add)[0]) == ct__base_of(p, add->arg[2]);

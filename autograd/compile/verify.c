@@ -15,7 +15,7 @@ static bool in_range(const ct_program *p, int i) { return i >= 0 && i < p->n_val
 
 /* The elements of a value lie inside its base's memory. */
 static bool inside(const ct_program *p, int i) {
-  const ct__value *x = &p->value[i], *base = &p->value[x->base];
+  const ct__value *x = &p->value[i], *base = ct__base(p, i);
   if (base->base != x->base) return false;
   if (x->base == i || x->v.size == 0) return true;
   int64_t item = (int64_t)ct__item_size(x->v.dtype), low = x->offset, high = x->offset + item;

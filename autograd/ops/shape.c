@@ -434,22 +434,22 @@ static ct_status copy_eval(const ct_eval *e) {
   return CT_OK;
 }
 
-static const ct_op copy_op = {CT_OP,
-                              .name = "copy",
-                              .doc = "y = x, row-major",
-                              .n_in = 1,
-                              .linear = 1,
-                              .flags = CT_ELEMENTWISE,
-                              .infer = ct__infer_like,
-                              .eval = copy_eval,
-                              .vjp = ct__pass_vjp,
-                              .lo = -2,
-                              .hi = 2};
+const ct_op ct__copy_op = {CT_OP,
+                           .name = "copy",
+                           .doc = "y = x, row-major",
+                           .n_in = 1,
+                           .linear = 1,
+                           .flags = CT_ELEMENTWISE,
+                           .infer = ct__infer_like,
+                           .eval = copy_eval,
+                           .vjp = ct__pass_vjp,
+                           .lo = -2,
+                           .hi = 2};
 
 ct_tensor *ct_contiguous(ct_tensor *x) {
   CT__COMPOSITION("contiguous");
-  return CT__APPLY(&copy_op, NULL, x);
+  return CT__APPLY(&ct__copy_op, NULL, x);
 }
 
-const ct_op *const ct__shape_ops[] = {&reshape_op, &permute_op, &broadcast_op,
-                                      &concat_op,  &copy_op,    NULL};
+const ct_op *const ct__shape_ops[] = {&reshape_op, &permute_op,  &broadcast_op,
+                                      &concat_op,  &ct__copy_op, NULL};
