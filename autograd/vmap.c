@@ -4,7 +4,7 @@
  * it is; the rest is applied again with one more leading axis. Maps nest: the result is a recipe of
  * the same operations.
  */
-#include "autograd_internal.h"
+#include "ops/batch.h"
 
 /* What stands for a tensor of the recipe: its replacement, or the tensor itself. Calls keep
  * replacements of their outputs in `slot`, and in `want` whether these are batched. */
@@ -36,15 +36,8 @@ static void batch_elementwise(const ct_call *c, ct_tensor **in, const bool *batc
   int rank = 0;
   for (int i = 0; i < c->n_in; i++)
     if (c->in[i]->v.ndim > rank) rank = c->in[i]->v.ndim;
-  for (int i = 0; i < c->n_in; i++) {
-    const ct_view *v = &in[i]->v;
-    int gap = rank - c->in[i]->v.ndim;
-    if (!batched[i] || gap == 0 || ct__is_nil(in[i])) continue;
-    ct_shape shape = {.n = v->ndim + gap, .dim = {v->dim[0]}};
-    for (int d = 1; d < shape.n && d < CT_MAX_DIMS; d++)
-      shape.dim[d] = d <= gap ? 1 : v->dim[d - gap];
-    in[i] = ct_reshape(in[i], shape);
-  }
+  for (int i = 0; i < c->n_in; i++)
+    if (batched[i]) in[i] = batch_of_rank(in[i], rank);
   ct__apply(c->op, c->attr, c->n_in, in, out);
 }
 
@@ -56,9 +49,7 @@ static void stack_calls(const map *m, const ct_call *c, ct_tensor **each, ct_ten
       continue;
     }
     const ct_view *v = &ct_out(c, o)->v;
-    ct_shape shape = {.n = v->ndim + 1};
-    memcpy(shape.dim + 1, v->dim, (size_t)v->ndim * sizeof v->dim[0]);
-    out[o] = ct_zeros(v->dtype, shape);
+    out[o] = ct_zeros(v->dtype, batch_shape(0, ct__shape_of_view(v)));
   }
 }
 
@@ -147,17 +138,6 @@ static ct_status visit(const map *m, ct__node *n) {
 
 /* ---- the ends -------------------------------------------------------------------------------- */
 
-/* t with axis `from` moved to `to`. */
-static ct_tensor *move_axis(ct_tensor *t, int from, int to) {
-  int ndim = ct_ndim(t);
-  ct_axes axes = {.n = ndim};
-  for (int i = 0, next = 0; i < ndim; i++) {
-    if (next == from) next++;
-    axes.at[i] = i == to ? from : next++;
-  }
-  return from == to ? t : ct_permute(t, axes);
-}
-
 /* Input k with its batch axis first; checks that it is input k's shape with one more axis. */
 static ct_status take_input(map *m, int k, const ct_tensor *want, ct_tensor *t, int in_axis) {
   char a[CT__SHAPE_TEXT], b[CT__SHAPE_TEXT];
@@ -175,7 +155,7 @@ static ct_status take_input(map *m, int k, const ct_tensor *want, ct_tensor *t, 
     m->extent = t->v.dim[axis];
     for (int d = axis + 1; d < got.ndim; d++) got.dim[d - 1] = got.dim[d];
     got.ndim--;
-    m->in[k] = move_axis(t, axis, 0);
+    if (axis > 0) m->in[k] = move_axis(t, axis, 0);
   }
   if (ct__is_nil(m->in[k])) return ct__pending("ct_vmap");
   if (got.dtype == want->v.dtype && ct__same_shape(&got, &want->v)) return CT_OK;
@@ -190,9 +170,7 @@ static ct_tensor *give_output(const map *m, ct_tensor *t, int out_axis) {
   stand_in s = find(m, t);
   ct_tensor *y = s.t;
   if (!s.batched) {
-    ct_shape shape = {.n = y->v.ndim + 1, .dim = {m->extent}};
-    for (int d = 0; d < y->v.ndim && d < CT_MAX_DIMS - 1; d++) shape.dim[d + 1] = y->v.dim[d];
-    y = ct_broadcast_to(y, shape);
+    y = ct_broadcast_to(y, batch_shape(m->extent, ct_shape_of(y)));
     if (ct__is_nil(y)) return y;
   }
   int axis = ct__axis(out_axis, y->v.ndim);

@@ -260,10 +260,36 @@ static void jacobians_of_both_modes_agree(void **state) {
   }
 }
 
+static ct_status of_eight_axes(const ct_call *c, ct_spec *out) {
+  *out = (ct_spec){ct_dtype_of(c->in[0]), {.n = CT_MAX_DIMS, .dim = {1, 1, 1, 1, 1, 1, 1, 1}}};
+  return CT_OK;
+}
+
+static ct_status copy_number(const ct_eval *e) {
+  memcpy(e->out[0]->data, e->in[0]->data, ct_dtype_size(e->in[0]->dtype));
+  return CT_OK;
+}
+
+/* The result has no room for one, whatever its extent. */
+static void results_of_loops_need_an_axis_more(void **state) {
+  (void)state;
+  static const ct_op op = {CT_OP, .name = "spread", .n_in = 1, .infer = of_eight_axes,
+                           .eval = copy_number};
+  ct_scope scope = ct_scope_begin();
+  ct_tensor *x = ct_placeholder(CT_F32, CT_SCALAR), *y = ct_apply(&op, CT_LIST(x)), *out;
+  for (int64_t n = 0; n < 2; n++) {
+    ct_list batched = CT_LIST(ct_ones(CT_F32, CT_SHAPE(n)));
+    ct_status status = ct_vmap(CT_LIST(y), CT_LIST(x), batched, (ct_vmap_opts){0}, &out);
+    assert_fails(status, n == 0 ? CT_EARG : CT_ESHAPE, "8 dimensions");
+  }
+  assert_ok(ct_scope_end(scope));
+}
+
 int main(void) {
   const struct CMUnitTest tests[] = {
       cmocka_unit_test(batch_rules_agree_with_a_loop),
       cmocka_unit_test(only_random_numbers_are_looped),
+      cmocka_unit_test(results_of_loops_need_an_axis_more),
       cmocka_unit_test(one_matrix_is_one_product),
       cmocka_unit_test(jacobians_of_both_modes_agree),
   };

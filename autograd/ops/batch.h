@@ -23,6 +23,33 @@ static inline ct_tensor *batch_whole(ct_tensor *const *in, const bool *batched, 
   return batched[i] ? in[i] : ct_broadcast_to(in[i], batch_shape(n, ct_shape_of(in[i])));
 }
 
+/* A rule: the operation with these attributes on inputs that all have the new axis. */
+static inline void batch_with(const ct_call *c, const void *attr, ct_tensor *const *in,
+                              const bool *batched, ct_tensor **out) {
+  ct_tensor *few[4], **whole = few;
+  const int64_t n = batch_size(c, in, batched);
+  const size_t bytes = (size_t)c->n_in * sizeof *whole;
+  if (c->n_in > CT__COUNT(few)) whole = ct__alloc(bytes);
+  for (int i = 0; whole && i < c->n_in; i++) whole[i] = batch_whole(in, batched, i, n);
+  if (whole) ct__apply(c->op, attr, c->n_in, whole, out);
+  if (whole != few) ct__free(whole, bytes);
+}
+
+/* The rule of operations that take any number of axes in front. */
+static inline void batch_in_front(const ct_call *c, ct_tensor *const *in, const bool *batched,
+                                  ct_tensor **out) {
+  batch_with(c, c->attr, in, batched, out);
+}
+
+/* x, which has the new axis, with `rank` axes behind it: missing ones come first, of extent 1. */
+static inline ct_tensor *batch_of_rank(ct_tensor *x, int rank) {
+  ct_shape from = ct_shape_of(x), to = {.n = rank + 1, .dim = {from.dim[0]}};
+  int missing = to.n - from.n;
+  for (int i = 1; i < to.n && i < CT_MAX_DIMS; i++)
+    to.dim[i] = i <= missing ? 1 : from.dim[i - missing];
+  return missing ? ct_reshape(x, to) : x;
+}
+
 /* Axis `from` moved to position `to`, the others in order. */
 static inline ct_tensor *move_axis(ct_tensor *x, int from, int to) {
   ct_axes axes = {.n = ct_ndim(x)};

@@ -56,10 +56,9 @@ static void cumsum_vjp(const ct_call *c, ct_tensor *const *gy, ct_tensor **gx) {
 
 static void cumsum_batch(const ct_call *c, ct_tensor *const *in, const bool *batched,
                          ct_tensor **out) {
-  (void)batched;
   running r = *(const running *)c->attr;
   r.axis = ct__axis(r.axis, ct__in(c, 0)->ndim) + 1;
-  out[0] = CT__APPLY(c->op, &r, in[0]);
+  batch_with(c, &r, in, batched, out);
 }
 
 static const ct_op cumsum_op = {CT_OP,
@@ -114,8 +113,7 @@ static void cummax_jvp(const ct_call *c, ct_tensor *const *dx, ct_tensor **dy) {
 
 static void cummax_batch(const ct_call *c, ct_tensor *const *in, const bool *batched,
                          ct_tensor **out) {
-  (void)batched;
-  ct__apply(c->op, &(int){*(const int *)c->attr + 1}, 1, in, out);
+  batch_with(c, &(int){*(const int *)c->attr + 1}, in, batched, out);
 }
 
 static const ct_op cummax_op = {CT_OP,
@@ -218,10 +216,8 @@ static void recurrence_jvp(const ct_call *c, ct_tensor *const *dx, ct_tensor **d
 static void recurrence_batch(const ct_call *c, ct_tensor *const *in, const bool *batched,
                              ct_tensor **out) {
   recurrence r = *(const recurrence *)c->attr;
-  int64_t n = batch_size(c, in, batched);
   r.axis++;
-  out[0] = CT__APPLY(c->op, &r, batch_whole(in, batched, 0, n), batch_whole(in, batched, 1, n),
-                     batch_whole(in, batched, 2, n));
+  batch_with(c, &r, in, batched, out);
 }
 
 static const ct_op recurrence_op = {CT_OP,

@@ -471,12 +471,6 @@ static ct_status one_hot_eval(const ct_eval *e) {
   return CT_OK;
 }
 
-static void one_hot_batch(const ct_call *c, ct_tensor *const *in, const bool *batched,
-                          ct_tensor **out) {
-  (void)batched;
-  out[0] = CT__APPLY(c->op, c->attr, in[0]);
-}
-
 static const ct_op one_hot_op = {CT_OP,
                                  .name = "one_hot",
                                  .doc = "y = 1 at the index along a new last axis, 0 elsewhere",
@@ -486,7 +480,7 @@ static const ct_op one_hot_op = {CT_OP,
                                  .infer = one_hot_infer,
                                  .work = one_hot_work,
                                  .eval = one_hot_eval,
-                                 .batch = one_hot_batch};
+                                 .batch = batch_in_front};
 
 ct_tensor *ct_one_hot(ct_tensor *indices, int64_t depth, ct_dtype dtype) {
   one_hot a = {depth, dtype};

@@ -105,15 +105,6 @@ static void matmul_vjp(const ct_call *c, ct_tensor *const *gy, ct_tensor **gx) {
   gx[1] = ct_matmul(ct_transpose(a, -1, -2), g);
 }
 
-/* x with the new axis, and `rank` axes behind it. */
-static ct_tensor *of_rank(ct_tensor *x, int rank) {
-  ct_shape from = ct_shape_of(x), to = {.n = rank + 1, .dim = {from.dim[0]}};
-  int missing = to.n - from.n;
-  for (int i = 1; i < to.n && i < CT_MAX_DIMS; i++)
-    to.dim[i] = i <= missing ? 1 : from.dim[i - missing];
-  return missing ? ct_reshape(x, to) : x;
-}
-
 /* All rows of a times one matrix b is one product. */
 static ct_tensor *rows_times(ct_tensor *a, ct_tensor *b) {
   if (ct_is_nil(a) || ct_is_nil(b)) return ct_nil();
@@ -133,8 +124,8 @@ static void matmul_batch(const ct_call *c, ct_tensor *const *in, const bool *bat
     ct_tensor *columns = ct_transpose(in[1], -1, -2);
     out[0] = ct_transpose(rows_times(columns, ct_transpose(in[0], 0, 1)), -1, -2);
   } else {
-    ct_tensor *a = batched[0] ? of_rank(in[0], rank) : in[0];
-    ct_tensor *b = batched[1] ? of_rank(in[1], rank) : in[1];
+    ct_tensor *a = batched[0] ? batch_of_rank(in[0], rank) : in[0];
+    ct_tensor *b = batched[1] ? batch_of_rank(in[1], rank) : in[1];
     out[0] = ct_matmul(a, b);
   }
 }

@@ -24,14 +24,6 @@ static ct_status eval(const ct_eval *e, ct_loop *loop, double number) {
   return CT_OK;
 }
 
-/* The new axis is in front. */
-static void batch(const ct_call *c, ct_tensor *const *in, const bool *batched, ct_tensor **out) {
-  ct_tensor *whole[2];
-  for (int i = 0; i < c->n_in; i++)
-    whole[i] = batch_whole(in, batched, i, batch_size(c, in, batched));
-  ct__apply(c->op, c->attr, c->n_in, whole, out);
-}
-
 static ct_axes last_axis(void) { return CT_AXES(-1); }
 
 /* ---- centre: y = x - mean x, linear and its own transpose ------------------------------------ */
@@ -52,7 +44,7 @@ static const ct_op centre_op = {CT_OP,
                                 .infer = infer,
                                 .eval = centre_eval,
                                 .vjp = centre_vjp,
-                                .batch = batch,
+                                .batch = batch_in_front,
                                 .lo = -2,
                                 .hi = 2};
 
@@ -99,7 +91,7 @@ static const ct_op var_op = {CT_OP,
                              .eval = var_eval,
                              .vjp = var_vjp,
                              .jvp = var_jvp,
-                             .batch = batch,
+                             .batch = batch_in_front,
                              .lo = -2,
                              .hi = 2};
 
@@ -135,7 +127,7 @@ static const ct_op layer_norm_grad_op = {CT_OP,
                                          .attr_size = sizeof(double),
                                          .infer = grad_infer,
                                          .eval = grad_eval,
-                                         .batch = batch,
+                                         .batch = batch_in_front,
                                          .fallback = grad_fallback,
                                          .lo = -2,
                                          .hi = 2};
@@ -162,7 +154,7 @@ static const ct_op layer_norm_op = {CT_OP,
                                     .eval = layer_norm_eval,
                                     .vjp = layer_norm_vjp,
                                     .jvp = layer_norm_jvp,
-                                    .batch = batch,
+                                    .batch = batch_in_front,
                                     .lo = -2,
                                     .hi = 2};
 

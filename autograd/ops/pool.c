@@ -83,13 +83,6 @@ static void each_range_of_planes(const ct_eval *e, ct__range_task *task) {
 /* The last two strides. */
 static const int64_t *steps(const ct_view *v) { return v->stride + v->ndim - 2; }
 
-/* The batch comes before the last two axes, where there may be any number. */
-static void pool_batch(const ct_call *c, ct_tensor *const *in, const bool *batched,
-                       ct_tensor **out) {
-  (void)batched;
-  ct__apply(c->op, c->attr, 1, in, out);
-}
-
 /* ---- maxpool: the largest element of each window, and where it is ---------------------------- */
 
 /* y = max, i = the first position of it in the plane of h w elements; NaN wins.
@@ -197,7 +190,7 @@ static const ct_op maxpool_op = {CT_OP,
                                  .eval = maxpool_eval,
                                  .vjp = maxpool_vjp,
                                  .jvp = maxpool_jvp,
-                                 .batch = pool_batch,
+                                 .batch = batch_in_front,
                                  .lo = -2,
                                  .hi = 2};
 
@@ -295,7 +288,7 @@ static const ct_op avgpool_transpose_op = {CT_OP,
                                            .infer = transpose_infer,
                                            .eval = transpose_eval,
                                            .vjp = transpose_vjp,
-                                           .batch = pool_batch,
+                                           .batch = batch_in_front,
                                            .lo = -2,
                                            .hi = 2};
 
@@ -312,7 +305,7 @@ static const ct_op avgpool_op = {CT_OP,
                                  .infer = avgpool_infer,
                                  .eval = avgpool_eval,
                                  .vjp = avgpool_vjp,
-                                 .batch = pool_batch,
+                                 .batch = batch_in_front,
                                  .lo = -2,
                                  .hi = 2};
 

@@ -164,10 +164,9 @@ static void put_vjp(const ct_call *c, ct_tensor *const *gy, ct_tensor **gx) {
 
 static void put_batch(const ct_call *c, ct_tensor *const *in, const bool *batched,
                       ct_tensor **out) {
-  int64_t n = batch_size(c, in, batched);
   flat a = *(const flat *)c->attr;
   a.axis++;
-  out[0] = CT__APPLY(c->op, &a, batch_whole(in, batched, 0, n), batch_whole(in, batched, 1, n));
+  batch_with(c, &a, in, batched, out);
 }
 
 static const ct_op put_along_op = {CT_OP,

@@ -255,18 +255,12 @@ static bool broadcast_view(const void *attr, const ct_view *x, ct_view *y) {
   return true;
 }
 
-/* The new axis comes first; extents of 1 behind it where x had fewer axes than y. */
 static void broadcast_batch(const ct_call *c, ct_tensor *const *in, const bool *batched,
                             ct_tensor **out) {
   const extents *to = c->attr;
-  const ct_view *x = ct__in(c, 0);
-  int64_t n = batch_size(c, in, batched);
-  ct_shape shape = ct_shape_make((size_t)to->n, to->dim), filled = shape;
-  for (int i = 0; i < shape.n; i++) {
-    int k = i - (shape.n - x->ndim);
-    filled.dim[i] = k < 0 ? 1 : x->dim[k];
-  }
-  out[0] = ct_broadcast_to(ct_reshape(in[0], batch_shape(n, filled)), batch_shape(n, shape));
+  ct_shape shape = ct_shape_make((size_t)to->n, to->dim);
+  out[0] = ct_broadcast_to(batch_of_rank(in[0], shape.n),
+                           batch_shape(batch_size(c, in, batched), shape));
 }
 
 static const ct_op broadcast_op = {CT_OP,
@@ -338,12 +332,7 @@ static void concat_vjp(const ct_call *c, ct_tensor *const *gy, ct_tensor **gx) {
 static void concat_batch(const ct_call *c, ct_tensor *const *in, const bool *batched,
                          ct_tensor **out) {
   int axis = ct__axis(*(const int *)c->attr, ct__in(c, 0)->ndim) + 1;
-  int64_t n = batch_size(c, in, batched);
-  size_t bytes = (size_t)c->n_in * sizeof(ct_tensor *);
-  ct_tensor **part = ct__alloc(bytes);
-  for (int i = 0; part && i < c->n_in; i++) part[i] = batch_whole(in, batched, i, n);
-  out[0] = part ? ct_concat((ct_list){c->n_in, part}, axis) : ct_nil();
-  ct__free(part, bytes);
+  batch_with(c, &axis, in, batched, out);
 }
 
 static const ct_op concat_op = {CT_OP,

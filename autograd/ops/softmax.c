@@ -45,8 +45,8 @@ static ct_tensor *apply(const ct_op *op, ct_tensor *x, int axis) {
 }
 
 static void batch(const ct_call *c, ct_tensor *const *in, const bool *batched, ct_tensor **out) {
-  (void)batched;
-  out[0] = apply(c->op, in[0], ((const softmax_attr *)c->attr)->axis + 1);
+  softmax_attr attr = {((const softmax_attr *)c->attr)->axis + 1};
+  batch_with(c, &attr, in, batched, out);
 }
 
 /* ---- deviation and balance ------------------------------------------------------------------- */
@@ -75,13 +75,6 @@ static ct_status deviation_eval(const ct_eval *e) {
 }
 static ct_status balance_eval(const ct_eval *e) { return eval(e, balance_float, balance_double); }
 
-static void form_batch(const ct_call *c, ct_tensor *const *in, const bool *batched,
-                       ct_tensor **out) {
-  int64_t n = batch_size(c, in, batched);
-  softmax_attr attr = {((const softmax_attr *)c->attr)->axis + 1};
-  out[0] = CT__APPLY(c->op, &attr, batch_whole(in, batched, 0, n), batch_whole(in, batched, 1, n));
-}
-
 static const ct_op deviation_op, balance_op;
 
 /* gp = -deviation(gy, t), gt = balance(p, gy). */
@@ -106,7 +99,7 @@ static void balance_vjp(const ct_call *c, ct_tensor *const *gy, ct_tensor **gx) 
                                   .infer = form_infer,                                             \
                                   .eval = NAME##_eval,                                             \
                                   .vjp = NAME##_vjp,                                               \
-                                  .batch = form_batch,                                             \
+                                  .batch = batch,                                                  \
                                   .lo = -2,                                                        \
                                   .hi = 2};
 FORM_OP(deviation, "y[i] = sum of p[j] (t[i] - t[j]) along an axis")

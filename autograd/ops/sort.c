@@ -1,6 +1,6 @@
 /* sort.c - ordering along an axis: two outputs, the values and where they came from. */
 #include "../../tensor/pool.h"
-#include "../autograd_internal.h"
+#include "batch.h"
 
 /* ---- keys ------------------------------------------------------------------------------------ */
 
@@ -172,10 +172,9 @@ static void sort_jvp(const ct_call *c, ct_tensor *const *dx, ct_tensor **dy) {
 
 static void sort_batch(const ct_call *c, ct_tensor *const *in, const bool *batched,
                        ct_tensor **out) {
-  (void)batched;
   order o = *(const order *)c->attr;
   o.axis = axis_of(c) + 1;
-  ct__apply(c->op, &o, 1, in, out);
+  batch_with(c, &o, in, batched, out);
 }
 
 static const ct_op sort_op = {CT_OP,

@@ -78,7 +78,7 @@ static void slice_vjp(const ct_call *c, ct_tensor *const *gy, ct_tensor **gx);
 static void window_batch(const ct_call *c, ct_tensor *const *in, const bool *batched,
                          ct_tensor **out) {
   window w = with_axis(c->attr, batch_size(c, in, batched));
-  out[0] = CT__APPLY(c->op, &w, in[0]);
+  batch_with(c, &w, in, batched, out);
 }
 
 static const ct_op slice_op = {CT_OP,
@@ -207,8 +207,8 @@ ct_status ct_split(ct_tensor *x, int axis, int n, ct_tensor **out) {
   CT__COMPOSITION("split");
   if (!out) return ct__fail_status(CT_EARG, "split: out is NULL");
   for (int i = 0; i < n; i++) out[i] = ct_nil();
-  if (!x) return ct__fail_status(CT_EARG, "split: x is NULL");
-  if (ct__is_nil(x)) return ct__pending("split");
+  ct_status status = ct__check_tensor("split", "x", x);
+  if (status != CT_OK) return status;
   int along = ct__axis(axis, x->v.ndim);
   if (along < 0 || n < 1 || x->v.dim[along] % n) {
     char text[CT__SHAPE_TEXT];
@@ -268,14 +268,6 @@ static void update_vjp(const ct_call *c, ct_tensor *const *gy, ct_tensor **gx) {
   if (ct_wants(c, 1)) gx[1] = CT__APPLY(&slice_op, c->attr, gy[0]);
 }
 
-static void update_batch(const ct_call *c, ct_tensor *const *in, const bool *batched,
-                         ct_tensor **out) {
-  int64_t n = batch_size(c, in, batched);
-  window w = with_axis(c->attr, n);
-  out[0] = CT__APPLY(&update_slice_op, &w, batch_whole(in, batched, 0, n),
-                     batch_whole(in, batched, 1, n));
-}
-
 static const ct_op update_slice_op = {CT_OP,
                                       .name = "update_slice",
                                       .doc = "y = x with y[start + k step] = u[k]",
@@ -285,7 +277,7 @@ static const ct_op update_slice_op = {CT_OP,
                                       .eval = update_eval,
                                       .vjp = update_vjp,
                                       .jvp = ct__jvp_joint,
-                                      .batch = update_batch,
+                                      .batch = window_batch,
                                       .lo = -2,
                                       .hi = 2};
 
