@@ -337,6 +337,16 @@ static inline bool ct__same_shape(const ct_view *a, const ct_view *b) {
   return a->ndim == b->ndim && ct__same_dims(a->ndim, a->dim, b->dim);
 }
 
+/* Where element number `at` of n dimensions lies, in elements; they are counted row-major. */
+static inline int64_t ct__offset_of(int n, const int64_t *dim, const int64_t *stride, int64_t at) {
+  int64_t offset = 0;
+  for (int d = n - 1; d >= 0; d--) {
+    offset += at % dim[d] * stride[d];
+    at /= dim[d];
+  }
+  return offset;
+}
+
 /* ---- iteration (iterate.c) ------------------------------------------------------------------- */
 
 #define CT__MAX_OPERANDS 6

@@ -66,11 +66,7 @@ static bool join_rows(const rows *r, int64_t size[3], int64_t step[3]) {
 /* Row number j (row-major over its axes) as a view without these axes. */
 static ct_view row_view(const rows *r, int64_t j) {
   ct_view row = *r->v;
-  int64_t offset = 0;
-  for (int i = r->axis + r->n_mid - 1; i >= r->axis; i--) {
-    offset += j % row.dim[i] * row.stride[i];
-    j /= row.dim[i];
-  }
+  int64_t offset = ct__offset_of(r->n_mid, row.dim + r->axis, row.stride + r->axis, j);
   row.data += offset * (int64_t)ct_dtype_size(row.dtype);
   size_t after = (size_t)(row.ndim - r->axis - r->n_mid) * sizeof row.dim[0];
   memmove(row.dim + r->axis, row.dim + r->axis + r->n_mid, after);

@@ -56,11 +56,7 @@ static inline bool clip_window(const windows *w, int d, int64_t p, int64_t *from
 
 /* The first element of plane number at. */
 static char *plane(const ct_view *v, int64_t at) {
-  int64_t offset = 0;
-  for (int d = v->ndim - 3; d >= 0; d--) {
-    offset += at % v->dim[d] * v->stride[d];
-    at /= v->dim[d];
-  }
+  int64_t offset = ct__offset_of(v->ndim - 2, v->dim, v->stride, at);
   return v->data + offset * (int64_t)ct_dtype_size(v->dtype);
 }
 

@@ -248,42 +248,36 @@ static int32_t search(const ct_view *line, double x, bool right) {
   return (int32_t)low;
 }
 
-/* The part of v behind its first `lead` axes, number `at` of them in row-major order. */
-static ct_view part_of(const ct_view *v, int lead, int64_t at) {
-  ct_view part = *v;
-  int64_t offset = 0;
-  for (int d = lead - 1; d >= 0; d--) {
-    offset += at % v->dim[d] * v->stride[d];
-    at /= v->dim[d];
-  }
-  part.ndim = v->ndim - lead;
-  part.data += offset * (int64_t)ct_dtype_size(v->dtype);
-  memmove(part.dim, v->dim + lead, (size_t)part.ndim * sizeof part.dim[0]);
-  memmove(part.stride, v->stride + lead, (size_t)part.ndim * sizeof part.stride[0]);
-  ct__view_refresh(&part);
-  return part;
-}
+/* What a loop over x and the starts of its lines is to know beside them. */
+typedef struct search_lines {
+  ct_view line; /* how each lies */
+  bool right;
+} search_lines;
 
-static int64_t offset_of(const ct_view *v, int64_t k) {
-  int64_t offset = 0;
-  for (int d = v->ndim - 1; d >= 0; d--) {
-    offset += k % v->dim[d] * v->stride[d];
-    k /= v->dim[d];
+static void search_each(CT__LOOP_ARGUMENTS) {
+  const search_lines *l = attr;
+  const int64_t item = (int64_t)ct__item_size(l->line.dtype);
+  ct_view line = l->line, x = {.dtype = line.dtype};
+  for (int64_t i = 0; i < n; i++) {
+    line.data = p[0] + i * s[0] * item;
+    x.data = p[1] + i * s[1] * item;
+    ((int32_t *)(void *)p[2])[i * s[2]] = search(&line, ct__get(&x, 0), l->right);
   }
-  return offset;
 }
 
 static ct_status search_eval(const ct_eval *e) {
+  enum { WEIGHT = 64 }; /* of a search, some 50 ns */
   const ct_view *sorted = e->in[0], *x = e->in[1];
-  bool right = *(const int *)e->attr;
-  int32_t *y = (int32_t *)(void *)e->out[0]->data;
   int lead = sorted->ndim - 1;
-  int64_t lines = extents_before(sorted, lead);
-  for (int64_t l = 0; l < lines && x->size > 0; l++) {
-    ct_view line = part_of(sorted, lead, l), part = part_of(x, lead, l);
-    for (int64_t k = 0; k < part.size; k++)
-      y[l * part.size + k] = search(&line, ct__get(&part, offset_of(&part, k)), right);
-  }
+  search_lines l = {*sorted, *(const int *)e->attr};
+  l.line.ndim = 1;
+  l.line.dim[0] = sorted->dim[lead];
+  l.line.stride[0] = sorted->stride[lead];
+  ct_view starts = *x; /* of the line of each x */
+  starts.data = sorted->data;
+  for (int d = 0; d < x->ndim; d++) starts.stride[d] = d < lead ? sorted->stride[d] : 0;
+  ct__view_refresh(&starts);
+  ct__map(2, (const ct_view *[]){&starts, x}, e->out[0], search_each, &l, WEIGHT);
   return CT_OK;
 }
 

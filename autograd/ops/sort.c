@@ -1,6 +1,7 @@
 /* sort.c - ordering along an axis: two outputs, the values and where they came from. */
 #include "../../tensor/pool.h"
 #include "batch.h"
+#include "lines.h"
 
 /* ---- keys ------------------------------------------------------------------------------------ */
 
@@ -94,26 +95,11 @@ static size_t sort_work(const ct_call *c) {
   return 2 * sizeof(entry) * (size_t)(x->dim[axis] * pieces_of(x, axis));
 }
 
-/* Offsets of line l, row-major over all axes but one. */
-static void find_line(const ct_view *x, const ct_view *y, int axis, int64_t l, int64_t *x_at,
-                      int64_t *y_at) {
-  *x_at = *y_at = 0;
-  for (int d = x->ndim - 1; d >= 0; d--) {
-    if (d == axis) continue;
-    int64_t i = l % x->dim[d];
-    l /= x->dim[d];
-    *x_at += i * x->stride[d];
-    *y_at += i * y->stride[d];
-  }
-}
-
-/* A line of x, sorted to y and its positions; work is two rows of entries. */
-static void sort_line(const ct_eval *e, int axis, int64_t l, entry *work) {
+/* The line of x at x_at, sorted to y and its positions; work is two rows of entries. */
+static void sort_line(const ct_eval *e, int axis, int64_t x_at, int64_t y_at, entry *work) {
   const ct_view *x = e->in[0], *y = e->out[0];
   const int64_t n = x->dim[axis], step = y->stride[axis], item = (int64_t)ct__item_size(x->dtype);
   const bool descending = ((const order *)e->attr)->descending;
-  int64_t x_at, y_at;
-  find_line(x, y, axis, l, &x_at, &y_at);
   ct_view line = {.data = x->data + x_at * item,
                   .dtype = x->dtype,
                   .size = n,
@@ -145,11 +131,13 @@ static void sort_lines(void *context, int64_t piece) {
   const ct_eval *e = context;
   const ct_view *x = e->in[0];
   int axis = line_axis(e->attr, x);
-  int64_t n = x->dim[axis], lines = x->size / n, pieces = pieces_of(x, axis);
+  const ct_view from = line_starts(x, 1u << axis), to = line_starts(e->out[0], 1u << axis);
+  int64_t n = x->dim[axis], lines = from.size, pieces = pieces_of(x, axis);
   entry *work = (entry *)e->work + piece * 2 * n;
   int64_t end = ct__piece_start(lines, 1, pieces, piece + 1);
   for (int64_t l = ct__piece_start(lines, 1, pieces, piece); l < end; l++)
-    sort_line(e, axis, l, work);
+    sort_line(e, axis, ct__offset_of(from.ndim, from.dim, from.stride, l),
+              ct__offset_of(to.ndim, to.dim, to.stride, l), work);
 }
 
 static ct_status sort_eval(const ct_eval *e) {
