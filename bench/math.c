@@ -86,12 +86,11 @@ WIDTHS(MVEC_SIGMOID, sigmoid)
 
 /* ---- the table ------------------------------------------------------------------------------- */
 
-#define OURS(f) offsetof(ct__kernels, f##_f32)
 #define ROW(f, lo, hi, goal)                                                                       \
-  { #f, OURS(f), libm_##f, THEIRS(f), lo, hi, goal }
+  { #f, ct__##f##_f32, libm_##f, THEIRS(f), lo, hi, goal }
         static const struct row {
   const char *name;
-  size_t ours; /* place in the set of kernels */
+  ct_loop *ours;
   run_of *libm, *mvec[3];
   float lo, hi;
   double goal; /* time over that of libmvec, for the best instruction set */
@@ -108,9 +107,7 @@ static const char *const isa_name[] = {CT__ISA_LIST(ISA_NAME)};
 static void compare(bench_report *report, const struct row *row, const char *isa, const char *whom,
                     run_of *theirs, double goal, float *x, float *y) {
   char label[64];
-  ct_loop *ours;
-  memcpy(&ours, (const char *)ct__kernels_now() + row->ours, sizeof ours);
-  job library = {ours, NULL, x, y}, other = {NULL, theirs, x, y};
+  job library = {row->ours, NULL, x, y}, other = {NULL, theirs, x, y};
   bench_result r = bench_alternate((bench_way){.run = run_job, .state = &library},
                                    (bench_way){.run = run_job, .state = &other});
   r.ours *= 1000.0 / N;

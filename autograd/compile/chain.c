@@ -77,16 +77,6 @@ bool ct__chain_cheap(ct_loop *loop, ct_dtype dtype, ct__cheap *cheap) {
   return false;
 }
 
-static size_t find_place(const ct__row_place *of, ct_loop *loop) {
-  while (of->loop && of->loop != loop) of++;
-  return of->one;
-}
-
-size_t ct__chain_place(ct_loop *loop) {
-  size_t unary = find_place(ct__unary_places, loop);
-  return unary ? unary : find_place(ct__binary_places, loop);
-}
-
 /* ---- operands -------------------------------------------------------------------------------- */
 
 static bool has_operand(int kind) {

@@ -53,9 +53,9 @@ typedef struct ct__link {
     struct {
       double c, d;
     };
-    struct { /* of a call: its attributes, and its place in ct__kernels */
+    struct { /* of a call */
       const void *attr;
-      size_t place;
+      int row;
     };
   };
 } ct__link;
@@ -92,9 +92,6 @@ typedef struct ct__cheap {
 } ct__cheap;
 bool ct__chain_cheap(ct_loop *loop, ct_dtype dtype, ct__cheap *cheap);
 
-/* Where in ct__kernels the function of single numbers is that does what the loop does; 0: nowhere.
- */
-size_t ct__chain_place(ct_loop *loop);
 /* A link with a single number as its operand x, at that position, as one without operand; false if
  * there is none. */
 bool ct__chain_with_number(ct__link *l, int position);

@@ -1,6 +1,7 @@
 /* fuse_steps.c - a group of instructions as the steps of a tile: operands and what goes from step
  * to step get registers; cheap operations that feed each other become one step.
  */
+#include "../ops/kernels.h"
 #include "fuse.h"
 
 /* ---- registers ------------------------------------------------------------------------------- */
@@ -287,14 +288,14 @@ static void append_call(ct__chain *joint, const ct__tile_step *s) {
                            .z = operand[3],
                            .to = (unsigned char)(s->reg[s->n] + 1),
                            .attr = s->attr,
-                           .place = ct__chain_place(s->loop)});
+                           .row = ct__row_of(s->loop)});
 }
 
 /* How many links the step is; 0 if it cannot be one of a chain of this loop. */
 static int links_of(const ct__fuse_block *b, const ct__tile_step *s, ct_loop *chain,
                     ct_dtype dtype) {
   if (s->loop == chain) return ((const ct__chain *)s->attr)->n;
-  return b->dtype[s->reg[s->n]] == dtype && ct__chain_place(s->loop) ? 2 : 0;
+  return b->dtype[s->reg[s->n]] == dtype && ct__row_of(s->loop) >= 0 ? 2 : 0;
 }
 
 static bool join_steps(const ct__fusion *f, ct__fuse_block *b, ct__tile_step *step, int n) {

@@ -4,22 +4,6 @@
 #include "composition.h"
 #include "kernels.h"
 
-/* ---- kernels: those of the instruction set in use -------------------------------------------- */
-
-#define PASS_ON(name)                                                                              \
-  static void name(CT__LOOP_ARGUMENTS) { ct__kernels_now()->name(n, p, s, attr); }
-#define BINARY(name, ...) CT__ROW(name, 2) CT__ROW(name##_da, 4) CT__ROW(name##_db, 4)
-#define COMPARE(name, sign)                                                                        \
-  PASS_ON(name##_f32) PASS_ON(name##_f64) PASS_ON(name##_i32) PASS_ON(name##_u8)
-#define LOGICAL(name, sign) PASS_ON(name##_u8)
-#include "binary.def"
-CT__BINARY_EXTRAS(PASS_ON)
-
-const ct__row_place ct__binary_places[] = {
-#define BINARY(name, ...) CT__ROW_PLACES(name) CT__ROW_PLACES(name##_da) CT__ROW_PLACES(name##_db)
-#include "binary.def"
-    {NULL, 0}};
-
 /* ---- derivatives as compositions ------------------------------------------------------------- */
 
 #define BINARY(name, doc, f, da, db, ...)                                                          \
@@ -68,29 +52,31 @@ static ct_status compare_infer(const ct_call *c, ct_spec *out) {
 #define OF_ONE_DTYPE(NAME, DOC, FLAGS, ...)                                                        \
   RECORD(NAME, DOC, FLAGS, ct_infer_same, __VA_ARGS__)                                             \
   ct_tensor *ct_##NAME(ct_tensor *a, ct_tensor *b) { return ct__binary(&ct__##NAME##_op, a, b); }
-#define LOOPS(NAME, I32) .loop = {[CT_F32] = NAME##_f32, [CT_F64] = NAME##_f64, [CT_I32] = I32}
+#define LOOPS(NAME, I32)                                                                           \
+  .loop = {[CT_F32] = ct__##NAME##_f32, [CT_F64] = ct__##NAME##_f64, [CT_I32] = I32}
 
 #define BINARY(NAME, DOC, f, da, db, LO, HI, I32)                                                  \
   static const ct_kernel NAME##_kernel = {LOOPS(NAME, I32),                                        \
-      .partial = {{[CT_F32] = NAME##_da_f32, [CT_F64] = NAME##_da_f64},                            \
-                  {[CT_F32] = NAME##_db_f32, [CT_F64] = NAME##_db_f64}},                           \
+      .partial = {{[CT_F32] = ct__##NAME##_da_f32, [CT_F64] = ct__##NAME##_da_f64},                            \
+                  {[CT_F32] = ct__##NAME##_db_f32, [CT_F64] = ct__##NAME##_db_f64}},                           \
       .reads = {READS(NAME##_da), READS(NAME##_db)}};                                              \
   OF_ONE_DTYPE(NAME, DOC, 0, .inplace = 3, .partial = NAME##_partial, .lo = LO, .hi = HI)
 #define COMPARE(NAME, SIGN_)                                                                       \
   static const ct_kernel NAME##_kernel = {                                                         \
-      .loop = {NAME##_f32, NAME##_f64, NAME##_i32, NAME##_u8, NAME##_u8}};                         \
+      .loop = {ct__##NAME##_f32, ct__##NAME##_f64, ct__##NAME##_i32, ct__##NAME##_u8,              \
+               ct__##NAME##_u8}};                                                                  \
   RECORD(NAME, "a " #SIGN_ " b, bool", CT_NONDIFF, compare_infer, .lo = -2, .hi = 2)               \
   ct_tensor *ct_##NAME(ct_tensor *a, ct_tensor *b) { return CT__APPLY(&ct__##NAME##_op, NULL, a, b); }
 #define LOGICAL(NAME, SIGN_)                                                                       \
-  static const ct_kernel NAME##_kernel = {.loop = {[CT_BOOL] = NAME##_u8}};                        \
+  static const ct_kernel NAME##_kernel = {.loop = {[CT_BOOL] = ct__##NAME##_u8}};                   \
   OF_ONE_DTYPE(NAME, "a " #NAME " b, bool", CT_NONDIFF, .inplace = 3)
 #include "binary.def"
 
 #define LINEAR(NAME, DOC, I32, ...)                                                                \
   static const ct_kernel NAME##_kernel = {LOOPS(NAME, I32)};                                       \
   OF_ONE_DTYPE(NAME, DOC, 0, .inplace = 3, .lo = -2, .hi = 2, __VA_ARGS__)
-LINEAR(add,  "a + b",                        add_i32, .vjp = ct__pass_vjp, .jvp = add_jvp)
-LINEAR(sub,  "a - b",                        sub_i32, .vjp = sub_vjp, .jvp = sub_jvp)
+LINEAR(add,  "a + b",                        ct__add_i32, .vjp = ct__pass_vjp, .jvp = add_jvp)
+LINEAR(sub,  "a - b",                        ct__sub_i32, .vjp = sub_vjp, .jvp = sub_jvp)
 LINEAR(mul0, "a b, exactly 0 where a is 0",  NULL,    .vjp = mul0_vjp, .linear = 3)
 /* clang-format on */
 

@@ -80,7 +80,7 @@ static ct_status each_row(const ct_eval *e, ct_view *y, ct_view *gx) {
   const ct_view *x = e->in[0];
   const ct__loss_rows rows = rows_of(e, y, gx);
   int64_t reduction = ((const loss_attr *)e->attr)->reduction;
-  const ct__kernels *kernels = ct__kernels_now();
+  const ct__line_loops *kernels = ct__lines_now();
   row_job job;
   job.rows = &rows;
   job.n = x->dim[0];

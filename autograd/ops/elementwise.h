@@ -7,7 +7,7 @@
 #include "../../tensor/vmath.h"
 #include "special.h"
 
-#define SCALAR_FUNCTIONS(T, S)                                                                     \
+#define SCALAR_FUNCTIONS(T, I, S)                                                                  \
   VMATH T sign##S(T x) { return x != x ? x : (T)((x > 0) - (x < 0)); }                             \
   VMATH T relu##S(T x) { return x <= 0 ? 0 : x; }                                                  \
   VMATH T softsign##S(T x) {                                                                       \
@@ -15,10 +15,14 @@
   }                                                                                                \
   VMATH T max##S(T a, T b) { return a > b || a != a ? a : b; }                                     \
   VMATH T min##S(T a, T b) { return a < b || a != a ? a : b; }                                     \
-  VMATH T mul0##S(T a, T b) { return a == 0 ? 0 : a * b; }
+  VMATH T mul0##S(T a, T b) { return a == 0 ? 0 : a * b; }                                         \
+  /* as one of two masks: a condition would become a branch */                                     \
+  VMATH T where##S(T a, T b, bool c) {                                                             \
+    return from_bits##S((bits##S(a) & -(I)c) | (bits##S(b) & ((I)c - 1)));                         \
+  }
 
-SCALAR_FUNCTIONS(float, f)
-SCALAR_FUNCTIONS(double, )
+SCALAR_FUNCTIONS(float, uint32_t, f)
+SCALAR_FUNCTIONS(double, uint64_t, )
 
 #define SCALAR(name, x)     _Generic((x), float : name##f, double : name)(x)
 #define SCALAR2(name, a, b) _Generic((a), float : name##f, double : name)(a, b)
@@ -37,6 +41,7 @@ SCALAR_FUNCTIONS(double, )
 #define ATAN2(a, b)     SCALAR2(atan2, a, b)
 #define HYPOT(a, b)     SCALAR2(vhypot, a, b)
 #define LOGADDEXP(a, b) SCALAR2(vlogaddexp, a, b)
+#define WHERE(a, b, c)  _Generic((a), float : wheref, double : where)(a, b, c)
 #define GT(a, b)        ((T)((a) > (b)))
 #define LE(a, b)        ((T)((a) <= (b)))
 #define EQ(a, b)        ((T)((a) == (b)))

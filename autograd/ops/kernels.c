@@ -1,11 +1,14 @@
 /* kernels.c - the sets of kernels, one for each instruction set. */
 #include "kernels.h"
 
-#define ENTRY(isa) &ct__kernels_##isa,
-const ct__kernels *const ct__kernel_sets[] = {CT__ISA_LIST(ENTRY)};
+#define NUMBERS(isa) ct__numbers_##isa,
+const ct__row_one *const ct__number_sets[] = {CT__NUMBERS_LIST(NUMBERS)};
 
-#define FOLDS_ENTRY(isa) &ct__folds_##isa,
-const ct__folds *const ct__fold_sets[] = {CT__ISA_LIST(FOLDS_ENTRY)};
+#define LINES(isa) &ct__line_loops_##isa,
+const ct__line_loops *const ct__line_sets[] = {CT__ISA_LIST(LINES)};
 
-#define RUNNING_ENTRY(isa) &ct__running_##isa,
-const ct__running *const ct__running_sets[] = {CT__ISA_LIST(RUNNING_ENTRY)};
+#define FOLDS(isa) &ct__folds_##isa,
+const ct__folds *const ct__fold_sets[] = {CT__ISA_LIST(FOLDS)};
+
+#define RUNNING(isa) &ct__running_##isa,
+const ct__running *const ct__running_sets[] = {CT__ISA_LIST(RUNNING)};

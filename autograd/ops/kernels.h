@@ -1,4 +1,4 @@
-/* kernels.h - the loops that are compiled once for each instruction set (kernels/kernels.c).
+/* kernels.h - the loops that are compiled once for each instruction set (kernels/).
  *
  * Records hold loops that pass on to those of the instruction set in use, so the choice is one jump
  * away and everything that holds a loop may keep it.
@@ -10,24 +10,64 @@
 
 #define CT__LOOP_ARGUMENTS int64_t n, char *const *p, const int64_t *s, const void *attr
 
-/* Loops whose names are not made from rows. */
-#define CT__UNARY_EXTRAS(X)                                                                        \
-  X(neg_i32) X(abs_i32) X(square_i32) X(sign_i32) X(is_finite_f32) X(is_finite_f64) X(not_u8)
-// clang-format off
-#define CT__BINARY_EXTRAS(X)                                                                       \
-  X(add_f32) X(add_f64) X(add_i32) X(sub_f32) X(sub_f64) X(sub_i32) X(mul0_f32) X(mul0_f64)        \
-  X(mul_i32) X(rem_i32) X(maximum_i32) X(minimum_i32)
-#define CT__MISC_LOOPS(X)                                                                          \
-  X(scale_f32) X(scale_f64) X(scale_i32) X(shift_f32) X(shift_f64) X(shift_i32) X(clamp_f32)       \
-  X(clamp_f64) X(clamp_i32) X(clamp_dx_f32) X(clamp_dx_f64) X(where_u8) X(where_i32) X(where_i64)
-// clang-format on
-
 #define POLYGAMMA_MAX 100 /* the highest order */
 
 /* Those of a clamp. */
 typedef struct ct__bounds {
   double lo, hi;
 } ct__bounds;
+
+/* ---- elementwise loops ----------------------------------------------------------------------- */
+
+/* The loops of records, which lead to those below (lead.c), and those that are compiled once
+ * (integers.c). */
+#define ROW(name, ...) ct_loop ct__##name;
+#include "rows.def"
+#define ROW(name, ...) ct_loop ct__##name;
+#include "integers.def"
+
+/* Their positions. */
+enum {
+#define ROW(name, ...) CT__ROW_##name,
+#include "rows.def"
+  CT__ROWS
+};
+/* That of the loop of a record, if all its operands are floats of one type; else -1. */
+int ct__row_of(ct_loop *loop);
+
+/* Rows as loops over whole vectors of elements that lie side by side: over n, a multiple of the
+ * vectors' bytes over those of the smallest element, from in[0], in[1], ... to in[n_in]. NULL:
+ * none, as there are no vectors in it. */
+typedef void ct__whole_loop(int64_t n, char *const *in, const void *attr);
+typedef struct ct__elements {
+  int64_t vector_bytes;
+  /* whether some number is too far from 0 for sines as vectors, f32 and f64 */
+  bool (*any_far[2])(int64_t n, const void *x, int64_t step);
+  ct__whole_loop *row[CT__ROWS];
+} ct__elements;
+#define CT__ELEMENTS_OF(isa) extern const ct__elements ct__elements_##isa;
+CT__ISA_LIST(CT__ELEMENTS_OF)
+
+/* Rows as functions of single numbers, with branches where a vector would compute both sides: of as
+ * many operands as they read. v4 would make of them what v3 makes. */
+typedef float ct__row_one_f32(float, float, float, float, const void *attr);
+typedef double ct__row_one_f64(double, double, double, double, const void *attr);
+typedef union ct__row_one {
+  ct__row_one_f32 *f32;
+  ct__row_one_f64 *f64;
+} ct__row_one;
+#ifdef CT__X86_LEVELS
+#define CT__NUMBERS_LIST(X) X(v2) X(v3) X(v3)
+#else
+#define CT__NUMBERS_LIST CT__ISA_LIST
+#endif
+#define CT__NUMBERS_OF(isa) extern const ct__row_one ct__numbers_##isa[CT__ROWS];
+CT__NUMBERS_LIST(CT__NUMBERS_OF)
+
+extern const ct__row_one *const ct__number_sets[];
+static inline const ct__row_one *ct__numbers_now(void) { return ct__number_sets[ct__isa()]; }
+
+/* ---- lines and folds ------------------------------------------------------------------------- */
 
 /* A sum of exponentials: how many are 1, and the sum of the others, which next to 1 would lose
  * their digits. */
@@ -74,64 +114,15 @@ typedef struct ct__loss_rows {
   void (*balance_##T)(int64_t n, const T *a, const T *b, T *y, const int64_t *step);               \
   double (*cross_entropy_##T)(const ct__loss_rows *o, int64_t from, int64_t to);
 
-/* A row on single numbers, which need no vectors: its result, of as many operands as it reads. */
-typedef float ct__row_one_f32(float, float, float, float, const void *attr);
-typedef double ct__row_one_f64(double, double, double, double, const void *attr);
-
-typedef struct ct__kernels {
-#define ONE(name) ct_loop *name;
-#define ROW(name)                                                                                  \
-  ct_loop *name##_f32, *name##_f64;                                                                \
-  ct__row_one_f32 *name##_one_f32;                                                                 \
-  ct__row_one_f64 *name##_one_f64;
-#define UNARY(name, ...)      ROW(name) ROW(name##_dx)
-#define UNARY_WITH            UNARY
-#define UNARY_STEP(name, ...) ROW(name)
-#include "unary.def"
-  CT__UNARY_EXTRAS(ONE)
-#define BINARY(name, ...)   ROW(name) ROW(name##_da) ROW(name##_db)
-#define COMPARE(name, sign) ct_loop *name##_f32, *name##_f64, *name##_i32, *name##_u8;
-#define LOGICAL(name, sign) ct_loop *name##_u8;
-#include "binary.def"
-  CT__BINARY_EXTRAS(ONE)
-  CT__MISC_LOOPS(ONE)
-#undef ROW
-#undef ONE
+typedef struct ct__line_loops {
   CT__LINE_KERNELS(float)
   CT__LINE_KERNELS(double)
-} ct__kernels;
-#define CT__KERNELS_OF(isa) extern const ct__kernels ct__kernels_##isa;
-CT__ISA_LIST(CT__KERNELS_OF)
+} ct__line_loops;
+#define CT__LINE_LOOPS_OF(isa) extern const ct__line_loops ct__line_loops_##isa;
+CT__ISA_LIST(CT__LINE_LOOPS_OF)
 
-extern const ct__kernels *const ct__kernel_sets[];
-/* Those of the instruction set in use. */
-static inline const ct__kernels *ct__kernels_now(void) { return ct__kernel_sets[ct__isa()]; }
-
-/* The loops of a row of n_in operands, as records hold them. */
-#define CT__ROW(name, n_in)                                                                        \
-  CT__ROW_OF_TYPE(name, n_in, f32, float) CT__ROW_OF_TYPE(name, n_in, f64, double)
-#define CT__ROW_OF_TYPE(name, n_in, type, T)                                                       \
-  static void name##_##type(CT__LOOP_ARGUMENTS) {                                                  \
-    const ct__kernels *now = ct__kernels_now();                                                    \
-    if (n == 1)                                                                                    \
-      *(T *)(void *)p[n_in] =                                                                      \
-          now->name##_one_##type(CT__ROW_IN(T, 0, n_in), CT__ROW_IN(T, 1, n_in),                   \
-                                 CT__ROW_IN(T, 2, n_in), CT__ROW_IN(T, 3, n_in), attr);            \
-    else                                                                                           \
-      now->name##_##type(n, p, s, attr);                                                           \
-  }
-#define CT__ROW_IN(T, i, n_in) (*(const T *)(const void *)p[(i) < (n_in) ? (i) : 0])
-
-/* Such a loop, and where in ct__kernels the function of single numbers lies; the last one has no
- * loop. */
-typedef struct ct__row_place {
-  ct_loop *loop;
-  size_t one;
-} ct__row_place;
-#define CT__ROW_PLACES(name)                                                                       \
-  {name##_f32, offsetof(ct__kernels, name##_one_f32)},                                             \
-      {name##_f64, offsetof(ct__kernels, name##_one_f64)},
-extern const ct__row_place ct__unary_places[], ct__binary_places[];
+extern const ct__line_loops *const ct__line_sets[];
+static inline const ct__line_loops *ct__lines_now(void) { return ct__line_sets[ct__isa()]; }
 
 /* Reductions, and loops that find positions along lines: of f32 and f64, or of i32 and u8 (bools
  * are u8). */

@@ -3,18 +3,12 @@
 
 #include <math.h>
 
-/* ---- kernels: those of the instruction set in use -------------------------------------------- */
-
-#define PASS_ON(name)                                                                              \
-  static void name(CT__LOOP_ARGUMENTS) { ct__kernels_now()->name(n, p, s, attr); }
-CT__MISC_LOOPS(PASS_ON)
-
 /* ---- scale and shift: one C double, in the dtype of x ---------------------------------------- */
 
 static const ct_kernel scale_kernel = {
-    .loop = {[CT_F32] = scale_f32, [CT_F64] = scale_f64, [CT_I32] = scale_i32}};
+    .loop = {[CT_F32] = ct__scale_f32, [CT_F64] = ct__scale_f64, [CT_I32] = ct__scale_i32}};
 static const ct_kernel shift_kernel = {
-    .loop = {[CT_F32] = shift_f32, [CT_F64] = shift_f64, [CT_I32] = shift_i32}};
+    .loop = {[CT_F32] = ct__shift_f32, [CT_F64] = ct__shift_f64, [CT_I32] = ct__shift_i32}};
 
 static ct_status constant_infer(const ct_call *c, ct_spec *out) {
   double value = *(const double *)c->attr;
@@ -67,8 +61,8 @@ ct_tensor *ct_shift(ct_tensor *x, double c) { return CT__APPLY(&ct__shift_op, &c
 /* ---- clamp: y = min(max(x, lo), hi); dy/dx = 1 where y == x, that is lo <= x <= hi, else 0 --- */
 
 static const ct_kernel clamp_kernel = {
-    .loop = {[CT_F32] = clamp_f32, [CT_F64] = clamp_f64, [CT_I32] = clamp_i32},
-    .partial = {{[CT_F32] = clamp_dx_f32, [CT_F64] = clamp_dx_f64}}};
+    .loop = {[CT_F32] = ct__clamp_f32, [CT_F64] = ct__clamp_f64, [CT_I32] = ct__clamp_i32},
+    .partial = {{[CT_F32] = ct__clamp_dx_f32, [CT_F64] = ct__clamp_dx_f64}}};
 
 static ct_status clamp_infer(const ct_call *c, ct_spec *out) {
   const ct__bounds *b = c->attr;
@@ -105,11 +99,11 @@ ct_tensor *ct_clamp(ct_tensor *x, double lo, double hi) {
 /* ---- where: y = a where c, else b; ga = where(c, gy, 0), gb = where(c, 0, gy) ---------------- */
 
 /* Linear in a and b together. */
-static const ct_kernel where_kernel = {.loop = {[CT_F32] = where_i32,
-                                                [CT_F64] = where_i64,
-                                                [CT_I32] = where_i32,
-                                                [CT_U8] = where_u8,
-                                                [CT_BOOL] = where_u8}};
+static const ct_kernel where_kernel = {.loop = {[CT_F32] = ct__where_f32,
+                                                [CT_F64] = ct__where_f64,
+                                                [CT_I32] = ct__where_i32,
+                                                [CT_U8] = ct__where_u8,
+                                                [CT_BOOL] = ct__where_u8}};
 
 static ct_status where_infer(const ct_call *c, ct_spec *out) {
   const ct_view *a = ct__in(c, 1), *b = ct__in(c, 2);

@@ -350,11 +350,9 @@ ct_tensor *ct_all(ct_tensor *x, ct_axes axes, bool keepdims) {
 
 /* y = ln sum e^x, -inf for no elements.   gx = gy softmax(x). The largest element is taken out
  * first, so that nothing overflows; an infinite one stays in, as inf - inf is NaN. */
-static void logsumexp_float(CT__LOOP_ARGUMENTS) {
-  ct__kernels_now()->logsumexp_float(n, p, s, attr);
-}
+static void logsumexp_float(CT__LOOP_ARGUMENTS) { ct__lines_now()->logsumexp_float(n, p, s, attr); }
 static void logsumexp_double(CT__LOOP_ARGUMENTS) {
-  ct__kernels_now()->logsumexp_double(n, p, s, attr);
+  ct__lines_now()->logsumexp_double(n, p, s, attr);
 }
 
 /* Elements that do not lie on one line for each result. */
@@ -367,7 +365,7 @@ typedef struct exp_part {
   static void add_exp_##T(CT__LOOP_ARGUMENTS) {                                                    \
     const exp_part *to = attr;                                                                     \
     ct__exp_sum part =                                                                             \
-        ct__kernels_now()->sum_exp_##T(n, (const T *)(const void *)p[0], s[0], (T)to->shift);      \
+        ct__lines_now()->sum_exp_##T(n, (const T *)(const void *)p[0], s[0], (T)to->shift);        \
     to->sum->ones += part.ones;                                                                    \
     to->sum->rest += part.rest;                                                                    \
   }                                                                                                \

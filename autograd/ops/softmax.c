@@ -19,7 +19,7 @@ typedef struct softmax_attr {
 } softmax_attr;
 
 #define LINES(name)                                                                                \
-  static void name(CT__LOOP_ARGUMENTS) { ct__kernels_now()->name(n, p, s, attr); }
+  static void name(CT__LOOP_ARGUMENTS) { ct__lines_now()->name(n, p, s, attr); }
 LINES(softmax_float)
 LINES(softmax_double)
 LINES(log_softmax_float)
@@ -57,7 +57,7 @@ static void batch(const ct_call *c, ct_tensor *const *in, const bool *batched, c
     const T *a = (const T *)(const void *)p[0], *b = (const T *)(const void *)p[1];                \
     T *y = (T *)(void *)p[2];                                                                      \
     for (int64_t i = 0; i < lines; i++, a += s[0], b += s[1], y += s[2])                           \
-      ct__kernels_now()->name##_##T(l->n, a, b, y, l->step);                                       \
+      ct__lines_now()->name##_##T(l->n, a, b, y, l->step);                                         \
   }
 FORM_LINES(deviation, float)
 FORM_LINES(deviation, double)

@@ -4,24 +4,6 @@
 #include "composition.h"
 #include "kernels.h"
 
-/* ---- kernels: those of the instruction set in use -------------------------------------------- */
-
-#define PASS_ON(name)                                                                              \
-  static void name(CT__LOOP_ARGUMENTS) { ct__kernels_now()->name(n, p, s, attr); }
-CT__UNARY_EXTRAS(PASS_ON)
-
-#define UNARY(name, ...)      CT__ROW(name, 1) CT__ROW(name##_dx, 3)
-#define UNARY_WITH            UNARY
-#define UNARY_STEP(name, ...) CT__ROW(name, 1)
-#include "unary.def"
-
-const ct__row_place ct__unary_places[] = {
-#define UNARY(name, ...)      CT__ROW_PLACES(name) CT__ROW_PLACES(name##_dx)
-#define UNARY_WITH            UNARY
-#define UNARY_STEP(name, ...) CT__ROW_PLACES(name)
-#include "unary.def"
-    {NULL, 0}};
-
 /* ---- derivatives as compositions ------------------------------------------------------------- */
 
 #define UNARY(name, doc, f, derivative, ...)                                                       \
@@ -45,9 +27,11 @@ const ct__row_place ct__unary_places[] = {
 #define RECORD(NAME, DOC, LO, HI, ...)                                                             \
   const ct_op ct__##NAME##_op = {CT_OP, .name = #NAME, .doc = "y = " DOC, .n_in = 1,               \
       .inplace = 1, .infer = ct__infer_like, .kernel = &NAME##_kernel, .lo = LO, .hi = HI, __VA_ARGS__};
-#define LOOPS(NAME, I32) .loop = {[CT_F32] = NAME##_f32, [CT_F64] = NAME##_f64, [CT_I32] = I32}
+#define LOOPS(NAME, I32)                                                                           \
+  .loop = {[CT_F32] = ct__##NAME##_f32, [CT_F64] = ct__##NAME##_f64, [CT_I32] = I32}
 #define PARTIAL(NAME)                                                                              \
-  .partial = {{[CT_F32] = NAME##_dx_f32, [CT_F64] = NAME##_dx_f64}}, .reads = {READS(NAME)}
+  .partial = {{[CT_F32] = ct__##NAME##_dx_f32, [CT_F64] = ct__##NAME##_dx_f64}},                   \
+  .reads = {READS(NAME)}
 
 #define UNARY(NAME, DOC, f, derivative, LO, HI, I32)                                               \
   static const ct_kernel NAME##_kernel = {LOOPS(NAME, I32), PARTIAL(NAME)};                        \
@@ -83,7 +67,7 @@ static ct_status infer_bool(const ct_call *c, ct_spec *out) {
   return CT_OK;
 }
 
-static const ct_kernel is_finite_kernel = {.loop = {is_finite_f32, is_finite_f64}};
+static const ct_kernel is_finite_kernel = {.loop = {ct__is_finite_f32, ct__is_finite_f64}};
 static const ct_op is_finite_op = {
     CT_OP,
     .name = "is_finite",
@@ -97,7 +81,7 @@ static const ct_op is_finite_op = {
 };
 ct_tensor *ct_is_finite(ct_tensor *x) { return CT__APPLY(&is_finite_op, NULL, x); }
 
-static const ct_kernel not_kernel = {.loop = {[CT_BOOL] = not_u8}};
+static const ct_kernel not_kernel = {.loop = {[CT_BOOL] = ct__not_u8}};
 const ct_op ct__not_op = {
     CT_OP,
     .name = "not",

@@ -108,7 +108,7 @@ static void add_bias_sigmoid(int rows, int n, const float *restrict bias, float 
   for (int i = 0; i < rows; i++, y += n) {
     for (int j = 0; j < n; j++) y[j] += bias[j];
     char *place[] = {(char *)y, (char *)y};
-    ct__kernels_now()->sigmoid_f32(n, place, (const int64_t[]){1, 1}, NULL);
+    ct__sigmoid_f32(n, place, (const int64_t[]){1, 1}, NULL);
   }
 }
 
@@ -146,7 +146,7 @@ static float cross_entropy(const floor_net *net, const layer *l) {
       max = gy[j] > max ? gy[j] : max;
     }
     float right = gy[net->label[i]] - max;
-    ct__exp_sum e = ct__kernels_now()->store_exp_float(l->out, gy, 1, max, gy, 1);
+    ct__exp_sum e = ct__lines_now()->store_exp_float(l->out, gy, 1, max, gy, 1);
     sum = (float)(e.ones + e.rest);
     for (int j = 0; j < l->out; j++) gy[j] *= scale / sum;
     gy[net->label[i]] -= scale;

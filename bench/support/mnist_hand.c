@@ -245,7 +245,7 @@ static double cross_entropy(const mnist_net *net, const int32_t *label) {
     total -= (double)((1 - smooth) * gy[label[i]] + smooth * (mean - max));
   }
   char *place[] = {(char *)l->gy, (char *)l->gy};
-  ct__kernels_now()->exp_f32((int64_t)rows * N, place, (const int64_t[]){1, 1}, NULL);
+  ct__exp_f32((int64_t)rows * N, place, (const int64_t[]){1, 1}, NULL);
   for (int i = 0; i < rows; i++) {
     float *gy = l->gy + (size_t)i * N, sum = 0;
     for (int j = 0; j < N; j++) sum += gy[j];

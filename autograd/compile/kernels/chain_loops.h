@@ -27,17 +27,17 @@ enum { GROUP = 8 }; /* vectors */
 
 #define T           float
 #define U           int32_t
-#define ROW_ONE     ct__row_one_f32
+#define NUMBER_OF   .f32
 #define NAMED(name) name##_f32
 #include "chain_of_type.h"
 #undef T
 #undef U
 #undef NAMED
-#undef ROW_ONE
+#undef NUMBER_OF
 
 #define T           double
 #define U           int64_t
-#define ROW_ONE     ct__row_one_f64
+#define NUMBER_OF   .f64
 #define NAMED(name) name##_f64
 #include "chain_of_type.h"
 

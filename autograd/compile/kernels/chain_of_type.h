@@ -86,19 +86,17 @@ INLINE void NAMED(run_last)(int64_t at, int64_t n, int vectors, const ct__chain 
     break;                                                                                         \
   }
 
-static inline ROW_ONE *NAMED(row_one)(const ct__link *l) {
-  const char *rows = (const char *)&CT__ISA_NAME(ct__kernels, CT__ISA);
-  return *(ROW_ONE *const *)(const void *)(rows + l->place);
-}
-
 /* The one element that there is. */
 static void NAMED(run_number)(const ct__chain *chain, char *const *p) {
   const ct__link *l = chain->link, *end = l + chain->n;
+  const ct__row_one *numbers = ct__numbers_now();
   for (T a = 0; l < end; l++) {
     switch (l->kind) {
       CT__CHAIN_LIST(NUMBER)
-    case CT__LINK_CALL: a = NAMED(row_one)(l)(a, a, a, a, l->attr); break;
-    case CT__LINK_CALL_WITH: a = NAMED(row_one)(l)(a, AT(l->x), AT(l->y), AT(l->z), l->attr); break;
+    case CT__LINK_CALL: a = numbers[l->row] NUMBER_OF(a, a, a, a, l->attr); break;
+    case CT__LINK_CALL_WITH:
+      a = numbers[l->row] NUMBER_OF(a, AT(l->x), AT(l->y), AT(l->z), l->attr);
+      break;
     default: __builtin_unreachable();
     }
     if (l->to) *(T *)(void *)p[l->to - 1] = a;

@@ -1,29 +1,40 @@
-/* rows.h - the loops of one float type T, named TYPE: part of kernels.c, included for each. */
+/* rows.h - the words in which rows.def and integers.def write loops. The type is T; IN(k) is the
+ * element of operand k. */
+#ifndef COTANGENT_ROWS_H
+#define COTANGENT_ROWS_H
 
-#define UNARY(name, doc, f, derivative, ...)                                                       \
-  ROW(name, 1, NOTHING, LOAD_X, f)                                                                 \
-  ROW(name##_dx, 3, NOTHING, LOAD_TXY, MUL0(t, derivative))
-#define UNARY_WIDE(name, doc, f, derivative, ...)                                                  \
-  ROW_WIDE(name, 1, LOAD_X, 0, f)                                                                  \
-  ROW_WIDE(name##_dx, 3, LOAD_TXY, 1, MUL0(t, derivative))
-#define UNARY_WITH(name, doc, f, derivative, ...)                                                  \
-  ROW(name, 1, WITH_P, LOAD_X, f)                                                                  \
-  ROW(name##_dx, 3, WITH_P, LOAD_TXY, MUL0(t, derivative))
-#define UNARY_STEP(name, doc, f, ...) ROW(name, 1, NOTHING, LOAD_X, f)
-#include "../unary.def"
-LOOP(is_finite, 1, uint8_t, NOTHING, LOAD_X, isfinite(x))
+#include "../../../tensor/vectors.h"
+#include "../elementwise.h"
+#include "../kernels.h"
 
-/* The other partial derivative's operands are there too. */
-#define BINARY(name, doc, f, da, db, ...)                                                          \
-  ROW(name, 2, NOTHING, LOAD_AB, f)                                                                \
-  ROW(name##_da, 4, NOTHING, LOAD_TABY, MUL0(t, da))                                               \
-  ROW(name##_db, 4, NOTHING, LOAD_TABY, MUL0(t, db))
-#define COMPARE(name, sign) LOOP(name, 2, uint8_t, NOTHING, LOAD_AB, a sign b)
-#include "../binary.def"
-LOOP(add, 2, T, NOTHING, LOAD_AB, a + b)
-LOOP(sub, 2, T, NOTHING, LOAD_AB, a - b)
-LOOP(mul0, 2, T, NOTHING, LOAD_AB, MUL0(a, b))
-LOOP(scale, 1, T, WITH_P, LOAD_X, p *x)
-LOOP(shift, 1, T, WITH_P, LOAD_X, p + x)
-LOOP(clamp, 1, T, WITH_BOUNDS, LOAD_X, CLAMPED)
-LOOP(clamp_dx, 3, T, NOTHING, LOAD_TXY, MUL0(t, EQ(x, y)))
+#define LOAD_X const T x = IN(0)
+#define LOAD_TXY                                                                                   \
+  const T t = IN(0);                                                                               \
+  const T x = IN(1);                                                                               \
+  const T y = IN(2);                                                                               \
+  (void)x;                                                                                         \
+  (void)y
+#define LOAD_AB                                                                                    \
+  const T a = IN(0);                                                                               \
+  const T b = IN(1)
+#define LOAD_TABY                                                                                  \
+  const T t = IN(0);                                                                               \
+  const T a = IN(1);                                                                               \
+  const T b = IN(2);                                                                               \
+  const T y = IN(3);                                                                               \
+  (void)a;                                                                                         \
+  (void)b;                                                                                         \
+  (void)y
+#define LOAD_CAB                                                                                   \
+  const bool c = IN(0) != 0;                                                                       \
+  const T a = IN(1);                                                                               \
+  const T b = IN(2)
+
+#define NOTHING (void)0
+#define WITH_P  const T p = (T) * (const double *)attr
+#define WITH_BOUNDS                                                                                \
+  const T lo = (T)((const ct__bounds *)attr)->lo;                                                  \
+  const T hi = (T)((const ct__bounds *)attr)->hi
+#define CLAMPED x<lo ? lo : x> hi ? hi : x /* NaN stays */
+
+#endif
