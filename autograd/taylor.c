@@ -350,7 +350,7 @@ static ct_status begin(ct__taylor *t, ct_tensor *y, ct_tensor *x, ct_tensor *v, 
 
 /* Order by order, and inputs first, so that no call has to reach far down. */
 static ct_status run(ct__taylor *t, ct_tensor *y, ct_tensor *x, ct_tensor *v, ct_tensor **c) {
-  ct__node **order;
+  ct__node **order = NULL;
   int n;
   ct_status status = begin(t, y, x, v, &order, &n);
   ct__series *s = status == CT_OK ? series_of(t, y) : NULL;

@@ -5,7 +5,7 @@
 #define COTANGENT_ELEMENTWISE_H
 
 #include "../../tensor/vmath.h"
-#include "special.h"
+#include "kernels.h"
 
 #define SCALAR_FUNCTIONS(T, I, S)                                                                  \
   VMATH T sign##S(T x) { return x != x ? x : (T)((x > 0) - (x < 0)); }                             \
@@ -74,8 +74,8 @@ SCALAR_FUNCTIONS(double, uint64_t, )
 #define PHI(x)          SCALAR(vphi, x)
 #define GELU_GATE(x)    SCALAR(vgelu_gate, x)
 #define ERFINV(x)       SCALAR(verfinv, x)
-#define LGAMMA(x)       ((T)ln_gamma((double)(x)))
-#define POLYGAMMA(n, x) ((T)polygamma((int)(n), (double)(x)))
+#define LGAMMA(x)       ((T)ct__ln_gamma((double)(x)))
+#define POLYGAMMA(n, x) ((T)ct__polygamma((int)(n), (double)(x)))
 #define SIGMOID(x)      SCALAR(vsigmoid, x)
 #define SOFTPLUS(x)     SCALAR(vsoftplus, x)
 #define SOFTSIGN(x)     SCALAR(softsign, x)

@@ -10,7 +10,9 @@
 
 #define CT__LOOP_ARGUMENTS int64_t n, char *const *p, const int64_t *s, const void *attr
 
-#define POLYGAMMA_MAX 100 /* the highest order */
+#define POLYGAMMA_MAX 100              /* the highest order */
+double ct__polygamma(int n, double x); /* derivative n + 1 of ln Gamma */
+double ct__ln_gamma(double x);         /* ln |Gamma(x)|, without libm's global sign */
 
 /* Those of a clamp. */
 typedef struct ct__bounds {

@@ -1,21 +1,17 @@
-/* special.h - special functions of one number that take branches, in f64 for both types. */
-#ifndef COTANGENT_SPECIAL_H
-#define COTANGENT_SPECIAL_H
-
+/* special.c - special functions of one number that take branches, in f64 for both types. */
+#define _DEFAULT_SOURCE /* lgamma_r */
 #include "../../tensor/vectors.h"
-#include "../../tensor/vmath.h"
 #include "kernels.h"
 
 #include <math.h>
 
-/* ln |Gamma(x)|, without libm's global sign. */
-static inline double ln_gamma(double x) {
+double ct__ln_gamma(double x) {
   int sign;
   return lgamma_r(x, &sign);
 }
 
 /* n! / x^(n+1) without overflow on the way. */
-VMATH double factorial_over_power(int n, double x) {
+INLINE double factorial_over_power(int n, double x) {
   double y = 1 / x;
   for (int k = 1; k <= n; k++) y *= k / x;
   return y;
@@ -24,7 +20,7 @@ VMATH double factorial_over_power(int n, double x) {
 /* For x > 0, times (-1)^(n+1): upwards by psi_n(x) = psi_n(x + 1) + (-1)^(n+1) n! / x^(n+1) until
  * the asymptotic series holds, (n-1)!/x^n + n!/(2 x^(n+1)) + sum_k B_2k (2k+n-1)! / ((2k)!
  * x^(2k+n)), with -ln x for n = 0. */
-VMATH double polygamma_right(int n, double x) {
+INLINE double polygamma_right(int n, double x) {
   static const double bernoulli[] = {
       1. / 6, -1. / 30,     1. / 42,      -1. / 30,       5. / 66,       -691. / 2730,
       7. / 6, -3617. / 510, 43867. / 798, -174611. / 330, 854513. / 138, -236364091. / 2730};
@@ -41,7 +37,7 @@ VMATH double polygamma_right(int n, double x) {
 
 /* The n-th derivative of pi cot(pi x): pi^(n+1) P_n(cot(pi x)) with P_0 = c and
  * P_(n+1) = -(1 + c^2) P_n'. */
-static inline double cotangent_derivative(int n, double x) {
+static double cotangent_derivative(int n, double x) {
   double p[POLYGAMMA_MAX + 2] = {0, 1}, pi = 3.14159265358979323846;
   for (int k = 0; k < n; k++) {
     double next[POLYGAMMA_MAX + 3] = {0};
@@ -59,7 +55,7 @@ static inline double cotangent_derivative(int n, double x) {
 
 /* psi_n(x); the poles are at 0, -1, -2, ... For x < 0 by reflection,
  * psi_n(x) = (-1)^n psi_n(1 - x) - d^n/dx^n pi cot(pi x). */
-VMATH double polygamma_of(int n, double x) {
+INLINE double polygamma_of(int n, double x) {
   double sign = n % 2 == 0 ? -1 : 1; /* of psi_n right of 0 */
   if (x != x) return x;
   if (isinf(x)) return x < 0 ? (double)NAN : n == 0 ? x : 0;
@@ -70,10 +66,4 @@ VMATH double polygamma_of(int n, double x) {
 }
 
 /* psi_0, the one that is often used, is worth code of its own. */
-APART double digamma(double x) { return polygamma_of(0, x); }
-APART double polygamma_above(int n, double x) { return polygamma_of(n, x); }
-static inline double polygamma(int n, double x) {
-  return n == 0 ? digamma(x) : polygamma_above(n, x);
-}
-
-#endif
+double ct__polygamma(int n, double x) { return n == 0 ? polygamma_of(0, x) : polygamma_of(n, x); }
