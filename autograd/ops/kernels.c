@@ -2,7 +2,7 @@
 #include "kernels.h"
 
 #define NUMBERS(isa) ct__numbers_##isa,
-const ct__row_one *const ct__number_sets[] = {CT__NUMBERS_LIST(NUMBERS)};
+const ct__row_one *const ct__number_sets[] = {CT__NARROW_LIST(NUMBERS)};
 
 #define LINES(isa) &ct__line_loops_##isa,
 const ct__line_loops *const ct__line_sets[] = {CT__ISA_LIST(LINES)};

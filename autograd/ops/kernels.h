@@ -21,8 +21,7 @@ typedef struct ct__bounds {
 
 /* ---- elementwise loops ----------------------------------------------------------------------- */
 
-/* The loops of records, which lead to those below (lead.c), and those that are compiled once
- * (integers.c). */
+/* The loops of records, which lead to those below (lead.c). */
 #define ROW(name, ...) ct_loop ct__##name;
 #include "rows.def"
 #define ROW(name, ...) ct_loop ct__##name;
@@ -41,10 +40,14 @@ int ct__row_of(ct_loop *loop);
  * vectors' bytes over those of the smallest element, from in[0], in[1], ... to in[n_in]. NULL:
  * none, as there are no vectors in it. */
 typedef void ct__whole_loop(int64_t n, char *const *in, const void *attr);
+/* m elements of so many bytes, and steps in bytes. */
+typedef void ct__mover(int64_t m, int64_t item, char *to, int64_t to_step, const char *from,
+                       int64_t from_step);
 typedef struct ct__elements {
   int64_t vector_bytes;
   /* whether some number is too far from 0 for sines as vectors, f32 and f64 */
   bool (*any_far[2])(int64_t n, const void *x, int64_t step);
+  ct__mover *move;
   ct__whole_loop *row[CT__ROWS];
 } ct__elements;
 #define CT__ELEMENTS_OF(isa) extern const ct__elements ct__elements_##isa;
@@ -59,15 +62,22 @@ typedef union ct__row_one {
   ct__row_one_f64 *f64;
 } ct__row_one;
 #ifdef CT__X86_LEVELS
-#define CT__NUMBERS_LIST(X) X(v2) X(v3) X(v3)
+#define CT__NARROW_LIST(X) X(v2) X(v3) X(v3)
 #else
-#define CT__NUMBERS_LIST CT__ISA_LIST
+#define CT__NARROW_LIST CT__ISA_LIST
 #endif
 #define CT__NUMBERS_OF(isa) extern const ct__row_one ct__numbers_##isa[CT__ROWS];
-CT__NUMBERS_LIST(CT__NUMBERS_OF)
+CT__NARROW_LIST(CT__NUMBERS_OF)
 
 extern const ct__row_one *const ct__number_sets[];
 static inline const ct__row_one *ct__numbers_now(void) { return ct__number_sets[ct__isa()]; }
+
+typedef struct ct__integers {
+#define ROW(name, ...) ct_loop *name;
+#include "integers.def"
+} ct__integers;
+#define CT__INTEGERS_OF(isa) extern const ct__integers ct__integers_##isa;
+CT__NARROW_LIST(CT__INTEGERS_OF)
 
 /* ---- lines and folds ------------------------------------------------------------------------- */
 

@@ -9,7 +9,6 @@ enum {
   CHUNK = 128, /* elements in a block, a multiple of each group */
   MOST = 64,   /* elements of a group */
   WIDEST = 8,  /* bytes of an element */
-  FEW = 16,    /* elements that are not worth a vector */
 };
 
 /* A row: how many operands it reads, of which type; bytes of an element of each operand and of the
@@ -83,52 +82,14 @@ static void lead_numbers(const form *f, ct__row_one one, CT__LOOP_ARGUMENTS) {
 
 /* ---- whole vectors --------------------------------------------------------------------------- */
 
-/* m elements, so many bytes apart, to or from a block where they lie side by side. */
-#define MOVE(T, to_step, from_step)                                                                \
-  for (int64_t i = 0; i < m; i++) {                                                                \
-    T one;                                                                                         \
-    memcpy(&one, from + i * (from_step), sizeof one);                                              \
-    memcpy(to + i * (to_step), &one, sizeof one);                                                  \
-  }
-#define MOVES(T)                                                                                   \
-  if (from_step == 0)                                                                              \
-  VECTORISE MOVE(T, (int64_t)sizeof(T), 0) else UNROLL_4 MOVE(T, to_step, from_step)
-static void move(int64_t m, int64_t item, char *to, int64_t to_step, const char *from,
-                 int64_t from_step) {
-  if (item == 8) {
-    MOVES(uint64_t)
-  } else if (item == 4) {
-    MOVES(uint32_t)
-  } else {
-    MOVES(uint8_t)
-  }
-}
-
 /* A row of the instruction set in use. */
 typedef struct row {
   const form *f;
   int64_t group; /* elements */
   ct__whole_loop *whole;
-  ct__row_one one;
+  ct__mover *move;
   const void *attr;
 } row;
-
-/* Less than a group: through blocks that are filled up. */
-static void lead_padded(const row *r, int64_t n, char *const *p, const int64_t *s) {
-  _Alignas(64) char block[CT__MAX_OPERANDS][MOST * WIDEST];
-  char *at[CT__MAX_OPERANDS];
-  const int y = r->f->n_in;
-  for (int k = 0; k < y; k++) {
-    const int64_t size = r->f->size[k];
-    at[k] = block[k];
-    move(n, size, block[k], size, p[k], s[k] * size);
-    memset(block[k] + n * size, 0, (size_t)((r->group - n) * size));
-  }
-  at[y] = block[y];
-  r->whole(r->group, at, r->attr);
-  const int64_t size = r->f->size[y];
-  move(n, size, p[y], s[y] * size, block[y], size);
-}
 
 /* Whole groups: what does not lie side by side passes through blocks. */
 static void lead_apart(const row *r, int64_t n, char *const *p, const int64_t *s) {
@@ -141,11 +102,11 @@ static void lead_apart(const row *r, int64_t n, char *const *p, const int64_t *s
     for (int k = 0; k < y; k++) {
       const int64_t size = r->f->size[k];
       if (s[k] != 1 && (s[k] != 0 || i == 0))
-        move(m, size, block[k], size, p[k] + i * s[k] * size, s[k] * size);
+        r->move(m, size, block[k], size, p[k] + i * s[k] * size, s[k] * size);
     }
     r->whole(m, at, r->attr);
     const int64_t size = r->f->size[y];
-    if (s[y] != 1) move(m, size, p[y] + i * s[y] * size, s[y] * size, block[y], size);
+    if (s[y] != 1) r->move(m, size, p[y] + i * s[y] * size, s[y] * size, block[y], size);
     for (int k = 0; k <= y; k++)
       if (s[k] == 1) at[k] += m * r->f->size[k];
   }
@@ -173,32 +134,32 @@ static void lead_beside(const form *f, ct__whole_loop *whole, int64_t group, int
     memcpy(p[y] + (n - left) * size, last + (group - left) * size, (size_t)(left * size));
 }
 
-INLINE bool all_beside(const form *f, const int64_t *s) {
+INLINE bool all_beside(int n_in, const int64_t *s) {
   int64_t other = 0;
-  for (int k = 0; k <= f->n_in; k++) other |= s[k] ^ 1;
+  for (int k = 0; k <= n_in; k++) other |= s[k] ^ 1;
   return other == 0;
 }
 
+APART void lead(CT__LOOP_ARGUMENTS, int which);
+
 /* Any number of elements, in any way. */
 static void lead_any(const row *r, int64_t n, char *const *p, const int64_t *s) {
-  const int64_t left = n & (r->group - 1), whole = n - left;
-  if (whole && all_beside(r->f, s)) {
-    lead_beside(r->f, r->whole, r->group, n, p, r->attr);
+  const form *f = r->f;
+  if (n >= r->group && all_beside(f->n_in, s)) {
+    lead_beside(f, r->whole, r->group, n, p, r->attr);
     return;
   }
+  const int64_t left = n & (r->group - 1), whole = n - left;
   if (whole) lead_apart(r, whole, p, s);
   if (left == 0) return;
   char *end[CT__MAX_OPERANDS];
-  for (int k = 0; k <= r->f->n_in; k++) end[k] = p[k] + whole * s[k] * r->f->size[k];
-  if (left < FEW)
-    lead_numbers(r->f, r->one, left, end, s, r->attr);
-  else
-    lead_padded(r, left, end, s);
+  for (int k = 0; k <= f->n_in; k++) end[k] = p[k] + whole * s[k] * f->size[k];
+  lead(left, end, s, r->attr, (int)(f - forms));
 }
 
 /* Pieces in which an angle is far from 0 go number by number. */
-static void lead_wide(const row *r, const ct__elements *set, int64_t n, char *const *p,
-                      const int64_t *s) {
+static void lead_wide(const row *r, const ct__elements *set, ct__row_one one, int64_t n,
+                      char *const *p, const int64_t *s) {
   enum { PIECE = 4 * CHUNK };
   const form *f = r->f;
   char *at[CT__MAX_OPERANDS];
@@ -206,7 +167,7 @@ static void lead_wide(const row *r, const ct__elements *set, int64_t n, char *co
     const int64_t m = n - i < PIECE ? n - i : PIECE;
     for (int k = 0; k <= f->n_in; k++) at[k] = p[k] + i * s[k] * f->type;
     if (set->any_far[f->type == sizeof(double)](m, at[f->wide], s[f->wide]))
-      lead_numbers(f, r->one, m, at, s, r->attr);
+      lead_numbers(f, one, m, at, s, r->attr);
     else
       lead_any(r, m, at, s);
   }
@@ -214,43 +175,59 @@ static void lead_wide(const row *r, const ct__elements *set, int64_t n, char *co
 
 /* ---- the loops of records -------------------------------------------------------------------- */
 
-static const ct__elements *const element_sets[] = {
 #define ELEMENTS(isa) &ct__elements_##isa,
-    CT__ISA_LIST(ELEMENTS)};
+static const ct__elements *const element_sets[] = {CT__ISA_LIST(ELEMENTS)};
+/* for fewer elements than a group has: the same bits of shorter vectors */
+static const ct__elements *const narrow_sets[] = {CT__NARROW_LIST(ELEMENTS)};
 
-APART void lead(CT__LOOP_ARGUMENTS, int which) {
+static void lead(CT__LOOP_ARGUMENTS, int which) {
   const int isa = ct__isa();
   const form *f = &forms[which];
-  const ct__elements *set = element_sets[isa];
-  ct__whole_loop *whole = set->row[which];
   const ct__row_one one = ct__number_sets[isa][which];
-  const int64_t group = set->vector_bytes >> f->shift;
-  if (!whole || (n < group && n < FEW)) {
+  const ct__elements *set = element_sets[isa];
+  if (n < set->vector_bytes >> f->shift) set = narrow_sets[isa];
+  const row r = {f, set->vector_bytes >> f->shift, set->row[which], set->move, attr};
+  if (!r.whole || n < r.group)
     lead_numbers(f, one, n, p, s, attr);
-  } else if (n >= group && f->wide < 0 && all_beside(f, s)) {
-    lead_beside(f, whole, group, n, p, attr);
-  } else {
-    const row r = {f, group, whole, one, attr};
-    if (f->wide >= 0)
-      lead_wide(&r, set, n, p, s);
-    else
-      lead_any(&r, n, p, s);
-  }
+  else if (f->wide >= 0)
+    lead_wide(&r, set, one, n, p, s);
+  else
+    lead_any(&r, n, p, s);
 }
 
-/* The same, but a single number takes no detour. */
-#define LEAD_ONE(T, type, n_in)                                                                    \
+/* The same for rows of one type: a single number takes no detour, nor do elements side by side
+ * whose results take no operand's place. */
+#define LEAD_DIRECTLY(T, type, n_in)                                                               \
   APART void lead_##type##_##n_in(CT__LOOP_ARGUMENTS, int which) {                                 \
-    if (n == 1)                                                                                    \
-      AT(T, p[n_in]) = ct__numbers_now()[which].type(AT(const T, p[0]), AT(const T, p[n_in > 1]),  \
-                                                     AT(const T, p[n_in > 2 ? 2 : 0]),             \
-                                                     AT(const T, p[n_in > 3 ? 3 : 0]), attr);      \
+    const int isa = ct__isa();                                                                     \
+    if (n == 1) {                                                                                  \
+      AT(T, p[n_in]) = ct__number_sets[isa][which].type(                                           \
+          AT(const T, p[0]), AT(const T, p[n_in > 1]), AT(const T, p[n_in > 2 ? 2 : 0]),           \
+          AT(const T, p[n_in > 3 ? 3 : 0]), attr);                                                 \
+      return;                                                                                      \
+    }                                                                                              \
+    const ct__elements *set = element_sets[isa];                                                   \
+    const int64_t item = sizeof(T);                                                                \
+    if (n < set->vector_bytes / item) set = narrow_sets[isa];                                      \
+    const int64_t group = set->vector_bytes / item;                                                \
+    ct__whole_loop *whole = set->row[which];                                                       \
+    bool direct = n >= group && whole && forms[which].wide < 0 && all_beside(n_in, s);             \
+    if (direct && (n & (group - 1))) {                                                             \
+      char *last[n_in + 1];                                                                        \
+      for (int k = 0; k <= n_in; k++) last[k] = p[k] + (n - group) * item;                         \
+      for (int k = 0; k < n_in; k++) direct &= p[k] != p[n_in];                                    \
+      if (direct) whole(group, last, attr);                                                        \
+    }                                                                                              \
+    if (direct)                                                                                    \
+      whole(n, p, attr);                                                                           \
     else                                                                                           \
       lead(n, p, s, attr, which);                                                                  \
   }
 // clang-format off
-LEAD_ONE(float,  f32, 1) LEAD_ONE(float,  f32, 2) LEAD_ONE(float,  f32, 3) LEAD_ONE(float,  f32, 4)
-LEAD_ONE(double, f64, 1) LEAD_ONE(double, f64, 2) LEAD_ONE(double, f64, 3) LEAD_ONE(double, f64, 4)
+LEAD_DIRECTLY(float,  f32, 1) LEAD_DIRECTLY(float,  f32, 2)
+LEAD_DIRECTLY(float,  f32, 3) LEAD_DIRECTLY(float,  f32, 4)
+LEAD_DIRECTLY(double, f64, 1) LEAD_DIRECTLY(double, f64, 2)
+LEAD_DIRECTLY(double, f64, 3) LEAD_DIRECTLY(double, f64, 4)
 // clang-format on
 #define ONE_OF(type, n_in)                                                                         \
   (n_in == 1   ? lead_##type##_1                                                                   \
@@ -265,7 +242,13 @@ LEAD_ONE(double, f64, 1) LEAD_ONE(double, f64, 2) LEAD_ONE(double, f64, 3) LEAD_
   }
 #include "rows.def"
 
-        int ct__row_of(ct_loop *loop) {
+#define INTEGERS(isa) &ct__integers_##isa,
+            static const ct__integers *const integer_sets[] = {CT__NARROW_LIST(INTEGERS)};
+#define ROW(name, ...)                                                                             \
+  void ct__##name(CT__LOOP_ARGUMENTS) { integer_sets[ct__isa()]->name(n, p, s, attr); }
+#include "integers.def"
+
+int ct__row_of(ct_loop *loop) {
   static ct_loop *const loops[CT__ROWS] = {
 #define ROW(name, ...) ct__##name,
 #include "rows.def"

@@ -1,7 +1,7 @@
 /* plain_folds.c - reductions and positions of extrema of integers and bools. Compiled once. */
 #include "kernels/folds.h"
 
-#define SUM        uint64_t
+#define SUM        uint32_t
 #define SUM_RESULT int32_t
 
 #define T        int32_t

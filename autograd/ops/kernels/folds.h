@@ -1,6 +1,6 @@
 /* folds.h - what the reductions of folds_of_type.h share: for folds.c and ../plain_folds.c.
  *
- * Sums and products of floats are accumulated in double, of integers in 64 bits that wrap; extrema
+ * Sums and products of floats are accumulated in double, of integers in 32 bits that wrap; extrema
  * in the type itself.
  *
  * Columns take their elements one after the other, ROWS in a pass. A line is dealt to independent

@@ -1,5 +1,8 @@
-/* integers.c - the loops of integers.def: with vectors where operands lie side by side. */
-#include "kernels/rows.h"
+/* integers.c - the loops of integers.def: with vectors where operands lie side by side. Compiled
+ * for each instruction set but v4, as numbers.c. */
+#include "rows.h"
+
+#if !(defined(CT__X86_LEVELS) && defined(__AVX512F__))
 
 /* Bounds beyond the range of i32 do not bind. */
 static int32_t saturate(double x) {
@@ -12,7 +15,8 @@ static int32_t saturate(double x) {
 
 #define IN(k) in_##k[i * step_##k]
 #define ROW(name, type, First, n_in, Out, setup, load, expression)                                 \
-  INLINE void name(bool apart, int64_t n, char *const *in, const int64_t *s, const void *attr) {   \
+  INLINE void name##_any(bool apart, int64_t n, char *const *in, const int64_t *s,                 \
+                         const void *attr) {                                                       \
     typedef type T;                                                                                \
     const First *in_0 = (const First *)(const void *)in[0];                                        \
     const T *in_1 = n_in > 1 ? (const T *)(const void *)in[1] : NULL;                              \
@@ -28,9 +32,18 @@ static int32_t saturate(double x) {
       out[i * step] = (Out)(expression);                                                           \
     }                                                                                              \
   }                                                                                                \
-  void ct__##name(CT__LOOP_ARGUMENTS) {                                                            \
+  static void name(CT__LOOP_ARGUMENTS) {                                                           \
     int64_t other = 0;                                                                             \
     for (int k = 0; k <= n_in; k++) other |= s[k] ^ 1;                                             \
-    name(other != 0, n, p, s, attr);                                                               \
+    if (other)                                                                                     \
+      name##_any(true, n, p, s, attr);                                                             \
+    else                                                                                           \
+      name##_any(false, n, p, s, attr);                                                            \
   }
-#include "integers.def"
+#include "../integers.def"
+
+const ct__integers CT__ISA_NAME(ct__integers, CT__ISA) = {
+#define ROW(name, ...) .name = name,
+#include "../integers.def"
+};
+#endif
