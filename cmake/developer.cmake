@@ -148,7 +148,7 @@ if(NOT COTANGENT_SANITIZE)
     LABELS package)
   # the goal is 1 MB; other compilers and levels make other sizes
   if(CMAKE_BUILD_TYPE STREQUAL Release AND CMAKE_C_COMPILER_ID STREQUAL GNU AND COTANGENT_X86_LEVELS)
-    add_test(NAME size COMMAND ${scripts}/check_size.sh 2100000 $<TARGET_FILE:cotangent>)
+    add_test(NAME size COMMAND ${scripts}/check_size.sh 2000000 $<TARGET_FILE:cotangent>)
     set_tests_properties(size PROPERTIES LABELS package)
   endif()
 

@@ -1,4 +1,4 @@
-/* lines_of_type.h - softmax and its kin along lines, for one float type T: part of kernels.c,
+/* lines_of_type.h - softmax and its kin along lines, for one float type T: part of lines.c,
  * included for each.
  *
  * Short lines go LANES at a time, one in each lane, so that what is done to an element of one is

@@ -1,5 +1,5 @@
 /* loss_of_type.h - cross entropy and its derivative over rows of logits, for one float type T: part
- * of kernels.c, included for each. Short rows go in lanes, long ones one by one, as lines do.
+ * of lines.c, included for each. Short rows go in lanes, long ones one by one, as lines do.
  */
 
 #define LOSS            NAMED(loss)
