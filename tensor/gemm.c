@@ -67,13 +67,12 @@ typedef struct blas_rule {
   bool transposed;
   int64_t m, n, k;
 } blas_rule;
-enum { RULES = 3 };
+enum { RULES = 1 };
 
 static const blas_rule
 #ifdef CT__X86_LEVELS
     blas_v2[RULES] = {{false, 128, 128, 128}},
-    blas_v3[RULES] = {{false, 64, 512, 512}, {true, 512, 512, 64}, {true, 128, 128, 1024}},
-    blas_v4[RULES] = {{0}}; /* nowhere */
+    blas_v3[RULES] = {{true, 128, 128, 1024}}, blas_v4[RULES] = {{0}}; /* nowhere */
 #else
     blas_base[RULES] = {{false, 256, 256, 256}};
 #endif
@@ -116,15 +115,18 @@ static void offer_ours(ct__gemm_plan *best, const ct__product *p, bool transpose
   int64_t lanes = (int64_t)1 << set->lane_bits;
   double vectors = (double)((p->n + lanes - 1) >> set->lane_bits);
   double few = (double)(p->n & (lanes - 1)), rest = (double)(p->k & (lanes - 1));
-  bool neighbours = p->b.row == 1 || p->b.column == 1;
-  double pack = k * (double)set->packed_columns(p) * (neighbours ? 0.4 : 2);
+  bool neighbours = p->b.row == 1 || p->b.column == 1, down = set->down(p);
+  int64_t lines = set->packed_lines(p);
+  if (lines < p->n && p->b.column != 1) lines = p->n; /* B is packed, sooner or later */
+  double pack = k * (double)lines * (neighbours ? 0.4 : 2);
+  double turn = down ? 6 : 0.5, dots = down && p->n > 1 ? 1.3 : 1; /* as short vectors take */
   bool turns = p->c.row == 1 && p->m >= lanes; /* blocks of C are transposed in registers */
-  double store = p->c.column == 1 ? m * (vectors + few / 2) : (turns ? 0.5 : 2.5) * m * n;
+  double store = p->c.column == 1 ? m * (vectors + few / 2) : (turns ? turn : 2.5) * m * n;
   double tiles = vectors > 1 ? 1 : 1.06; /* one row of B alone is loaded for too few products */
   offer(best, p, transposed, set->tiles, tiles * m * vectors * k + 4 * m + pack + store);
   if ((p->a.column == 1 || p->m == 1) && p->b.row == 1)
     offer(best, p, transposed, set->dots,
-          m * n * ((double)(p->k >> set->lane_bits) + 2 * rest + 3));
+          dots * m * n * ((double)(p->k >> set->lane_bits) + 2 * rest + 3));
   if (p->k == 1 && p->b.column == 1 && p->c.column == 1)
     offer(best, p, transposed, set->outer, m * vectors);
 }
@@ -160,7 +162,8 @@ enum {
   FEW_ROWS = 32,      /* of a block, if B fits into the cache, */
   MANY_ROWS = 128,    /* otherwise, so that the cost of reading B is shared, */
   FEWEST_PIECES = 4,  /* unless fewer than these are left for threads */
-  PANELS = 5,         /* of a block of that many rows */
+  PANELS = 5,         /* of a block of that many rows, */
+  FEW_PANELS = 2,     /* or if tiles go down one after another */
   BLAS_ROWS = 192,
   BLAS_COLUMNS = 256,
   BLAS_GRAIN = 24
@@ -175,16 +178,16 @@ static void cut(ct__gemm_plan *w) {
   int64_t item = (int64_t)ct__item_size(p->dtype);
   double work = (double)p->m * (double)p->n * (double)p->k / PIECE;
   int64_t wanted = work < MOST_PIECES ? within((int64_t)work, 1, MOST_PIECES) : MOST_PIECES;
-  bool blas = w->kernel == ct__blas_gemm;
+  bool blas = w->kernel == ct__blas_gemm, down = !blas && w->set->down(p);
   bool large_b = (double)p->k * (double)p->n * (double)item > 2.0 * CACHED;
-  int64_t least = blas ? BLAS_ROWS : large_b ? MANY_ROWS : FEW_ROWS;
+  int64_t least = blas ? BLAS_ROWS : large_b || down ? MANY_ROWS : FEW_ROWS;
   int64_t cached = (int64_t)((double)p->m * (double)p->n * (double)item / CACHED);
   w->grain[0] = blas ? BLAS_GRAIN : w->set->rows;
   w->grain[1] = p->m == 1 ? w->set->wide_panel : w->set->panel;
   w->pieces[0] = w->pieces[1] = 1;
   if (wanted == 1 && cached <= 1) return;
   w->pieces[0] = within(wanted > cached ? wanted : cached, 1, p->m / least);
-  int64_t panels = p->m >= FEW_ROWS ? PANELS : 1;
+  int64_t panels = p->m < FEW_ROWS ? 1 : down ? FEW_PANELS : PANELS;
   int64_t least_columns = !blas ? panels * w->grain[1] : w->pieces[0] > 1 ? p->n : BLAS_COLUMNS;
   w->pieces[1] = within(wanted / w->pieces[0], 1, p->n / least_columns);
   if (!blas && w->pieces[0] * w->pieces[1] < FEWEST_PIECES)
@@ -208,9 +211,9 @@ static bool gathers(const ct__gemm_plan *w) {
 
 static int64_t packed_bytes(const ct__gemm_plan *w) {
   bool tiles = w->kernel == w->set->tiles;
-  int64_t columns = tiles ? w->set->packed_columns(&w->p) : gathers(w), bytes;
+  int64_t lines = tiles ? w->set->packed_lines(&w->p) : gathers(w), bytes;
   int64_t rows = tiles && w->p.k < w->set->least_depth ? w->set->least_depth : w->p.k;
-  bool fits = ct__mul_size(rows, columns * (int64_t)ct__item_size(w->p.dtype), &bytes);
+  bool fits = ct__mul_size(rows, lines * (int64_t)ct__item_size(w->p.dtype), &bytes);
   return fits ? bytes : -1;
 }
 
@@ -259,11 +262,9 @@ static void gather(job *w) {
   w->p.a = (ct__matrix){w->packed, w->p.k, 1};
 }
 
-/* So many panels. */
 static void pack_some(void *context, int64_t from, int64_t to) {
   const job *w = context;
-  int64_t panel = w->plan->grain[1], end = to * panel < w->p.n ? to * panel : w->p.n;
-  w->plan->set->pack(&w->p, from * panel, end - from * panel, w->packed);
+  w->plan->set->pack(&w->p, from, to, w->packed);
 }
 
 /* All that can fail, before C is touched. */
@@ -274,11 +275,12 @@ static ct_status prepare(job *w, void *work) {
   if (plan->bytes < 0) return ct__fail(CT_ENOMEM, "out of memory (packing a matrix)");
   w->packed = work ? work : ct__alloc((size_t)plan->bytes);
   if (!w->packed) return CT_ENOMEM;
-  int64_t panel = plan->grain[1], item = (int64_t)ct__item_size(w->p.dtype);
-  if (gathers(plan))
+  if (gathers(plan)) {
     gather(w);
-  else
-    ct__parallel_range((w->p.n - 1) / panel + 1, 2 * item * w->p.k * panel, 1, pack_some, w);
+  } else {
+    int64_t units = plan->set->units(&w->p);
+    ct__parallel_range(units, 2 * plan->bytes / units + 1, 1, pack_some, w);
+  }
   return CT_OK;
 }
 

@@ -71,10 +71,14 @@ typedef struct ct__gemm_set {
   ct__gemm_kernel *tiles;          /* any strides; some panels of B may have to be packed */
   ct__gemm_kernel *dots;           /* a.column and b.row are 1: sums along contiguous memory */
   ct__gemm_kernel *outer;          /* k, b.column and c.column are 1 */
-  /* Columns of B, each of k elements, that tiles want in `packed`: 0 if B is read where it lies. */
-  int64_t (*packed_columns)(const ct__product *p);
-  /* Packs the panels among these columns, which begin at a multiple of the panel. */
-  void (*pack)(const ct__product *p, int64_t column, int64_t columns, void *packed);
+  /* Blocks of few columns and many rows suit tiles. */
+  bool (*down)(const ct__product *p);
+  /* Columns of B or rows of A, each of k elements, that tiles want in `packed`: 0 if both are read
+   * where they lie. */
+  int64_t (*packed_lines)(const ct__product *p);
+  /* In so many steps: packs some of them. */
+  int64_t (*units)(const ct__product *p);
+  void (*pack)(const ct__product *p, int64_t from, int64_t to, void *packed);
 } ct__gemm_set;
 
 /* f32, f64 of each instruction set */

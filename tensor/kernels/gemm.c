@@ -32,10 +32,12 @@ enum { ANY_WAY, BY_ROWS, BY_COLUMNS, COPYING };
 enum { WIDE = 8 };
 /* Of a short vector, and of one that streams through memory. */
 enum { FEW_BYTES = 16, LINE_BYTES = VECTOR_BYTES < 32 ? VECTOR_BYTES : 32 };
-/* Rows of B to one piece of a sum: a panel of so many stays in the second cache. */
-enum { DEPTH = 400 };
-/* Of B that is passed over again for each strip: half of the second cache. */
-enum { NEAR_BYTES = 448 << 10 };
+/* Rows of B to one piece of a sum: a panel of so many stays in the second cache. All pieces but the
+ * last are whole vectors. */
+enum { DEPTH = 400, PIECE_UNIT = 16 };
+/* Of B that is passed over again for each strip, or of A for each panel: half of the second cache;
+ * and rows of A from which on packing panels of B more than once costs more than far memory. */
+enum { NEAR_BYTES = 448 << 10, LATE_ROWS = 512 };
 /* Of B that the second cache cannot keep, and how many of its rows are read at a time. */
 enum { FAR_AWAY = VECTOR_BYTES < 64 ? 1 << 19 : 1 << 20, STREAMS = 4 };
 /* Columns of an outer product from which on it pays to look for rows that are zero, by so many. */
@@ -114,10 +116,15 @@ static int64_t at_most(int64_t n, int64_t limit) { return n < limit ? n : limit;
 #define whole_vectors OF_TYPE(whole_vectors)
 #define panel_of      OF_TYPE(panel_of)
 #define packed_rows   OF_TYPE(packed_rows)
+#define goes_down     OF_TYPE(goes_down)
+#define packs_rows    OF_TYPE(packs_rows)
+#define packs_late    OF_TYPE(packs_late)
 #define packs_all     OF_TYPE(packs_all)
 #define runs_on       OF_TYPE(runs_on)
 #define lies_ready    OF_TYPE(lies_ready)
-#define count_packed  OF_TYPE(count_packed)
+#define count_lines   OF_TYPE(count_lines)
+#define count_units   OF_TYPE(count_units)
+#define pack_units    OF_TYPE(pack_units)
 #define transpose     OF_TYPE(transpose)
 #define pack_columns  OF_TYPE(pack_columns)
 #define pack_rows     OF_TYPE(pack_rows)
@@ -136,10 +143,15 @@ static int64_t at_most(int64_t n, int64_t limit) { return n < limit ? n : limit;
 #define swept_tiles   OF_TYPE(swept_tiles)
 #define pack_strip    OF_TYPE(pack_strip)
 #define pack_tile     OF_TYPE(pack_tile)
+#define pack_tiles    OF_TYPE(pack_tiles)
+#define a_packed      OF_TYPE(a_packed)
 #define share         OF_TYPE(share)
 #define panel_at      OF_TYPE(panel_at)
 #define whole_tiles   OF_TYPE(whole_tiles)
+#define part_strip    OF_TYPE(part_strip)
 #define part_tiles    OF_TYPE(part_tiles)
+#define strip_rows    OF_TYPE(strip_rows)
+#define enter_panel   OF_TYPE(enter_panel)
 #define next_rows     OF_TYPE(next_rows)
 #define near_tiles    OF_TYPE(near_tiles)
 #define streams       OF_TYPE(streams)
@@ -195,7 +207,8 @@ static int64_t at_most(int64_t n, int64_t limit) { return n < limit ? n : limit;
   {                                                                                                \
     .lane_bits = __builtin_ctz(n), .rows = 2 * ROWS, .least_depth = TAIL, .panel = VECTORS * n,    \
     .wide_panel = WIDE * n, .tiles = by_tiles_##type, .dots = by_dots_##type,                      \
-    .outer = by_outer_##type, .packed_columns = count_packed_##type, .pack = pack_panels_##type    \
+    .outer = by_outer_##type, .down = goes_down_##type, .packed_lines = count_lines_##type,        \
+    .units = count_units_##type, .pack = pack_units_##type                                         \
   }
 const ct__gemm_set CT__ISA_NAME(ct__gemm, CT__ISA)[2] = {GEMM_SET(f32, F32_LANES),
                                                          GEMM_SET(f64, F64_LANES)};

@@ -1,125 +1,21 @@
 /* gemm_kernels.h - the kernels of one float type T, named TYPE, of which a vector holds LANES: part
  * of gemm.c, included for each. */
-#include "gemm_tiles.h"
+#include "gemm_packing.h"
 
-/* ---- panels ---------------------------------------------------------------------------------- */
-
-static int64_t whole_vectors(int64_t n) { return (n + LANES - 1) / LANES * LANES; }
-static int64_t panel_of(const ct__product *p) { return LANES * (p->m == 1 ? WIDE : VECTORS); }
-
-/* Rows of B as they are packed: no fewer than a tile wants; what is too much is 0. */
-static int64_t packed_rows(const ct__product *p) { return p->k < TAIL ? TAIL : p->k; }
-
-static bool far_apart(const ct__product *p) { return p->b.row * (int64_t)sizeof(T) >= FAR_BYTES; }
-
-/* Where A lies in columns and tiles are short, or rows of B far apart, strips of A and all of B are
- * packed, and tiles follow each other along the rows of C. */
-static bool sweeps(const ct__product *p) {
-  return p->a.column != 1 && p->m >= SWEPT_ROWS && p->n > panel_of(p) &&
-         (p->k <= SHALLOW || far_apart(p));
-}
-
-/* Strips are packed also where neither rows nor columns of A are contiguous. */
-static bool packs_strips(const ct__product *p) {
-  return p->k < TAIL || sweeps(p) || (p->a.column != 1 && p->a.row != 1 && p->m > 1);
-}
-
-/* All of B is packed also where it does not lie in rows, and where many rows of A share the cost:
- * rows that lie far apart are slow to read, and fall on the same few places of a cache. */
-static bool packs_all(const ct__product *p) {
-  return p->b.column != 1 || p->k < TAIL || sweeps(p) ||
-         (WAYS == 1 && far_apart(p) && p->m >= MANY_ROWS);
-}
-
-/* A last panel of partial vectors can be read where it lies if what follows a row is the next row:
- * all but the last few rows, which are copied. */
-static bool runs_on(const ct__product *p) { return p->b.column == 1 && p->b.row == p->n; }
-
-static bool lies_ready(const ct__product *p, int64_t width) {
-  return !packs_all(p) && (width % LANES == 0 || runs_on(p));
-}
-
-static int64_t count_packed(const ct__product *p) {
-  if (packs_all(p)) return whole_vectors(p->n);
-  int64_t last = p->n % panel_of(p);
-  return lies_ready(p, last) ? 0 : whole_vectors(last);
-}
-
-/* Columns that are contiguous, side by side. */
-static void pack_columns(const ct__product *p, int64_t column, int64_t columns, T *to,
-                         int64_t to_row) {
-  int64_t k = p->k, step = p->b.column, x = 0;
-  const T *b = (const T *)(const void *)p->b.data + column * step;
-  for (; x + LANES <= columns; x += LANES) {
-    int64_t i = 0;
-    for (; i + LANES <= k; i += LANES)
-      transpose(b + x * step + i, step, to + i * to_row + x, to_row);
-    /* What follows the rest of a column is the next one. */
-    if (i < k && step == k && (p->n - column - x - LANES) * k >= i + LANES - k) {
-      T rest[LANES * LANES];
-      transpose(b + x * step + i, step, rest, LANES);
-      for (int64_t r = 0; r < k - i; r++) AT(to + (i + r) * to_row + x) = READ(rest + r * LANES);
-    } else {
-      for (; i < k; i++)
-        for (int64_t j = x; j < x + LANES; j++) to[i * to_row + j] = b[j * step + i];
-    }
-  }
-  for (; x < columns; x++)
-    for (int64_t i = 0; i < k; i++) to[i * to_row + x] = b[x * step + i];
-}
-
-/* Any elements, rows from <= i < end of a panel. */
-static void pack_rows(const ct__product *p, int64_t from, int64_t end, int64_t column,
-                      int64_t columns, T *to, int64_t to_row) {
-  const T *b = (const T *)(const void *)p->b.data + column * p->b.column;
-  int64_t row = p->b.row, step = p->b.column;
-  if (step == 1 && columns == VECTORS * LANES)
-    for (int64_t i = from; i < end; i++, to += to_row)
-      UNROLL for (int v = 0; v < VECTORS; v++) AT(to + v * LANES) = READ(b + i * row + v * LANES);
-  else
-    for (int64_t i = from; i < end; i++, to += to_row)
-      for (int64_t j = 0; j < columns; j++) to[j] = b[i * row + j * step];
-}
-
-static void pack_panels(const ct__product *p, int64_t column, int64_t columns, void *packed) {
-  int64_t panel = panel_of(p), end = column + columns, k = p->k;
-  bool all = packs_all(p);
-  /* So many rows at a time that each is read on from one panel to the next. */
-  int64_t step = p->b.row == 1 ? k : 16;
-  for (int64_t from = 0; from < k; from += step)
-    for (int64_t j = column; j < end; j += panel) {
-      int64_t width = at_most(p->n - j, panel), whole = whole_vectors(width);
-      if (lies_ready(p, width)) continue;
-      T *to = (T *)packed + (all ? j * packed_rows(p) : 0);
-      if (from == 0 && (width < whole || k < TAIL))
-        memset(to, 0, (size_t)(packed_rows(p) * whole) * sizeof(T));
-      if (p->b.row == 1)
-        pack_columns(p, j, width, to, whole);
-      else
-        pack_rows(p, from, at_most(from + step, k), j, width, to + from * whole, whole);
-    }
-}
-
-/* Rows of the last panel that are copied since more is read of them than there is: none, all, or so
- * many that enough for a tile is left on either side. */
-static int64_t count_copied(const ct__product *p, int64_t width) {
-  int64_t missing = whole_vectors(width) - width;
-  if (missing == 0 || !lies_ready(p, width)) return 0;
-  int64_t rows = (missing + p->n - 1) / p->n;
-  if (rows < TAIL) rows = TAIL;
-  return p->k - rows < TAIL ? p->k : rows;
-}
+/* ---- panels and strips ---------------------------------------------------------------------- */
 
 /* A block of C, and of it rows from <= k < to of B, one strip of rows of A and one panel. */
 typedef struct WORK {
   const ct__product *p;
-  const T *packed, *copy; /* of B: all or the last panel; the last rows of the last panel */
+  const T *packed, *copy; /* A, or of B all or the last panel; the last rows of the last panel */
   int64_t copied;
-  bool all, strips; /* all of B and strips of A are packed */
+  bool all, whole_a, strips; /* all of B, all of A, or strips of A are packed */
   bool add;
   T alpha;
   int64_t from, to, row, rows;
   int tiles;
+  const T *fetch; /* by the first tile of a strip; and the way to what the next one fetches */
+  int64_t next_fetch;
   const T *a; /* where it lies, or packed and scaled, tile by tile */
   T *scratch; /* a strip of A, or a panel of B */
 } WORK;
@@ -129,23 +25,10 @@ static int share(int64_t rows, int tiles) { return ((int)rows + tiles - 1) / til
 
 static int64_t depth(const WORK *w) { return w->to - w->from < TAIL ? TAIL : w->to - w->from; }
 
-/* Between packed tiles: columns of ROWS, and what is written behind the last one. */
-static int64_t packed_step(const WORK *w) { return depth(w) * ROWS + PADDED - ROWS; }
+static bool a_packed(const WORK *w) { return w->whole_a || w->strips; }
 
-/* The columns of a tile; scaled by the way: tiles may be so shallow that scaling C would be much of
- * their work. Where they can be, more rows are read than there are. */
-static void pack_tile(const ct__product *p, int64_t row, int rows, int64_t from, int64_t k, T *to) {
-  const T *a = a_at(p, row, from);
-  int64_t a_row = p->a.row, column = p->a.column;
-  T alpha = (T)p->alpha;
-  if (a_row == 1 && row + PADDED <= p->m)
-    for (int64_t i = 0; i < k; i++, a += column, to += ROWS)
-      UNROLL for (int r = 0; r < PADDED; r += LINE_LANES) * (LINE *)(to + r) =
-          *(const LINE *)(a + r) * alpha;
-  else
-    for (int64_t i = 0; i < k; i++, a += column, to += ROWS)
-      for (int r = 0; r < rows; r++) to[r] = a[r * a_row] * alpha;
-}
+/* Between packed tiles. */
+static int64_t packed_step(const WORK *w) { return (w->whole_a ? w->p->k : depth(w)) * ROWS; }
 
 static void pack_strip(WORK *w) {
   int64_t k = w->to - w->from, row = w->row, left = w->rows;
@@ -162,6 +45,10 @@ static void pack_strip(WORK *w) {
 static const T *panel_at(const WORK *w, int64_t column, int64_t width, int64_t *row) {
   const ct__product *p = w->p;
   int64_t whole = whole_vectors(width);
+  if (packs_late(p, width)) {
+    *row = whole;
+    return w->scratch;
+  }
   bool ready = !w->all && (width == whole || runs_on(p));
   *row = ready ? p->b.row : whole;
   if (ready) return (const T *)(const void *)p->b.data + w->from * p->b.row + column;
@@ -177,14 +64,16 @@ static TILE first_tile(const WORK *w, int64_t column, int64_t width) {
                 .b = b,
                 .c = c_at(p, w->row, column),
                 .k = depth(w),
-                .a_row = w->strips ? 1 : p->a.row,
-                .a_column = w->strips ? ROWS : p->a.column,
+                .a_row = a_packed(w) ? 1 : p->a.row,
+                .a_column = a_packed(w) ? ROWS : p->a.column,
                 .b_row = b_row,
                 .c_row = p->c.row,
-                .way = WAYS == 1                       ? ANY_WAY
-                       : w->strips || p->a.column != 1 ? BY_COLUMNS
-                                                       : BY_ROWS,
+                .way = WAYS == 1                         ? ANY_WAY
+                       : a_packed(w) || p->a.column != 1 ? BY_COLUMNS
+                                                         : BY_ROWS,
                 .copy = w->scratch,
+                .fetch = w->fetch,
+                .next_fetch = w->next_fetch,
                 .alpha = w->alpha,
                 .add = w->add};
 }
@@ -198,14 +87,15 @@ static void run_tiles(const TILE *t, int way, int64_t vectors, int rows) {
 static void tiles_down(const WORK *w, TILE *t, int64_t width, bool copies) {
   int64_t left = w->rows;
   for (int tiles = w->tiles; tiles > 0; tiles -= (int)t->tiles) {
-    int rows = share(left, tiles);
-    t->tiles = copies ? 1 : left % tiles ? left % tiles : tiles;
-    t->next_a = w->strips ? packed_step(w) : rows * t->a_row;
+    int rows = w->whole_a ? (int)at_most(left, ROWS) : share(left, tiles);
+    t->tiles = copies ? 1 : w->whole_a ? left / rows : left % tiles ? left % tiles : tiles;
+    t->next_a = a_packed(w) ? packed_step(w) : rows * t->a_row;
     t->next_c = rows * t->c_row;
     run_tiles(t, copies ? COPYING : t->way, width / LANES, rows);
     left -= t->tiles * rows;
     t->a += t->tiles * t->next_a;
     t->c += t->tiles * t->next_c;
+    t->fetch += t->tiles * t->next_fetch;
     if (!copies) continue;
     copies = false;
     t->b = t->copy;
@@ -218,8 +108,7 @@ static void whole_tiles(const WORK *w, int64_t column, int64_t width, int64_t ah
   TILE t = first_tile(w, column, width);
   bool very_far = t.b_row * (int64_t)sizeof(T) >= VERY_FAR_BYTES;
   t.ahead = ahead;
-  tiles_down(w, &t, width,
-             WAYS > 1 && very_far && t.way == BY_ROWS && w->tiles > 1 && width == VECTORS * LANES);
+  tiles_down(w, &t, width, WAYS > 1 && very_far && w->tiles > 1 && width == VECTORS * LANES);
 }
 
 /* Tiles of that many panels of B, packed ones, side by side. */
@@ -237,8 +126,8 @@ static void swept_tiles(const WORK *w, int64_t column, int64_t panels) {
   }
 }
 
-/* Tiles of any part of C, by way of a copy. */
-static void part_tiles(const WORK *w, int64_t column, int64_t width) {
+/* Tiles of any part of C that has the rows of a strip, by way of a copy. */
+static void part_strip(const WORK *w, int64_t column, int64_t width) {
   const ct__product *p = w->p;
   T out[(STRIP_ROWS * VECTORS > WIDE ? STRIP_ROWS * VECTORS : WIDE) * LANES];
   int64_t whole = whole_vectors(width);
@@ -262,30 +151,68 @@ static void part_tiles(const WORK *w, int64_t column, int64_t width) {
   store_any(p, w->add, w->row, column, (int)w->rows, (int)width, (int)whole, w->alpha, out);
 }
 
+static void part_tiles(const WORK *w, int64_t column, int64_t width) {
+  WORK part = *w;
+  for (int64_t left = w->rows; left > 0; left -= part.rows) {
+    part.row = w->row + w->rows - left;
+    part.rows = at_most(left, STRIP_ROWS);
+    part.tiles = ((int)part.rows + ROWS - 1) / ROWS;
+    part.a = w->a + (part.row - w->row) * (w->whole_a ? w->p->k : w->p->a.row);
+    part_strip(&part, column, width);
+  }
+}
+
+static int64_t strip_rows(const WORK *w) {
+  if (w->strips) return at_most(STRIP_ROWS, SCRATCH / packed_step(w) * ROWS);
+  int64_t near = NEAR_BYTES / (int64_t)sizeof(T) / depth(w) / ROWS * ROWS;
+  return goes_down(w->p) && near > STRIP_ROWS ? near : STRIP_ROWS;
+}
+
 /* Strips of a block are whole; the last two share what is left. */
 static int64_t next_rows(int64_t left, int64_t most) {
-  return left <= most ? left : left < most + ROWS ? (left + 1) / 2 : most;
+  return left <= most ? left : left < most + ROWS ? (left / 2 + ROWS - 1) / ROWS * ROWS : most;
+}
+
+/* Packs a panel, if it is time, and says what is fetched meanwhile: of the next one, for each tile
+ * a column where it lies in columns, or as much memory as a column takes. */
+static void enter_panel(WORK *w, int64_t column, int64_t width) {
+  const ct__product *p = w->p;
+  int64_t next = column + panel_of(p), whole = whole_vectors(width), row;
+  bool late = packs_late(p, width);
+  if (late && width < whole) memset(w->scratch, 0, (size_t)(depth(w) * whole) * sizeof(T));
+  if (late)
+    (p->b.row == 1 ? pack_columns : pack_rows)(p, w->from, w->to, column, width, w->scratch, whole);
+  w->fetch = w->a;
+  w->next_fetch = 0;
+  if (!goes_down(p) || next >= p->n) return;
+  if (late && p->b.row == 1) {
+    w->fetch = (const T *)(const void *)p->b.data + next * p->b.column + w->from;
+    w->next_fetch = p->b.column;
+  } else if (w->all) {
+    w->fetch = panel_at(w, next, at_most(p->n - next, panel_of(p)), &row);
+    w->next_fetch = depth(w);
+  }
 }
 
 /* All rows of a block and so few of its columns that what is read of B stays near. */
 static void near_tiles(WORK *w, ct__part block) {
   const ct__product *p = w->p;
   int64_t bottom = block.row + block.rows, end = block.column + block.columns, panel = panel_of(p);
-  int64_t most = w->strips ? at_most(STRIP_ROWS, SCRATCH / packed_step(w) * ROWS) : STRIP_ROWS;
-  int64_t swept = sweeps(p) && p->c.column == 1 ? block.columns / panel : 0;
+  int64_t most = strip_rows(w), swept = sweeps(p) && p->c.column == 1 ? block.columns / panel : 0;
   for (w->row = block.row; w->row < bottom; w->row += w->rows) {
     w->rows = next_rows(bottom - w->row, most);
     w->tiles = ((int)w->rows + ROWS - 1) / ROWS;
     if (w->strips)
       pack_strip(w);
     else
-      w->a = a_at(p, w->row, w->from);
+      w->a = w->whole_a ? w->packed + w->row * p->k + w->from * ROWS : a_at(p, w->row, w->from);
     if (swept > 0) swept_tiles(w, block.column, swept);
     /* Rows of A that lie apart are not foreseen by the processor. */
-    bool apart = !w->strips && p->a.row == 1 && w->row + w->rows < bottom;
+    bool apart = !a_packed(w) && p->a.row == 1 && w->row + w->rows < bottom;
     int64_t ahead = apart ? w->rows : 0;
     for (int64_t j = block.column + swept * panel; j < end; j += panel, ahead = 0) {
       int64_t width = at_most(end - j, panel);
+      enter_panel(w, j, width);
       if (p->c.column == 1 && width % LANES == 0)
         whole_tiles(w, j, width, ahead);
       else
@@ -333,11 +260,13 @@ static void by_tiles(const ct__product *p, ct__part block, const void *packed) {
     by_streams(p, block.column);
     if (block.columns == 0) return;
   }
-  T copy[LANES * MOST_COPIED], scratch[SCRATCH];
+  _Alignas(64) T scratch[SCRATCH];
+  T copy[LANES * MOST_COPIED];
   int64_t panel = panel_of(p), width = (block.columns - 1) % panel + 1;
   int64_t last = block.column + block.columns - width, whole = whole_vectors(width);
   int64_t pieces = p->m == 1 ? 1 : (p->k + DEPTH - 1) / DEPTH;
-  int64_t each = pieces == 1 ? p->k : p->k / pieces, more = p->k - each * pieces;
+  int64_t each = p->k / pieces / PIECE_UNIT * PIECE_UNIT;
+  int64_t more = (p->k - each * pieces) / PIECE_UNIT;
   bool strips = packs_strips(p);
   WORK w = {.p = p,
             .packed = packed,
@@ -345,15 +274,16 @@ static void by_tiles(const ct__product *p, ct__part block, const void *packed) {
             .copied = count_copied(p, width),
             .all = packs_all(p),
             .strips = strips,
+            .whole_a = packs_rows(p),
             .add = p->add,
-            .alpha = strips ? 1 : (T)p->alpha,
+            .alpha = strips || packs_rows(p) ? 1 : (T)p->alpha,
             .scratch = scratch};
   if (w.copied) {
     memset(copy, 0, (size_t)(w.copied * whole) * sizeof(T));
     pack_rows(p, p->k - w.copied, p->k, last, width, copy, whole);
   }
   for (; w.from < p->k; w.from = w.to, w.add = true) {
-    w.to = w.from + each + (more-- > 0);
+    w.to = pieces-- == 1 ? p->k : w.from + each + (more-- > 0 ? PIECE_UNIT : 0);
     int64_t near = NEAR_BYTES / (int64_t)sizeof(T);
     ct__part part = block;
     if (near < (w.to - w.from) * block.columns) {

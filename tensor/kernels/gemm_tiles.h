@@ -1,5 +1,5 @@
 /* gemm_tiles.h - blocks of C in registers, of one float type T, named TYPE, of which a vector holds
- * LANES: part of gemm_kernels.h. */
+ * LANES: part of gemm_packing.h. */
 
 typedef T VECTOR __attribute__((vector_size(VECTOR_BYTES)));
 typedef T IN_MEMORY __attribute__((vector_size(VECTOR_BYTES), aligned(sizeof(T)), may_alias));
@@ -79,8 +79,10 @@ typedef struct TILE {
   int64_t k, a_row, a_column, b_row, c_row;
   int64_t tiles, next_a, next_b, next_c; /* how many, and the way from each to the next */
   int way;
-  int64_t ahead; /* ANY_WAY: from A to what is used next, which is fetched */
-  T *copy;       /* COPYING: of B */
+  int64_t ahead;  /* ANY_WAY: from A to what is used next, which is fetched */
+  const T *fetch; /* BY_ROWS, BY_COLUMNS: what is used next, an element for each row of B */
+  int64_t next_fetch;
+  T *copy; /* COPYING: of B */
   T alpha;
   bool add;
 } TILE;
@@ -122,16 +124,19 @@ INLINE void finish(T *c, int64_t c_row, VECTOR *sum, int rows, int vectors, int 
  * Short vectors are done so soon that counting would hold them up: then several rows to a turn. */
 INLINE void tile_of(const TILE *t, int rows, int vectors, int way) {
   int n = rows * vectors, each = n <= 2 ? 4 : n <= 4 ? 2 : 1, tail = rows > 1 ? TAIL : 0;
-  bool columns = way == BY_COLUMNS;
+  bool columns = way == BY_COLUMNS, fetches = (columns || way == BY_ROWS) && vectors > 1;
   int turn = each > 1 ? each : columns ? 3 : way == ANY_WAY ? 1 : 2;
-  const T *first_a = t->a, *first_b = t->b;
+  const T *first_a = t->a, *first_b = t->b, *first_fetch = t->fetch;
   T *c = t->c;
   NOUNROLL for (int64_t tiles = t->tiles; tiles > 0; tiles--) {
     __asm__("" : "+r"(t)); /* what only the next tile wants takes no register */
     int64_t a_row = columns ? 1 : t->a_row, b_row = t->b_row, ahead = t->ahead, k = t->k - tail;
-    int64_t a_column = columns || way == ANY_WAY ? t->a_column : 1;
+    int64_t a_column = way == BY_ROWS ? 1 : t->a_column;
     const T *a = first_a, *b = first_b, *middle = a + (rows > ROWS / 2 ? ROWS / 2 * a_row : 0);
+    const T *fetch = first_fetch;
     T *copy = t->copy;
+    if (t->add && rows > 1)
+      UNROLL for (int r = 0; r < rows; r++) __builtin_prefetch(c + r * t->c_row, 1);
     if (!columns) __asm__("" : "+r"(middle));
     VECTOR sum[SUMS], line[TAIL * WIDE];
     UNROLL for (int i = 0; i < n * each; i++) sum[i] = (VECTOR){0};
@@ -140,6 +145,10 @@ INLINE void tile_of(const TILE *t, int rows, int vectors, int way) {
   a += a_column, middle += a_column, b += b_row, copy += vectors * LANES
     NOUNROLL for (; k >= turn; k -= turn) UNROLL for (int e = 0; e < turn; e++) {
       if (way == ANY_WAY && rows > 1) __builtin_prefetch(a + ahead);
+      if (fetches && e == 0) {
+        __builtin_prefetch(fetch, 0, 2);
+        fetch += turn;
+      }
       ADD_ROW(sum + e % each * n);
     }
     NOUNROLL for (; turn > 1 && k > 0; k--) { ADD_ROW(sum); }
@@ -161,6 +170,7 @@ INLINE void tile_of(const TILE *t, int rows, int vectors, int way) {
       finish(c, t->c_row, sum, rows, vectors, tail, a, a_row, a_column, line, false);
     first_a += t->next_a;
     first_b += t->next_b;
+    first_fetch += t->next_fetch;
     c += t->next_c;
   }
 }
