@@ -424,25 +424,23 @@ static void results_take_the_place_of_operands(void **state) {
   ct_program_release(&p);
 }
 
-/* So much that results go past the caches, but for those that are read again. */
+/* So much that the result of a chain goes past the caches. */
 static void far_results_have_the_same_bits(void **state) {
   (void)state;
   enum { N = 3000001 };
-  ct_tensor *x[2], *value[2], *want[3], *got[3], *y[3];
+  ct_tensor *x[2], *value[2], *y[2], *got;
   for (int i = 0; i < 2; i++) {
     x[i] = ct_placeholder(CT_F32, CT_SHAPE(N));
     value[i] = ct_uniform(ct_key((uint64_t)i), CT_F32, CT_SHAPE(N), -1, 1);
   }
   for (int way = 0; way < 2; way++) {
-    ct_tensor *const *in = way ? value : x, **out = way ? want : y;
-    out[0] = ct_sub(ct_mul(in[0], in[1]), in[0]);
-    out[1] = ct_shift(ct_scale(ct_tanh(out[0]), 3), 1);
-    out[2] = ct_max(ct_neg(ct_square(out[1])), CT_ALL, false);
+    ct_tensor *const *in = way ? value : x;
+    y[way] = ct_sub(ct_mul(in[0], in[1]), in[0]);
   }
-  ct_program *p = compiled((ct_list){2, x}, (ct_list){3, y}, exact);
+  ct_program *p = compiled((ct_list){2, x}, CT_LIST(y[0]), exact);
   assert_int_equal(count(p, "fused"), 1);
-  assert_ok(ct_run(p, (ct_list){2, value}, got));
-  for (int i = 0; i < 3; i++) assert_same_bits(got[i], want[i], "a far result");
+  assert_ok(ct_run(p, (ct_list){2, value}, &got));
+  assert_same_bits(got, y[1], "a far result");
   ct_program_release(&p);
 }
 

@@ -14,7 +14,7 @@ enum {
   SLOT = 8192,   /* at most; less for operands of so many bytes in all, which come from the third */
   OUT = 1 << 20, /* cache or from memory: these should not rest while the steps of a tile compute */
   OUT_SLOT = 2048,
-  FAR = 1 << 25, /* from memory: of stores that wait for their lines there is room for few */
+  FAR = 1 << 25, /* and of results whose lines come from memory few find room to wait for them */
   FAR_SLOT = 1024,
   LINE = 64,
   GRAIN = 128 /* elements: tiles have a multiple of what the loop of a chain takes at once */
@@ -22,17 +22,17 @@ enum {
 
 static const int64_t one[CT__TILE_OPERANDS + 1] = {1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1};
 
-/* streams: of each register, whether its chain sends it past the caches; or NULL. */
-static void run_steps(const ct__tile *t, char *const *reg, int64_t n, const bool *streams) {
+/* Strides are ones, or NULL where a chain sends its result past the caches. */
+static void run_steps(const ct__tile *t, char *const *reg, int64_t n, const int64_t *stride) {
   const ct__tile_step *end = t->step + t->n_steps;
   for (const ct__tile_step *s = t->step; s < end; s += 1 + s->n_joint) {
     char *p[CT__TILE_OPERANDS + 1];
     if (s->joint) {
-      s->loop(n, reg, one, s->joint);
+      s->loop(n, reg, stride, s->joint);
       continue;
     }
     for (int k = 0; k <= s->n; k++) p[k] = reg[s->reg[k]];
-    s->loop(n, p, streams && streams[s->reg[s->n]] ? NULL : one, s->attr);
+    s->loop(n, p, stride, s->attr);
   }
 }
 
@@ -44,12 +44,6 @@ static bool read_behind(const ct__tile *t, int x, int y) {
     for (int k = 0; k < t->step[s].n; k++)
       if (t->step[s].reg[k] == x) return true;
   return false;
-}
-
-static bool chain_writes(const ct__tile *t, int y) {
-  const ct__tile_step *s = t->step;
-  while (s->reg[s->n] != y) s++;
-  return ct__chain_is(s->loop);
 }
 
 /* Output o lies where an input lies that is still needed when it is written. */
@@ -98,7 +92,7 @@ static bool run_few(const ct__tile *t, const ct_view *const *in, ct_view *const 
       aside = true;
     else
       reg[t->out[o]] = out[o]->data;
-  run_steps(t, reg, size, NULL);
+  run_steps(t, reg, size, one);
   for (int o = 0; o < t->n_out && aside; o++)
     if (reg[t->out[o]] != out[o]->data)
       memcpy(out[o]->data, reg[t->out[o]], (size_t)size * ct__item_size(out[o]->dtype));
@@ -116,14 +110,13 @@ typedef struct tiling {
   int64_t dim[CT_MAX_DIMS], stride[CT_MAX_DIMS][OPERANDS];
   char *data[OPERANDS];
   int64_t item[OPERANDS];
-  int reg[CT__TILE_REGS];      /* of each operand */
-  bool aside[CT__TILE_REGS];   /* of each operand: an output that must wait in a slot */
-  int slot[CT__TILE_REGS];     /* of each register; -1: in place */
-  bool streams[CT__TILE_REGS]; /* of each register: it goes past the caches */
-  bool any_streams, bursts;    /* some output does, or comes from far and does not */
-  int axis;                    /* a tile is so many rows along axis, each of */
-  int64_t rows, row;           /* so many elements */
-  int64_t line;                /* tiles along axis */
+  int reg[CT__TILE_REGS];    /* of each operand */
+  bool aside[CT__TILE_REGS]; /* of each operand: an output that must wait in a slot */
+  int slot[CT__TILE_REGS];   /* of each register; -1: in place */
+  bool streams;              /* the output goes past the caches */
+  int axis;                  /* a tile is so many rows along axis, each of */
+  int64_t rows, row;         /* so many elements */
+  int64_t line;              /* tiles along axis */
   int64_t slot_bytes;
   int64_t tiles, pieces, unit; /* a piece has so many tiles or a multiple */
 } tiling;
@@ -197,27 +190,22 @@ static int64_t bytes_of(const tiling *a) {
   return bytes;
 }
 
-/* Results that nothing reads while they are near go past the caches, from where far operands would
- * drive them out. Only chains know how. */
-static void choose_streams(tiling *a, const ct_view *const *in) {
+/* The result of one chain over far operands goes past the caches, out of which it would drive them.
+ * Behind other steps it would come in bursts, for which there is no room on that way either. */
+static bool may_stream(const tiling *a, const ct_view *const *in) {
   const ct__tile *t = a->t;
-  a->any_streams = a->bursts = false;
-  memset(a->streams, 0, (size_t)t->n_reg * sizeof *a->streams);
-  if (bytes_of(a) < FAR) return;
-  for (int q = t->n_in; q < a->n_op; q++) {
-    int r = a->reg[q];
-    a->streams[r] = !a->aside[q] && dense(a, q, 0) && chain_writes(t, r) && !read_behind(t, r, r);
-    for (int i = 0; i < t->n_in; i++) a->streams[r] &= in[i]->data != a->data[q];
-    for (int i = 0; i < t->n_tails; i++) a->streams[r] &= t->tail[i].reg != r;
-    a->any_streams |= a->streams[r];
-    a->bursts |= !a->streams[r];
-  }
+  int q = t->n_in;
+  if (t->n_steps != 1 || t->n_out != 1 || t->n_tails > 0 || bytes_of(a) < FAR) return false;
+  for (int i = 0; i < t->n_in; i++)
+    if (in[i]->data == a->data[q]) return false;
+  return ct__chain_is(t->step->loop) && dense(a, q, 0);
 }
 
 /* As many rows as there is room for; all tiles of a line about as long. */
 static void choose_tile(tiling *a, int slots) {
   int64_t widest = 1, bytes = bytes_of(a);
-  int64_t most = slots == 0 || bytes < OUT ? SLOT : a->bursts ? FAR_SLOT : OUT_SLOT;
+  int64_t far_slot = a->t->n_out > 0 ? FAR_SLOT : OUT_SLOT;
+  int64_t most = slots == 0 || bytes < OUT ? SLOT : bytes < FAR ? OUT_SLOT : far_slot;
   if (slots * most > POOL) most = POOL / slots;
   for (int r = 0; r < a->t->n_reg; r++) {
     int64_t item = (int64_t)ct__item_size(a->t->dtype[r]);
@@ -329,7 +317,7 @@ static void run_tile(const tiling *a, int64_t rows, char *const *at, char **reg,
       f[q] = (filled){at[q], rows};
     }
   }
-  run_steps(t, reg, rows * a->row, a->any_streams ? a->streams : NULL);
+  run_steps(t, reg, rows * a->row, a->streams ? NULL : one);
   fold_tails(a, rows, at, reg);
   for (int q = t->n_in; q < a->n_op; q++)
     if (a->slot[a->reg[q]] >= 0) move(a, q, a->axis, rows, at[q], reg[a->reg[q]]);
@@ -366,7 +354,7 @@ static void run_range(const tiling *a, int64_t piece, int64_t from, int64_t to) 
     tile = 0;
     if (i + 1 < to) seek(a, (i + 1) / a->line, piece, start);
   }
-  if (a->any_streams) STREAMED();
+  if (a->streams) STREAMED();
 }
 
 static void run_tiles(void *context, int64_t from, int64_t to) { run_range(context, 0, from, to); }
@@ -448,7 +436,7 @@ void ct__tile_run(const ct__tile *t, const ct_view *const *in, ct_view *const *o
   a.rows = 2; /* or more */
   memcpy(a.dim, shape.dim, sizeof a.dim);
   set_operands(&a, in, out, room);
-  choose_streams(&a, in);
+  a.streams = may_stream(&a, in);
   choose_tile(&a, count_slots(&a));
   give_slots(&a);
   a.tiles = a.line;

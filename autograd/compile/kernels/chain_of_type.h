@@ -119,12 +119,12 @@ static const ct__chain *NAMED(complete)(const ct__chain *chain, char *const *p, 
 }
 
 /* Apart from the way of a single number, which has no need of its room. */
-APART void NAMED(run_many)(int64_t n, const ct__chain *chain, char *const *p, bool streams) {
+APART void NAMED(run_many)(int64_t n, char *const *p, const int64_t *s, const ct__chain *chain) {
   ct__chain own;
   if (CT__UNLIKELY(chain->numbers)) chain = NAMED(complete)(chain, p, &own);
   T *to = (T *)(void *)p[chain->result];
   int64_t at = 0;
-  streams = streams && (uintptr_t)to % VECTOR_BYTES == 0;
+  const bool streams = !s && (uintptr_t)to % VECTOR_BYTES == 0;
   for (; at + GROUP * LANES <= n; at += GROUP * LANES)
     NAMED(run_eight)(chain, p, at, to + at, streams);
   if (at > 0) {
@@ -142,7 +142,7 @@ static void NAMED(run)(int64_t n, char *const *p, const int64_t *s, const void *
   if (n == 1 && !chain->numbers)
     NAMED(run_number)(chain, p);
   else
-    NAMED(run_many)(n, chain, p, !s);
+    NAMED(run_many)(n, p, s, chain);
 }
 #undef VECTOR
 #undef BITS
