@@ -40,7 +40,7 @@ static bool runs_on(const ct__product *p) { return p->b.column == 1 && p->b.row 
  * packed again and again all of it is packed before. */
 static bool packs_late(const ct__product *p, int64_t width) {
   if (p->b.column == 1) return packs_rows(p) && width % LANES != 0 && !runs_on(p);
-  bool far = p->k * p->n * (int64_t)sizeof(T) >= NEAR_BYTES;
+  bool far = (double)p->k * (double)p->n * sizeof(T) >= NEAR_BYTES;
   return packs_rows(p) || (goes_down(p) && far && p->m <= LATE_ROWS);
 }
 
