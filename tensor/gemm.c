@@ -117,9 +117,9 @@ static void offer_ours(ct__gemm_plan *best, const ct__product *p, bool transpose
   double few = (double)(p->n & (lanes - 1)), rest = (double)(p->k & (lanes - 1));
   bool neighbours = p->b.row == 1 || p->b.column == 1, down = set->down(p);
   int64_t lines = set->packed_lines(p);
-  if (lines < p->n && p->b.column != 1) lines = p->n; /* B is packed, sooner or later */
   double pack = k * (double)lines * (neighbours ? 0.4 : 2);
-  double turn = down ? 6 : 0.5, dots = down && p->n > 1 ? 1.3 : 1; /* as short vectors take */
+  if (lines == 0 && p->b.column != 1) pack = k * n * (neighbours ? 0.25 : 2); /* when it is read */
+  double turn = down ? 2 : 0.5, dots = down && p->n > 1 ? 1.3 : 1; /* as short vectors take */
   bool turns = p->c.row == 1 && p->m >= lanes; /* blocks of C are transposed in registers */
   double store = p->c.column == 1 ? m * (vectors + few / 2) : (turns ? turn : 2.5) * m * n;
   double tiles = vectors > 1 ? 1 : 1.06; /* one row of B alone is loaded for too few products */

@@ -184,7 +184,7 @@ static void enter_panel(WORK *w, int64_t column, int64_t width) {
     (p->b.row == 1 ? pack_columns : pack_rows)(p, w->from, w->to, column, width, w->scratch, whole);
   w->fetch = w->a;
   w->next_fetch = 0;
-  if (!goes_down(p) || next >= p->n) return;
+  if (next >= p->n) return;
   if (late && p->b.row == 1) {
     w->fetch = (const T *)(const void *)p->b.data + next * p->b.column + w->from;
     w->next_fetch = p->b.column;
@@ -198,6 +198,7 @@ static void enter_panel(WORK *w, int64_t column, int64_t width) {
 static void near_tiles(WORK *w, ct__part block) {
   const ct__product *p = w->p;
   int64_t bottom = block.row + block.rows, end = block.column + block.columns, panel = panel_of(p);
+  bool down = goes_down(p);
   int64_t most = strip_rows(w), swept = sweeps(p) && p->c.column == 1 ? block.columns / panel : 0;
   for (w->row = block.row; w->row < bottom; w->row += w->rows) {
     w->rows = next_rows(bottom - w->row, most);
@@ -206,13 +207,14 @@ static void near_tiles(WORK *w, ct__part block) {
       pack_strip(w);
     else
       w->a = w->whole_a ? w->packed + w->row * p->k + w->from * ROWS : a_at(p, w->row, w->from);
+    w->fetch = w->a;
     if (swept > 0) swept_tiles(w, block.column, swept);
     /* Rows of A that lie apart are not foreseen by the processor. */
     bool apart = !a_packed(w) && p->a.row == 1 && w->row + w->rows < bottom;
     int64_t ahead = apart ? w->rows : 0;
     for (int64_t j = block.column + swept * panel; j < end; j += panel, ahead = 0) {
       int64_t width = at_most(end - j, panel);
-      enter_panel(w, j, width);
+      if (down) enter_panel(w, j, width);
       if (p->c.column == 1 && width % LANES == 0)
         whole_tiles(w, j, width, ahead);
       else

@@ -17,9 +17,10 @@ static bool sweeps(const ct__product *p) {
          (p->k <= SHALLOW || (WAYS == 1 && far_apart(p)));
 }
 
-/* Otherwise, where the first cache keeps a panel of B, tiles go down it along as many rows of A as
- * the second cache keeps: so far memory is read once, and what is packed is used at once. */
-static bool goes_down(const ct__product *p) { return WAYS > 1 && p->m > 1 && !sweeps(p); }
+/* Where tiles are not short and the first cache keeps a panel of B, tiles go down it along as many
+ * rows of A as the second cache keeps: so far memory is read once, and what is packed is used at
+ * once. */
+static bool goes_down(const ct__product *p) { return WAYS > 1 && p->m > 1 && p->k > SHALLOW; }
 
 /* Then all of A is packed if it does not lie in rows, unless B is near and A in columns. */
 static bool packs_rows(const ct__product *p) {

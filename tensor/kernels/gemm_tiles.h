@@ -135,7 +135,7 @@ INLINE void tile_of(const TILE *t, int rows, int vectors, int way) {
     const T *a = first_a, *b = first_b, *middle = a + (rows > ROWS / 2 ? ROWS / 2 * a_row : 0);
     const T *fetch = first_fetch;
     T *copy = t->copy;
-    if (t->add && rows > 1)
+    if (t->add && rows > 1 && k > SHALLOW)
       UNROLL for (int r = 0; r < rows; r++) __builtin_prefetch(c + r * t->c_row, 1);
     if (!columns) __asm__("" : "+r"(middle));
     VECTOR sum[SUMS], line[TAIL * WIDE];
