@@ -22,18 +22,16 @@ enum {
 
 static const int64_t one[CT__TILE_OPERANDS + 1] = {1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1};
 
-/* Strides are ones, or NULL where a chain sends its result past the caches. */
-static void run_steps(const ct__tile *t, char *const *reg, int64_t n, const int64_t *stride) {
-  const ct__tile_step *end = t->step + t->n_steps;
-  for (const ct__tile_step *s = t->step; s < end; s += 1 + s->n_joint) {
-    char *p[CT__TILE_OPERANDS + 1];
-    if (s->joint) {
-      s->loop(n, reg, stride, s->joint);
-      continue;
-    }
-    for (int k = 0; k <= s->n; k++) p[k] = reg[s->reg[k]];
-    s->loop(n, p, stride, s->attr);
+/* How many steps it was. Strides are ones, or NULL to send a chain's result past the caches. */
+INLINE int run_step(const ct__tile_step *s, char *const *reg, int64_t n, const int64_t *stride) {
+  char *p[CT__TILE_OPERANDS + 1];
+  if (s->joint) {
+    s->loop(n, reg, stride, s->joint);
+    return 1 + s->n_joint;
   }
+  for (int k = 0; k <= s->n; k++) p[k] = reg[s->reg[k]];
+  s->loop(n, p, stride, s->attr);
+  return 1;
 }
 
 /* ---- results in the place of inputs ---------------------------------------------------------- */
@@ -92,7 +90,7 @@ static bool run_few(const ct__tile *t, const ct_view *const *in, ct_view *const 
       aside = true;
     else
       reg[t->out[o]] = out[o]->data;
-  run_steps(t, reg, size, one);
+  for (int k = 0; k < t->n_steps;) k += run_step(&t->step[k], reg, size, one);
   for (int o = 0; o < t->n_out && aside; o++)
     if (reg[t->out[o]] != out[o]->data)
       memcpy(out[o]->data, reg[t->out[o]], (size_t)size * ct__item_size(out[o]->dtype));
@@ -114,6 +112,7 @@ typedef struct tiling {
   bool aside[CT__TILE_REGS]; /* of each operand: an output that must wait in a slot */
   int slot[CT__TILE_REGS];   /* of each register; -1: in place */
   bool streams;              /* the output goes past the caches */
+  int shares;                /* 1 + a register that lies in the place of the output, too; or 0 */
   int axis;                  /* a tile is so many rows along axis, each of */
   int64_t rows, row;         /* so many elements */
   int64_t line;              /* tiles along axis */
@@ -190,21 +189,37 @@ static int64_t bytes_of(const tiling *a) {
   return bytes;
 }
 
-/* The result of one chain over far operands goes past the caches, out of which it would drive them.
- * Behind other steps it would come in bursts, for which there is no room on that way either. */
-static bool may_stream(const tiling *a, const ct_view *const *in) {
+/* Is there one output, in memory, which a chain writes behind all other steps? */
+static bool writes_far(const tiling *a, const ct_view *const *in) {
   const ct__tile *t = a->t;
   int q = t->n_in;
-  if (t->n_steps != 1 || t->n_out != 1 || t->n_tails > 0 || bytes_of(a) < FAR) return false;
+  if (t->n_out != 1 || bytes_of(a) < FAR || !dense(a, q, 0)) return false;
   for (int i = 0; i < t->n_in; i++)
     if (in[i]->data == a->data[q]) return false;
-  return ct__chain_is(t->step->loop) && dense(a, q, 0);
+  const ct__tile_step *last = t->step + t->n_steps - 1;
+  return last->reg[last->n] == t->out[0] && ct__chain_is(last->loop);
+}
+
+/* The result of one chain goes past the caches: its lines need not be read first. */
+static bool may_stream(const tiling *a, const ct_view *const *in) {
+  return a->t->n_steps == 1 && a->t->n_tails == 0 && writes_far(a, in);
+}
+
+/* Behind other steps results would come in bursts, and stores that wait for their lines hold up the
+ * next tile. So a temporary lies in the place of the output until that is written: its lines come
+ * while the steps between compute. */
+static int may_share(const tiling *a, const ct_view *const *in) {
+  const ct__tile *t = a->t;
+  if (t->n_steps < 3 || t->n_tails > 0 || !writes_far(a, in)) return 0;
+  for (int r = t->n_in; r < t->n_reg; r++)
+    if (r != t->out[0] && t->dtype[r] == t->dtype[t->out[0]]) return 1 + r;
+  return 0;
 }
 
 /* As many rows as there is room for; all tiles of a line about as long. */
 static void choose_tile(tiling *a, int slots) {
   int64_t widest = 1, bytes = bytes_of(a);
-  int64_t far_slot = a->t->n_out > 0 ? FAR_SLOT : OUT_SLOT;
+  int64_t far_slot = a->t->n_out > 0 && !a->shares ? FAR_SLOT : OUT_SLOT;
   int64_t most = slots == 0 || bytes < OUT ? SLOT : bytes < FAR ? OUT_SLOT : far_slot;
   if (slots * most > POOL) most = POOL / slots;
   for (int r = 0; r < a->t->n_reg; r++) {
@@ -231,6 +246,7 @@ static void give_slots(tiling *a) {
   for (int q = 0; q < a->n_op; q++)
     if (is_number(a->t, a->reg[q]) || (!a->aside[q] && dense(a, q, a->axis)))
       a->slot[a->reg[q]] = -1;
+  if (a->shares) a->slot[a->shares - 1] = -1;
   for (int r = 0, next = 0; r < a->t->n_reg; r++)
     if (a->slot[r] == 0) a->slot[r] = next++;
 }
@@ -306,6 +322,16 @@ static void fold_tails(const tiling *a, int64_t rows, char *const *at, char *con
   }
 }
 
+/* Of what the next tile reads one half: more at a time would hold up what is on its way. Inline, as
+ * compilers see no effect of such a function and drop its calls. */
+INLINE void fetch_ahead(const tiling *a, int64_t rows, char *const *at, int half) {
+  for (int q = 0; q < a->t->n_in; q++) {
+    if (a->slot[a->reg[q]] >= 0 || is_number(a->t, a->reg[q])) continue;
+    int64_t bytes = rows * a->row * a->item[q], part = bytes / 2;
+    for (int64_t b = 0; b < part; b += LINE) __builtin_prefetch(at[q] + bytes + half * part + b);
+  }
+}
+
 static void run_tile(const tiling *a, int64_t rows, char *const *at, char **reg, filled *f) {
   const ct__tile *t = a->t;
   for (int q = 0; q < a->n_op; q++) {
@@ -317,7 +343,11 @@ static void run_tile(const tiling *a, int64_t rows, char *const *at, char **reg,
       f[q] = (filled){at[q], rows};
     }
   }
-  run_steps(t, reg, rows * a->row, a->streams ? NULL : one);
+  if (a->shares) reg[a->shares - 1] = reg[t->out[0]];
+  for (int k = 0; k < t->n_steps;) {
+    k += run_step(&t->step[k], reg, rows * a->row, a->streams ? NULL : one);
+    if (a->shares && k <= 2) fetch_ahead(a, rows, at, k - 1);
+  }
   fold_tails(a, rows, at, reg);
   for (int q = t->n_in; q < a->n_op; q++)
     if (a->slot[a->reg[q]] >= 0) move(a, q, a->axis, rows, at[q], reg[a->reg[q]]);
@@ -437,6 +467,7 @@ void ct__tile_run(const ct__tile *t, const ct_view *const *in, ct_view *const *o
   memcpy(a.dim, shape.dim, sizeof a.dim);
   set_operands(&a, in, out, room);
   a.streams = may_stream(&a, in);
+  a.shares = may_share(&a, in);
   choose_tile(&a, count_slots(&a));
   give_slots(&a);
   a.tiles = a.line;
