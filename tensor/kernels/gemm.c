@@ -151,6 +151,7 @@ static int64_t at_most(int64_t n, int64_t limit) { return n < limit ? n : limit;
 #define part_strip    OF_TYPE(part_strip)
 #define part_tiles    OF_TYPE(part_tiles)
 #define strip_rows    OF_TYPE(strip_rows)
+#define passes        OF_TYPE(passes)
 #define enter_panel   OF_TYPE(enter_panel)
 #define next_rows     OF_TYPE(next_rows)
 #define near_tiles    OF_TYPE(near_tiles)

@@ -162,10 +162,17 @@ static void part_tiles(const WORK *w, int64_t column, int64_t width) {
   }
 }
 
+/* Many rows of A where they lie pass a B that stays in the second cache. */
+static bool passes(const WORK *w) {
+  const ct__product *p = w->p;
+  return goes_down(p) && p->a.column == 1 && p->m > LATE_ROWS &&
+         (double)p->n * (double)depth(w) * sizeof(T) <= NEAR_BYTES;
+}
+
 static int64_t strip_rows(const WORK *w) {
   if (w->strips) return at_most(STRIP_ROWS, SCRATCH / packed_step(w) * ROWS);
   int64_t near = NEAR_BYTES / (int64_t)sizeof(T) / depth(w) / ROWS * ROWS;
-  return goes_down(w->p) && near > STRIP_ROWS ? near : STRIP_ROWS;
+  return goes_down(w->p) && !passes(w) && near > STRIP_ROWS ? near : STRIP_ROWS;
 }
 
 /* Strips of a block are whole; the last two share what is left. */
@@ -173,19 +180,24 @@ static int64_t next_rows(int64_t left, int64_t most) {
   return left <= most ? left : left < most + ROWS ? (left / 2 + ROWS - 1) / ROWS * ROWS : most;
 }
 
-/* Packs a panel, if it is time, and says what is fetched meanwhile: of the next one, for each tile
- * a column where it lies in columns, or as much memory as a column takes. */
+/* Packs a panel, if it is time, and says what each tile fetches meanwhile: a row of the next strip;
+ * or of the next panel a column, where it lies in columns, or as much memory as that takes. */
 static void enter_panel(WORK *w, int64_t column, int64_t width) {
   const ct__product *p = w->p;
   int64_t next = column + panel_of(p), whole = whole_vectors(width), row;
+  int64_t below = w->rows + column / panel_of(p) * w->tiles;
   bool late = packs_late(p, width);
   if (late && width < whole) memset(w->scratch, 0, (size_t)(depth(w) * whole) * sizeof(T));
   if (late)
     (p->b.row == 1 ? pack_columns : pack_rows)(p, w->from, w->to, column, width, w->scratch, whole);
   w->fetch = w->a;
   w->next_fetch = 0;
-  if (next >= p->n) return;
-  if (late && p->b.row == 1) {
+  if (passes(w) && w->row + below + w->tiles <= p->m) {
+    w->fetch += below * p->a.row;
+    w->next_fetch = p->a.row;
+  } else if (passes(w) || next >= p->n) {
+    return;
+  } else if (late && p->b.row == 1) {
     w->fetch = (const T *)(const void *)p->b.data + next * p->b.column + w->from;
     w->next_fetch = p->b.column;
   } else if (w->all) {
