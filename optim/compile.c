@@ -4,6 +4,7 @@
  * operations, p - lr g, which the compiler folds into the product that makes the gradient. The
  * others are a record around the loops of eager steps; it cannot fail.
  */
+#include "../tensor/pool.h"
 #include "optim_internal.h"
 
 /* ---- the numbers of a step: y = the struct ct__step at rate and count x ---------------------- */
@@ -76,7 +77,7 @@ static ct_status update_eval(const ct_eval *e) {
     if (e->out[k]->data != e->in[IN_STATE + k]->data) ct__copy(e->in[IN_STATE + k], e->out[k]);
     if (k < rule->n_state) in[1 + k] = e->out[k];
   }
-  ct_map(1 + rule->n_state, in, p, rule->loop[p->dtype == CT_F64], e->in[IN_NUMBERS]->data);
+  ct__map(1 + rule->n_state, in, p, rule->loop[p->dtype == CT_F64], e->in[IN_NUMBERS]->data, -1);
   return CT_OK;
 }
 

@@ -1,5 +1,6 @@
 /* optim.c - optimizers: their parameters and state, and the step that happens whole or not at all.
  */
+#include "../tensor/pool.h"
 #include "optim_internal.h"
 
 #include <math.h>
@@ -211,8 +212,8 @@ static void step_param(const ct_optim *o, const ct__param *p, const ct_tensor *g
       ct__step_numbers(o->rule, &o->step, ct_optim_lr(o), p->lr_scale, p->decay_scale, t);
   const ct_view *in[1 + CT__MAX_STATE] = {&grad->v};
   for (int k = 0; k < o->rule->n_state; k++) in[1 + k] = &p->state[k]->v;
-  ct_map(1 + o->rule->n_state, in, &p->tensor->v, o->rule->loop[p->tensor->v.dtype == CT_F64],
-         &step);
+  ct__map(1 + o->rule->n_state, in, &p->tensor->v, o->rule->loop[p->tensor->v.dtype == CT_F64],
+          &step, -1);
   ct__written(p->tensor, "ct_optim_step");
 }
 

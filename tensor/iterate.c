@@ -88,6 +88,91 @@ static void run_walk(ct__walk *w, int64_t inner, const int64_t *inner_stride, ct
   }
 }
 
+/* Lines of few elements would cost more calls than work: where those of the output lie in order, a
+ * loop takes many of them as one, and inputs whose lines do not (a bias, a column) are copied so
+ * that they do. */
+typedef struct short_lines {
+  ct_loop *loop;
+  const void *attr;
+  int n_op;
+  unsigned copied; /* a bit for each operand */
+  int64_t n, most; /* elements of a line, lines at a time */
+  const int64_t *stride;
+  const size_t *item;
+} short_lines;
+
+enum {
+  SHORT_LINE = 256,
+  FEW_LINES = 4,
+  BLOCK = 4096, /* bytes of an input that are copied at a time */
+};
+
+#define COPY_LINES(T)                                                                              \
+  {                                                                                                \
+    const T *from = (const T *)(const void *)x;                                                    \
+    T *line = (T *)(void *)to;                                                                     \
+    for (int64_t i = 0; i < n_lines; i++, from += next, line += n)                                 \
+      if (step == 0 && n >= 8)                                                                     \
+        for (int64_t j = 0; j < n; j++) line[j] = *from;                                           \
+      else                                                                                         \
+        for (int64_t j = 0; j < n; j++) line[j] = from[j * step];                                  \
+  }
+
+/* Lines of n elements, one behind the other. */
+static void copy_lines(int64_t n_lines, int64_t n, int64_t item, const char *x, int64_t next,
+                       int64_t step, char *to) {
+  const int64_t bytes = n_lines * n * item;
+  if (next == 0) n_lines = 1;
+  if (item == 8)
+    COPY_LINES(uint64_t)
+  else if (item == 4)
+    COPY_LINES(uint32_t)
+  else
+    COPY_LINES(uint8_t)
+  for (int64_t have = n_lines * n * item; have < bytes; have *= 2)
+    memcpy(to + have, to, (size_t)(have < bytes - have ? have : bytes - have));
+}
+
+/* The loop whose elements are lines. */
+static void lead_lines(int64_t n_lines, char *const *p, const int64_t *next, const void *attr) {
+  const short_lines *l = attr;
+  _Alignas(64) char block[CT__MAX_OPERANDS - 1][BLOCK];
+  char *at[CT__MAX_OPERANDS];
+  int64_t stride[CT__MAX_OPERANDS];
+  for (int k = 0; k < l->n_op; k++) stride[k] = l->copied >> k & 1 ? 1 : l->stride[k];
+  for (int64_t i = 0; i < n_lines; i += l->most) {
+    const int64_t lines = n_lines - i < l->most ? n_lines - i : l->most;
+    for (int k = 0; k < l->n_op; k++) {
+      const int64_t item = (int64_t)l->item[k];
+      at[k] = p[k] + i * next[k] * item;
+      if (!(l->copied >> k & 1)) continue;
+      if (i == 0 || next[k] != 0)
+        copy_lines(lines, l->n, item, at[k], next[k], l->stride[k], block[k]);
+      at[k] = block[k];
+    }
+    l->loop(lines * l->n, at, stride, l->attr);
+  }
+}
+
+/* Whether the last dimension of w goes along such lines, the one before it from line to line. */
+static bool has_short_lines(const ct__walk *w, short_lines *l) {
+  const int last = w->ndim - 1;
+  if (last < 1 || w->dim[last] >= SHORT_LINE || w->dim[last - 1] < FEW_LINES) return false;
+  l->n_op = w->n_op;
+  l->n = w->dim[last];
+  l->stride = w->stride[last];
+  l->item = w->item;
+  l->copied = 0;
+  l->most = BLOCK;
+  for (int k = 0; k < w->n_op; k++) {
+    if (w->stride[last - 1][k] == w->stride[last][k] * l->n) continue;
+    const int64_t room = BLOCK / ((int64_t)w->item[k] * l->n);
+    l->copied |= 1u << k;
+    if (l->most > room) l->most = room;
+  }
+  return !(l->copied >> (w->n_op - 1));
+}
+
 /* A walk, cut along one dimension. */
 typedef struct cut_walk {
   const ct__walk *w;
@@ -157,8 +242,8 @@ static int64_t bytes_of(int n_in, const ct_view *const *in, const ct_view *out) 
   return (int64_t)bytes;
 }
 
-void ct__map(int n_in, const ct_view *const *in, ct_view *out, ct_loop *loop, const void *attr,
-             int64_t weight) {
+static void map(int n_in, const ct_view *const *in, ct_view *out, ct_loop *loop, const void *attr,
+                int64_t weight, bool may_copy) {
   static const int64_t no_stride[CT__MAX_OPERANDS] = {0},
                        one[CT__MAX_OPERANDS] = {1, 1, 1, 1, 1, 1};
   enum { CHEAP = 4, MOST = 64 / CHEAP }; /* bytes of an element of every operand: less than 64 */
@@ -193,6 +278,13 @@ void ct__map(int n_in, const ct_view *const *in, ct_view *out, ct_loop *loop, co
   /* Numbers that lie in a cache move fast: these need more of them to be worth a cut. */
   int64_t own = bytes_of(n_in, in, out);
   if (weight < 0) weight = out->size < CHEAP * ct__piece_weight / own ? 0 : own;
+  short_lines lines = {.loop = loop, .attr = attr};
+  if (may_copy && has_short_lines(&w, &lines)) {
+    loop = lead_lines;
+    attr = &lines;
+    weight *= lines.n;
+    w.ndim--;
+  }
   if (w.ndim == 0)
     loop(1, w.p, no_stride, attr);
   else
@@ -200,7 +292,12 @@ void ct__map(int n_in, const ct_view *const *in, ct_view *out, ct_loop *loop, co
 }
 
 void ct_map(int n_in, const ct_view *const *in, ct_view *out, ct_loop *loop, const void *attr) {
-  ct__map(n_in, in, out, loop, attr, -1);
+  map(n_in, in, out, loop, attr, -1, true);
+}
+
+void ct__map(int n_in, const ct_view *const *in, ct_view *out, ct_loop *loop, const void *attr,
+             int64_t weight) {
+  map(n_in, in, out, loop, attr, weight, false);
 }
 
 /* ---- reduce ---------------------------------------------------------------------------------- */

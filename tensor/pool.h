@@ -40,7 +40,8 @@ void ct__parallel_range(int64_t n, int64_t weight, int64_t grain, ct__range_task
                         void *context);
 
 /* ct_map for a loop whose elements stand for more than themselves: the weight of each. 0 for one
- * that must not be cut, as it adds up in attr. */
+ * that must not be cut, as it adds up in attr; -1 for one that takes elements, but writes to its
+ * inputs too. It sees every operand where it lies. */
 void ct__map(int n_in, const ct_view *const *in, ct_view *out, ct_loop *loop, const void *attr,
              int64_t weight);
 

@@ -256,10 +256,11 @@ CT_API ct_status ct_touch(ct_tensor *t);
 typedef void ct_loop(int64_t n, char *const *p, const int64_t *stride, const void *attr);
 
 /* Runs loop over all elements of out; at most 5 inputs, which must broadcast to it. Dimensions are
- * collapsed first; when everything is contiguous that is one call. Large work is cut into pieces,
- * on several threads at once (ct_set_threads): a loop writes nothing but its output elements. out
- * may be one of the inputs exactly, but not overlap otherwise. For the kernels of a user's own
- * operations. */
+ * collapsed first; when everything is contiguous that is one call, and short lines are joined:
+ * where inputs repeat or skip, the loop then sees a copy of their elements. Large work is cut into
+ * pieces, on several threads at once (ct_set_threads): a loop writes nothing but its output
+ * elements. out may be one of the inputs exactly, but not overlap otherwise. For the kernels of a
+ * user's own operations. */
 CT_API void ct_map(int n_in, const ct_view *const *in, ct_view *out, ct_loop *loop,
                    const void *attr);
 

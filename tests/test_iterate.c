@@ -124,10 +124,9 @@ static field random_operand(ct_dtype dtype, int ndim, const int64_t *dim) {
   return random_field(dtype, ndim - skip, own, true);
 }
 
-static void map_once(bool reference) {
+static void map_once(int ndim, const int64_t *dim, bool reference) {
   static const ct_dtype dtypes[] = {CT_F64, CT_F32, CT_U8};
-  int64_t dim[CT_MAX_DIMS];
-  int ndim = random_dims(dim), scale = 1 + draw(5);
+  int scale = 1 + draw(5);
   field in[3], out = random_field(CT_I32, ndim, dim, false);
   for (int k = 0; k < 3; k++) in[k] = random_operand(dtypes[k], ndim, dim);
   char *before = malloc(out.bytes);
@@ -154,10 +153,55 @@ static void map_visits_every_element(void **state) {
   (void)state;
   for (seed = 1; seed < ROUNDS; seed += 7) {
     uint32_t first = seed;
-    map_once(false);
+    int64_t dim[CT_MAX_DIMS];
+    int ndim = random_dims(dim);
+    uint32_t layouts = seed;
+    map_once(ndim, dim, false);
+    seed = layouts;
+    map_once(ndim, dim, true);
     seed = first;
-    map_once(true);
-    seed = first;
+  }
+}
+
+/* Of lines that are taken together, or are just too long for it, in one piece or many. */
+static void map_takes_short_lines(void **state) {
+  (void)state;
+  const int64_t was = ct__piece_weight;
+  for (uint32_t round = 1; round < 1500; round++) {
+    seed = round;
+    int64_t dim[3] = {1 + draw(3), 1 + draw(chance(20) ? LONG : 40), 1 + draw(130)};
+    if (chance(10)) dim[2] = 250 + draw(12);
+    ct__piece_weight = chance(50) ? 1 << 10 : was;
+    map_once(3, dim, false);
+  }
+  ct__piece_weight = was;
+}
+
+/* x = x + y */
+static void add(int64_t n, char *const *p, const int64_t *s, const void *attr) {
+  (void)attr;
+  const float *x = (const float *)(const void *)p[0], *y = (const float *)(const void *)p[1];
+  for (int64_t i = 0; i < n; i++) ((float *)(void *)p[2])[i * s[2]] = x[i * s[0]] + y[i * s[1]];
+}
+
+static void map_adds_short_lines_in_place(void **state) {
+  (void)state;
+  enum { LINES = 131 };
+  for (int64_t n = 1; n <= 130; n++) {
+    static float block[LINES * 130];
+    float line[130], column[LINES];
+    const int64_t dim[] = {LINES, n};
+    ct_view x = {.data = (char *)block}, y = {.data = (char *)line}, z = {.data = (char *)column};
+    ct__view_set(&x, CT_F32, 2, dim);
+    ct__view_set(&y, CT_F32, 1, &dim[1]);
+    ct__view_set(&z, CT_F32, 2, (const int64_t[]){LINES, 1});
+    for (int64_t i = 0; i < LINES * n; i++) block[i] = (float)i;
+    for (int64_t j = 0; j < n; j++) line[j] = (float)(j * j);
+    for (int64_t i = 0; i < LINES; i++) column[i] = (float)(7 * i % 50);
+    ct_map(2, (const ct_view *[]){&x, &y}, &x, add, NULL);
+    ct_map(2, (const ct_view *[]){&x, &z}, &x, add, NULL);
+    for (int64_t i = 0; i < LINES * n; i++)
+      assert_near(block[i], (double)(i + (i % n) * (i % n) + 7 * (i / n) % 50), 0);
   }
 }
 
@@ -183,6 +227,30 @@ static void map_may_write_over_its_input(void **state) {
     free(want);
     free(f.block);
     seed = first;
+  }
+}
+
+/* x = -x, y = -x, as the steps of optimizers write their states */
+static void negate_both(int64_t n, char *const *p, const int64_t *s, const void *attr) {
+  negate(n, p, s, attr);
+  negate(n, (char *const[]){p[0], p[0]}, (const int64_t[]){s[0], s[0]}, attr);
+}
+
+static void map_may_write_to_its_inputs(void **state) {
+  (void)state;
+  enum { ROWS = 40, COLUMNS = 10 };
+  static double block[COLUMNS][ROWS], result[ROWS][COLUMNS];
+  for (int i = 0; i < ROWS * COLUMNS; i++) block[i / ROWS][i % ROWS] = i;
+  ct_view x = {.data = (char *)block}, y = {.data = (char *)result};
+  ct__view_set(&y, CT_F64, 2, (const int64_t[]){ROWS, COLUMNS});
+  ct__view_set(&x, CT_F64, 2, y.dim);
+  x.stride[0] = 1;
+  x.stride[1] = ROWS;
+  ct__view_refresh(&x);
+  ct__map(1, (const ct_view *[]){&x}, &y, negate_both, NULL, -1);
+  for (int i = 0; i < ROWS * COLUMNS; i++) {
+    assert_near(block[i / ROWS][i % ROWS], -i, 0);
+    assert_near(result[i % ROWS][i / ROWS], -i, 0);
   }
 }
 
@@ -216,6 +284,13 @@ static void map_joins_dimensions(void **state) {
   ct_map(1, (const ct_view *[]){&x}, &y, longest, &attr);
   ct__use_reference(false);
   assert_int_equal(run, 1);
+
+  run = 0; /* a line for all of its kind */
+  ct_view line = {.data = (char *)block};
+  ct__view_set(&y, CT_F64, 2, (const int64_t[]){24, 5});
+  ct__view_set(&line, CT_F64, 1, (const int64_t[]){5});
+  ct_map(1, (const ct_view *[]){&line}, &y, longest, &attr);
+  assert_int_equal(run, 120);
 }
 
 /* ---- copy ------------------------------------------------------------------------------------ */
@@ -381,7 +456,10 @@ static void reduce_takes_wide_columns(void **state) {
 int main(void) {
   const struct CMUnitTest tests[] = {
       cmocka_unit_test(map_visits_every_element),
+      cmocka_unit_test(map_takes_short_lines),
+      cmocka_unit_test(map_adds_short_lines_in_place),
       cmocka_unit_test(map_may_write_over_its_input),
+      cmocka_unit_test(map_may_write_to_its_inputs),
       cmocka_unit_test(map_joins_dimensions),
       cmocka_unit_test(copy_moves_every_element),
       cmocka_unit_test(reduce_folds_every_element_once),
