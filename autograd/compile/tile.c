@@ -16,6 +16,7 @@ enum {
   OUT_SLOT = 2048,
   FAR = 1 << 25, /* and of results whose lines come from memory few find room to wait for them */
   FAR_SLOT = 1024,
+  ALONE = 65536, /* of a step that leaves nothing for others to find near */
   LINE = 64,
   GRAIN = 128 /* elements: tiles have a multiple of what the loop of a chain takes at once */
 };
@@ -221,6 +222,7 @@ static void choose_tile(tiling *a, int slots) {
   int64_t widest = 1, bytes = bytes_of(a);
   int64_t far_slot = a->t->n_out > 0 && !a->shares ? FAR_SLOT : OUT_SLOT;
   int64_t most = slots == 0 || bytes < OUT ? SLOT : bytes < FAR ? OUT_SLOT : far_slot;
+  if (slots == 0 && a->t->n_steps == 1 && a->t->n_tails == 0) most = ALONE;
   if (slots * most > POOL) most = POOL / slots;
   for (int r = 0; r < a->t->n_reg; r++) {
     int64_t item = (int64_t)ct__item_size(a->t->dtype[r]);
