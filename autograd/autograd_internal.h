@@ -200,8 +200,6 @@ void ct__put_escaped(FILE *out, const char *text);
 
 /* ---- for operations -------------------------------------------------------------------------- */
 
-/* NULL if there is none. */
-const ct_op *ct__op_named(const char *name);
 /* The families, each a table that ends with NULL (registry.c lists them). */
 typedef const ct_op *const ct__family[];
 extern ct__family ct__unary_ops, ct__binary_ops, ct__misc_ops, ct__reduce_ops, ct__sort_ops,
@@ -212,9 +210,9 @@ extern ct__family ct__unary_ops, ct__binary_ops, ct__misc_ops, ct__reduce_ops, c
 
 /* Those that programs know: by their records, as a user's operation may have the same name. */
 extern const ct_op ct__add_op, ct__sub_op, ct__mul_op, ct__div_op, ct__mul0_op, ct__neg_op,
-    ct__not_op, ct__scale_op, ct__shift_op, ct__cast_op, ct__sum_op, ct__mean_op, ct__max_op,
-    ct__min_op, ct__any_op, ct__all_op, ct__matmul_op, ct__cross_entropy_op,
-    ct__cross_entropy_grad_op, ct__copy_op;
+    ct__square_op, ct__reciprocal_op, ct__relu_op, ct__not_op, ct__scale_op, ct__shift_op,
+    ct__cast_op, ct__sum_op, ct__mean_op, ct__max_op, ct__min_op, ct__any_op, ct__all_op,
+    ct__matmul_op, ct__cross_entropy_op, ct__cross_entropy_grad_op, ct__copy_op;
 /* cross_entropy and cross_entropy_grad with the same logits, targets and attributes, at once:
  * inputs of the latter, results of both. */
 extern const ct_op ct__cross_entropy_both;

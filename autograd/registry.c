@@ -16,13 +16,6 @@ int ct_op_count(void) {
   return n;
 }
 
-const ct_op *ct__op_named(const char *name) {
-  for (int f = 0; f < CT__COUNT(families); f++)
-    for (const ct_op *const *op = families[f]; *op; op++)
-      if (strcmp((*op)->name, name) == 0) return *op;
-  return NULL;
-}
-
 const ct_op *ct_op_at(int i) {
   for (int f = 0; f < CT__COUNT(families); f++)
     for (const ct_op *const *op = families[f]; *op; op++)

@@ -122,10 +122,6 @@ static void loops_at(size_t place, fused_loop **loop, int n) {
   memcpy(loop, (const char *)loops[ct__isa()] + place, (size_t)n * sizeof *loop);
 }
 
-static void check_library(void) {
-  if (ct_error_code() != CT_OK) bench_fail("%s", ct_error_message());
-}
-
 static void job_init(job *j, const struct chain *chain, int64_t n) {
   *j = (job){.chain = chain, .n = n, .y = bench_alloc((size_t)n, sizeof(float))};
   loops_at(chain->hand, j->hand, FUSED_WAYS);
@@ -141,7 +137,7 @@ static void job_init(job *j, const struct chain *chain, int64_t n) {
     j->program[way] = ct_compile((ct_list){chain->inputs, x}, CT_LIST(chain->of(x)),
                                  (ct_compile_opts){.exact = way == FUSED_ROUNDED});
   ct_scope_end(s);
-  check_library();
+  bench_check_library();
 }
 
 static void job_end(job *j) {
@@ -159,7 +155,7 @@ static void check_way(job *j, const struct way *way) {
   ct_item(ct_max(ct_abs(ct_sub(y, hand)), CT_ALL, false), &worst);
   ct_item(ct_max(ct_abs(hand), CT_ALL, false), &largest);
   ct_scope_end(s);
-  check_library();
+  bench_check_library();
   if (!(worst <= tolerance * largest))
     bench_fail("%s, %s: wrong by %.2g; nothing is timed", j->chain->name, way->name, worst);
 }
@@ -179,7 +175,7 @@ int main(int argc, char **argv) {
         if (w->of) check_way(&j, w);
         bench_result r = bench_alternate((bench_way){.run = w->run, .state = &j},
                                          (bench_way){.run = w->hand, .state = &j});
-        check_library();
+        bench_check_library();
         double goal = sizes[k] >= BEYOND ? w->goal : 0;
         bench_report_cell(report, (bench_cell){label, w->name, goal, false}, &r);
       }

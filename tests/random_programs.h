@@ -140,10 +140,16 @@ static inline const char *generic_kinds(const ct_op *op) {
   return known ? name[op->n_in - 1][real][to_real] : NULL;
 }
 
+static inline const ct_op *op_named(const char *name) {
+  for (int i = 0; i < ct_op_count(); i++)
+    if (strcmp(ct_op_at(i)->name, name) == 0) return ct_op_at(i);
+  return NULL;
+}
+
 static inline void rows_fill(row_table *rows) {
   memset(rows, 0, sizeof *rows);
   for (size_t i = 0; i < sizeof hand_rows / sizeof hand_rows[0]; i++) {
-    const ct_op *op = ct__op_named(hand_rows[i].name);
+    const ct_op *op = op_named(hand_rows[i].name);
     row *r = &rows->row[rows->n++];
     *r = hand_rows[i];
     if (op && (op->flags & CT_ELEMENTWISE)) r->lo = op->lo, r->hi = op->hi;

@@ -9,7 +9,7 @@
 #include "matrix_layouts.h"
 
 #include "failing_malloc.h"
-#include "tensor/tensor_internal.h"
+#include "isa.h"
 
 #include <pthread.h>
 #include <sys/resource.h>
@@ -136,13 +136,6 @@ static void check(const problem *p) {
   }
   free(want.block);
   operands_free(&o);
-}
-
-/* Runs the test with the kernels of each instruction set that this processor has. */
-static void for_each_isa(void (*test)(void)) {
-  int was = ct__isa();
-  for (int isa = 0; ct__use_isa(isa); isa++) test();
-  ct__use_isa(was);
 }
 
 static double factor(void) {

@@ -1,5 +1,6 @@
 /* Sweeps: a row times a far matrix that an outer product then updates, in one pass over it; rows
  * that nothing is added to. */
+#include "isa.h"
 #include "programs.h"
 
 #include "cotangent.h"
@@ -182,12 +183,6 @@ static void try_zero_rows(void) {
     compare(&l); /* none */
     assert_ok(ct_scope_end(scope));
   }
-}
-
-static void for_each_isa(void (*test)(void)) {
-  int was = ct__isa();
-  for (int isa = 0; ct__use_isa(isa); isa++) test();
-  ct__use_isa(was);
 }
 
 static void zero_rows_give_the_same(void **state) {

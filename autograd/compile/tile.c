@@ -201,9 +201,11 @@ static bool writes_far(const tiling *a, const ct_view *const *in) {
   return last->reg[last->n] == t->out[0] && ct__chain_is(last->loop);
 }
 
+static bool is_one_step(const ct__tile *t) { return t->n_steps == 1 && t->n_tails == 0; }
+
 /* The result of one chain goes past the caches: its lines need not be read first. */
 static bool may_stream(const tiling *a, const ct_view *const *in) {
-  return a->t->n_steps == 1 && a->t->n_tails == 0 && writes_far(a, in);
+  return is_one_step(a->t) && writes_far(a, in);
 }
 
 /* Behind other steps results would come in bursts, and stores that wait for their lines hold up the
@@ -222,7 +224,7 @@ static void choose_tile(tiling *a, int slots) {
   int64_t widest = 1, bytes = bytes_of(a);
   int64_t far_slot = a->t->n_out > 0 && !a->shares ? FAR_SLOT : OUT_SLOT;
   int64_t most = slots == 0 || bytes < OUT ? SLOT : bytes < FAR ? OUT_SLOT : far_slot;
-  if (slots == 0 && a->t->n_steps == 1 && a->t->n_tails == 0) most = ALONE;
+  if (slots == 0 && is_one_step(a->t)) most = ALONE;
   if (slots * most > POOL) most = POOL / slots;
   for (int r = 0; r < a->t->n_reg; r++) {
     int64_t item = (int64_t)ct__item_size(a->t->dtype[r]);

@@ -46,6 +46,4 @@ typedef struct ct__fused {
 } ct__fused;
 extern const ct_op ct__fused_op, ct__reduced_op;
 
-ct__pass ct__pass_fuse; /* fuse.c: chains of elementwise operations become one */
-
 #endif
