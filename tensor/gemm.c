@@ -77,9 +77,9 @@ static const blas_rule
     blas_base[RULES] = {{false, 256, 256, 256}};
 #endif
 
-#define ISA_SET(isa) {ct__gemm_##isa, blas_##isa},
+#define ISA_SET(isa) {{&ct__gemm_f32_##isa, &ct__gemm_f64_##isa}, blas_##isa},
 static const struct isa_set {
-  const ct__gemm_set *set;
+  const ct__gemm_set *set[2]; /* f32, f64 */
   const blas_rule *rules;
 } isa_sets[] = {CT__ISA_LIST(ISA_SET)};
 
@@ -133,7 +133,7 @@ static void offer_ours(ct__gemm_plan *best, const ct__product *p, bool transpose
 
 static void choose(ct__gemm_plan *w, const ct_view *a, const ct_view *b, const ct_view *c) {
   const struct isa_set *isa = &isa_sets[ct__isa()];
-  w->set = &isa->set[c->dtype == CT_F64];
+  w->set = isa->set[c->dtype == CT_F64];
   w->kernel = NULL;
   for (int transposed = 0; transposed < 2; transposed++) {
     ct__product p = product_of(a, b, c, transposed);
@@ -239,7 +239,7 @@ static bool plan_fits(const ct__gemm_plan *plan, const ct_view *a, const ct_view
   int64_t key[KEY], other = 0;
   key_of(a, b, c, key);
   for (int i = 0; i < KEY; i++) other |= key[i] ^ plan->key[i];
-  return other == 0 && plan->set == &isa_sets[ct__isa()].set[c->dtype == CT_F64];
+  return other == 0 && plan->set == isa_sets[ct__isa()].set[c->dtype == CT_F64];
 }
 
 /* A product that is being done. */

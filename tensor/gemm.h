@@ -58,7 +58,7 @@ typedef struct ct__part {
   int64_t row, rows, column, columns;
 } ct__part;
 
-/* ---- kernels (kernels/gemm.c) ---------------------------------------------------------------- */
+/* ---- kernels (kernels/gemm_of_type.c) -------------------------------------------------------- */
 
 /* Computes a block of C; its columns begin at a multiple of the panel. */
 typedef void ct__gemm_kernel(const ct__product *p, ct__part block, const void *packed);
@@ -81,8 +81,7 @@ typedef struct ct__gemm_set {
   void (*pack)(const ct__product *p, int64_t from, int64_t to, void *packed);
 } ct__gemm_set;
 
-/* f32, f64 of each instruction set */
-#define CT__GEMM_OF(isa) extern const ct__gemm_set ct__gemm_##isa[2];
+#define CT__GEMM_OF(isa) extern const ct__gemm_set ct__gemm_f32_##isa, ct__gemm_f64_##isa;
 
 /* ---- plans ----------------------------------------------------------------------------------- */
 

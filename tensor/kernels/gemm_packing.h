@@ -1,5 +1,4 @@
-/* gemm_packing.h - which parts of A and B are packed, of one float type T, named TYPE, of which a
- * vector holds LANES: part of gemm_kernels.h. */
+/* gemm_packing.h - which parts of A and B are packed, and how: part of gemm_of_type.c. */
 #include "gemm_tiles.h"
 
 static int64_t whole_vectors(int64_t n) { return (n + LANES - 1) / LANES * LANES; }
@@ -107,7 +106,7 @@ static void pack_tile(const ct__product *p, int64_t row, int rows, int64_t from,
   int64_t a_row = p->a.row, column = p->a.column, i = 0;
   T alpha = (T)p->alpha;
   if (a_row == 1 && row + PADDED <= p->m)
-    for (; i + (PADDED > ROWS) < k; i++, a += column, to += ROWS)
+    for (; i + (PADDED > (int)ROWS) < k; i++, a += column, to += ROWS)
       UNROLL for (int r = 0; r < PADDED; r += LINE_LANES) * (LINE *)(to + r) =
           *(const LINE *)(a + r) * alpha;
   for (; i < k; i++, a += column, to += ROWS)

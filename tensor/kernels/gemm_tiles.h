@@ -1,16 +1,19 @@
-/* gemm_tiles.h - blocks of C in registers, of one float type T, named TYPE, of which a vector holds
- * LANES: part of gemm_packing.h. */
+/* gemm_tiles.h - blocks of C in registers: part of gemm_of_type.c. */
+#include "gemm_sizes.h"
 
 typedef T VECTOR __attribute__((vector_size(VECTOR_BYTES)));
 typedef T IN_MEMORY __attribute__((vector_size(VECTOR_BYTES), aligned(sizeof(T)), may_alias));
 
-/* A quarter of a vector, or 16 bytes. */
-enum { OF_TYPE(QUARTER) = FEW_BYTES / (int)sizeof(T) };
 typedef T FEW __attribute__((vector_size(FEW_BYTES)));
 typedef T FEW_IN_MEMORY __attribute__((vector_size(FEW_BYTES), aligned(sizeof(T)), may_alias));
 
 /* Lines in the second cache come and go twice as fast in halves as in whole vectors of 64 bytes. */
 typedef T LINE __attribute__((vector_size(LINE_BYTES), aligned(sizeof(T)), may_alias));
+
+#define AT(memory) (*(IN_MEMORY *)(memory))
+#define READ(from) (*(const IN_MEMORY *)(from))
+
+static int64_t at_most(int64_t n, int64_t limit) { return n < limit ? n : limit; }
 
 static const T *a_at(const ct__product *p, int64_t row, int64_t column) {
   return (const T *)(const void *)p->a.data + row * p->a.row + column * p->a.column;
@@ -176,10 +179,10 @@ INLINE void tile_of(const TILE *t, int rows, int vectors, int way) {
 }
 
 #define ONE_TILE(way, r, v)                                                                        \
-  static void OF_TYPE(way##_##r##_##v)(const TILE *t) { tile_of(t, r, v, way); }
+  static void way##_##r##_##v(const TILE *t) { tile_of(t, r, v, way); }
 EACH_TILE(ONE_TILE)
 #undef ONE_TILE
 
-#define ONE_TILE(way, r, v) [way][v][r] = OF_TYPE(way##_##r##_##v),
+#define ONE_TILE(way, r, v) [way][v][r] = way##_##r##_##v,
 static void (*const tile_table[WAYS][WIDE + 1][ROWS + 1])(const TILE *) = {EACH_TILE(ONE_TILE)};
 #undef ONE_TILE

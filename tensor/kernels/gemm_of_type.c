@@ -1,5 +1,7 @@
-/* gemm_kernels.h - the kernels of one float type T, named TYPE, of which a vector holds LANES: part
- * of gemm.c, included for each. */
+/* gemm_of_type.c - the kernels of matrix products. Compiled once for each instruction set and float
+ * type T, of which a vector holds LANES. The compiler may contract a product and a sum to one fused
+ * operation (CMakeLists.txt): every sum here is of the form c + a * b, so there is one way to do
+ * it. */
 #include "gemm_packing.h"
 
 /* ---- panels and strips ---------------------------------------------------------------------- */
@@ -485,3 +487,17 @@ static void by_outer(const ct__product *p, ct__part block, const void *packed) {
   (void)packed;
   (leaves_rows(p, block) ? outer_some : p->add ? outer_added : outer_stored)(p, block);
 }
+
+const ct__gemm_set CT__ISA_NAME(JOIN(ct__gemm_, CT__TYPE),
+                                CT__ISA) = {.lane_bits = __builtin_ctz(LANES),
+                                            .rows = 2 * ROWS,
+                                            .panel = VECTORS * LANES,
+                                            .wide_panel = WIDE * LANES,
+                                            .least_depth = TAIL,
+                                            .tiles = by_tiles,
+                                            .dots = by_dots,
+                                            .outer = by_outer,
+                                            .down = goes_down,
+                                            .packed_lines = count_lines,
+                                            .units = count_units,
+                                            .pack = pack_units};
