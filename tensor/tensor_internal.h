@@ -24,6 +24,8 @@
 /* name_v3, say: what a source that is compiled for each of them calls its results. */
 #define CT__ISA_PASTE(name, isa) name##_##isa
 #define CT__ISA_NAME(name, isa)  CT__ISA_PASTE(name, isa)
+/* name_f32_v3: where it is compiled for each float type too. */
+#define CT__TYPE_NAME(name) CT__ISA_NAME(CT__ISA_NAME(name, CT__TYPE), CT__ISA)
 
 /* ---- memory: ct__alloc and ct__free are in alloc.h ------------------------------------------- */
 

@@ -9,8 +9,8 @@ enum {
   COLUMN = 8        /* and over the first */
 };
 
-#define ENTRY(isa) ct__tail_loops_##isa,
-static const ct__tail_loops *const sets[] = {CT__ISA_LIST(ENTRY)};
+#define ENTRY(isa) {ct__tail_loops_f32_##isa, ct__tail_loops_f64_##isa},
+static const ct__tail_loops *const sets[][2] = {CT__ISA_LIST(ENTRY)};
 
 /* ---- which ----------------------------------------------------------------------------------- */
 
@@ -94,12 +94,8 @@ void ct__tails_begin(int n, const ct__tail *tail, int64_t pieces, double *room) 
 }
 
 void ct__tail_fold(const ct__tail *tail, int64_t rows, int64_t row, const void *x, double *acc) {
-  const ct__tail_loops *loops = &sets[ct__isa()][tail->kind];
-  bool single = tail->dtype == CT_F32;
-  if (tail->last)
-    (single ? loops->lines_f32 : loops->lines_f64)(rows, row, x, acc);
-  else
-    (single ? loops->columns_f32 : loops->columns_f64)(rows, row, x, acc);
+  const ct__tail_loops *loops = &sets[ct__isa()][tail->dtype == CT_F64][tail->kind];
+  (tail->last ? loops->lines : loops->columns)(rows, row, x, acc);
 }
 
 void ct__tails_end(int n, const ct__tail *tail, int64_t pieces, int64_t size, double *room,
@@ -107,8 +103,8 @@ void ct__tails_end(int n, const ct__tail *tail, int64_t pieces, int64_t size, do
   for (int i = 0; i < n; i++) {
     const ct__tail *t = &tail[i];
     double *acc = ct__tail_room(tail, i, room);
-    sets[ct__isa()][t->kind].columns_f64(copies_used(t, pieces) - 1, t->results, acc + t->results,
-                                         acc);
+    sets[ct__isa()][true][t->kind].columns(copies_used(t, pieces) - 1, t->results, acc + t->results,
+                                           acc);
     for (int64_t k = 0; k < t->results && t->kind == CT__FOLD_mean; k++)
       acc[k] /= (double)(size / t->results);
     ct_view all;

@@ -31,10 +31,12 @@ typedef enum ct__fold_kind {
  * of its row goes to acc[j]. */
 typedef void ct__fold_tile(int64_t m, int64_t n, const void *x, double *acc);
 typedef struct ct__tail_loops {
-  ct__fold_tile *lines_f32, *lines_f64, *columns_f32, *columns_f64;
+  ct__fold_tile *lines, *columns;
 } ct__tail_loops;
-/* Those of one instruction set (kernels/tail.c). */
-#define CT__TAIL_LOOPS_OF(isa) extern const ct__tail_loops ct__tail_loops_##isa[CT__FOLDS];
+/* Those of one instruction set (kernels/tail_of_type.c). */
+#define CT__TAIL_LOOPS_OF(isa)                                                                     \
+  extern const ct__tail_loops ct__tail_loops_f32_##isa[CT__FOLDS],                                 \
+      ct__tail_loops_f64_##isa[CT__FOLDS];
 CT__ISA_LIST(CT__TAIL_LOOPS_OF)
 
 typedef struct ct__tail {

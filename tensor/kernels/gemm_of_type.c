@@ -488,16 +488,15 @@ static void by_outer(const ct__product *p, ct__part block, const void *packed) {
   (leaves_rows(p, block) ? outer_some : p->add ? outer_added : outer_stored)(p, block);
 }
 
-const ct__gemm_set CT__ISA_NAME(JOIN(ct__gemm_, CT__TYPE),
-                                CT__ISA) = {.lane_bits = __builtin_ctz(LANES),
-                                            .rows = 2 * ROWS,
-                                            .panel = VECTORS * LANES,
-                                            .wide_panel = WIDE * LANES,
-                                            .least_depth = TAIL,
-                                            .tiles = by_tiles,
-                                            .dots = by_dots,
-                                            .outer = by_outer,
-                                            .down = goes_down,
-                                            .packed_lines = count_lines,
-                                            .units = count_units,
-                                            .pack = pack_units};
+const ct__gemm_set CT__TYPE_NAME(ct__gemm) = {.lane_bits = __builtin_ctz(LANES),
+                                              .rows = 2 * ROWS,
+                                              .panel = VECTORS * LANES,
+                                              .wide_panel = WIDE * LANES,
+                                              .least_depth = TAIL,
+                                              .tiles = by_tiles,
+                                              .dots = by_dots,
+                                              .outer = by_outer,
+                                              .down = goes_down,
+                                              .packed_lines = count_lines,
+                                              .units = count_units,
+                                              .pack = pack_units};

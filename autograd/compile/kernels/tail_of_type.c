@@ -1,14 +1,30 @@
-/* tail_of_type.h - the loops of one float type T, with integers U of its size: part of tail.c,
- * included for each. */
+/* tail_of_type.c - the loops of tail.h. Compiled once for each instruction set and float type T.
+ * The order of operations is the same for all instruction sets. */
+#include "../../../tensor/vectors.h"
+#include "../tail.h"
 
-#define VECTOR NAMED(vector)
-#define BITS   NAMED(bits)
-#define MEMORY NAMED(memory)
-#define WIDTH  NAMED(width)
-#define LANES  NAMED(lanes)
-enum { WIDTH = VECTOR_BYTES / (int)sizeof(T), LANES = LINE / (int)sizeof(T) };
+/* Eight numbers are combined in their own type before they go to an accumulator: to convert each
+ * would take longer than all the rest. They are rounded pairwise, so that it matters little. */
+enum { EIGHT = 8, WIDTH = VECTOR_BYTES / (int)sizeof(T), LANES = 64 / (int)sizeof(T) };
+#define TREE(two, x, i, step)                                                                      \
+  two(two(two(x(i), x((i) + (step))), two(x((i) + 2 * (step)), x((i) + 3 * (step)))),              \
+      two(two(x((i) + 4 * (step)), x((i) + 5 * (step))),                                           \
+          two(x((i) + 6 * (step)), x((i) + 7 * (step)))))
+
+/* ---- of doubles, the accumulators ------------------------------------------------------------ */
+
+#define EITHER(condition, x, a) ((condition) ? (x) : (a))
+#define FOLD(name, combined, identity_of)                                                          \
+  static inline double name(double a, double x) { return combined; }                               \
+  static const double name##_identity = identity_of;
+CT__FOLD_LIST(FOLD)
+#undef FOLD
+#undef EITHER
+
+/* ---- of vectors ------------------------------------------------------------------------------ */
+
 typedef T VECTOR __attribute__((vector_size(VECTOR_BYTES)));
-typedef U BITS __attribute__((vector_size(VECTOR_BYTES)));
+typedef __typeof__((VECTOR){0} < (VECTOR){0}) BITS;
 typedef T MEMORY __attribute__((vector_size(VECTOR_BYTES), aligned(sizeof(T)), may_alias));
 
 #define X_AT(i)                 ((VECTOR) * (const MEMORY *)(x + (i)))
@@ -16,15 +32,15 @@ typedef T MEMORY __attribute__((vector_size(VECTOR_BYTES), aligned(sizeof(T)), m
 
 /* part[l] = the eight numbers from x[l] on that lie `step` apart. */
 #define FOLD(name, combined, identity)                                                             \
-  static inline VECTOR NAMED(name##_two)(VECTOR a, VECTOR x) { return combined; }                  \
-  static inline void NAMED(name##_eight)(const T *x, int64_t step, T *part) {                      \
+  static inline VECTOR name##_two(VECTOR a, VECTOR x) { return combined; }                         \
+  static inline void name##_eight(const T *x, int64_t step, T *part) {                             \
     for (int l = 0; l < LANES; l += WIDTH)                                                         \
-      *(MEMORY *)(part + l) = TREE(NAMED(name##_two), X_AT, l, step);                              \
+      *(MEMORY *)(part + l) = TREE(name##_two, X_AT, l, step);                                     \
   }                                                                                                \
-  static inline void NAMED(name##_add)(const T *part, double *acc) {                               \
+  static inline void name##_add(const T *part, double *acc) {                                      \
     for (int l = 0; l < LANES; l++) acc[l] = name(acc[l], (double)part[l]);                        \
   }                                                                                                \
-  static void NAMED(name##_lines)(int64_t m, int64_t n, const void *from, double *acc) {           \
+  static void name##_lines(int64_t m, int64_t n, const void *from, double *acc) {                  \
     const T *x = from;                                                                             \
     T part[LANES];                                                                                 \
     for (; m > 0; m--, x += n, acc++) {                                                            \
@@ -32,24 +48,24 @@ typedef T MEMORY __attribute__((vector_size(VECTOR_BYTES), aligned(sizeof(T)), m
       int64_t i = 0;                                                                               \
       for (int l = 0; l < LANES; l++) lane[l] = name##_identity;                                   \
       for (; i + EIGHT * LANES <= n; i += EIGHT * LANES) {                                         \
-        NAMED(name##_eight)(x + i, LANES, part);                                                   \
-        NAMED(name##_add)(part, lane);                                                             \
+        name##_eight(x + i, LANES, part);                                                          \
+        name##_add(part, lane);                                                                    \
       }                                                                                            \
-      for (; i + LANES <= n; i += LANES) NAMED(name##_add)(x + i, lane);                           \
+      for (; i + LANES <= n; i += LANES) name##_add(x + i, lane);                                  \
       for (int l = 0; i < n; l++, i++) lane[l] = name(lane[l], (double)x[i]);                      \
       UNROLL for (int half = LANES / 2; half > 0; half /= 2) for (int l = 0; l < half; l++)        \
           lane[l] = name(lane[l], lane[l + half]);                                                 \
       *acc = name(*acc, lane[0]);                                                                  \
     }                                                                                              \
   }                                                                                                \
-  static void NAMED(name##_columns)(int64_t m, int64_t n, const void *from, double *acc) {         \
+  static void name##_columns(int64_t m, int64_t n, const void *from, double *acc) {                \
     const T *x = from;                                                                             \
     T part[LANES];                                                                                 \
     for (; m >= EIGHT; m -= EIGHT, x += EIGHT * n) {                                               \
       int64_t j = 0;                                                                               \
       for (; j + LANES <= n; j += LANES) {                                                         \
-        NAMED(name##_eight)(x + j, n, part);                                                       \
-        NAMED(name##_add)(part, acc + j);                                                          \
+        name##_eight(x + j, n, part);                                                              \
+        name##_add(part, acc + j);                                                                 \
       }                                                                                            \
       for (; j < n; j++)                                                                           \
         UNROLL for (int i = 0; i < EIGHT; i++) acc[j] = name(acc[j], (double)x[i * n + j]);        \
@@ -58,12 +74,7 @@ typedef T MEMORY __attribute__((vector_size(VECTOR_BYTES), aligned(sizeof(T)), m
       for (int64_t j = 0; j < n; j++) acc[j] = name(acc[j], (double)x[j]);                         \
   }
 CT__FOLD_LIST(FOLD)
-
-#undef VECTOR
-#undef BITS
-#undef MEMORY
-#undef WIDTH
-#undef LANES
-#undef X_AT
-#undef EITHER
 #undef FOLD
+
+#define ROW(name, ...) {name##_lines, name##_columns},
+const ct__tail_loops CT__TYPE_NAME(ct__tail_loops)[CT__FOLDS] = {CT__FOLD_LIST(ROW)};
