@@ -91,7 +91,7 @@ static bool has_fma(void) {
 static bool rounds_once(void) {
   enum { N = 200 };
   static const ct__chain chain = {
-      2, 2, 0, {{.kind = CT__LINK_LOAD}, {.kind = CT__LINK_MUL_SUB, .same = true, .y = 1}}};
+      2, 2, 0, 0, {{.kind = CT__LINK_LOAD}, {.kind = CT__LINK_MUL_SUB, .same = true, .y = 1}}};
   float x[N], product[N], y[N];
   for (int i = 0; i < N; i++) x[i] = 1.1f, product[i] = (volatile float){x[i] * x[i]};
   char *const p[] = {(char *)x, (char *)product, (char *)y};
@@ -220,7 +220,7 @@ static void results_take_the_place_of_operands(void **state) {
   (void)state;
   enum { MOST = 300 };
   static const ct__chain chain = {
-      2, 1, 0, {{.kind = CT__LINK_LOAD}, {.kind = CT__LINK_SCALE_ADD, .same = true, .c = 2}}};
+      2, 1, 0, 0, {{.kind = CT__LINK_LOAD}, {.kind = CT__LINK_SCALE_ADD, .same = true, .c = 2}}};
   for (int n = 1; n <= MOST; n++)
     for (int exact = 0; exact < 2; exact++) {
       float x[MOST];
@@ -229,6 +229,78 @@ static void results_take_the_place_of_operands(void **state) {
       ct__chain_loop(CT_F32, exact)(n, p, NULL, &chain);
       for (int i = 0; i < n; i++) assert_true(x[i] == 3 * (float)i);
     }
+}
+
+/* ---- functions ------------------------------------------------------------------------------- */
+
+/* x and y have one shape; what it computes takes one step of so many links. */
+typedef struct function_case {
+  const char *name;
+  ct_tensor *(*of)(ct_tensor *x, ct_tensor *y);
+  int links;
+} function_case;
+
+#define FUNCTIONS(X)                                                                               \
+  X(between, ct_shift(ct_tanh(ct_add(x, y)), 0.3), 4)                                              \
+  X(first, ct_mul(ct_exp(x), y), 3)                                                                \
+  X(last, ct_sigmoid(ct_sub(x, y)), 3)                                                             \
+  X(with_attribute, ct_sub(ct_leaky_relu(ct_scale(x, 1.5), 0.1), y), 4)                            \
+  X(two, ct_mul(ct_log(ct_exp(ct_add(x, y))), y), 5)                                               \
+  X(same_operand, ct_mul(ct_sub(ct_tanh(ct_add(ct_relu(x), y)), y), y), 6)
+#define SYMBOLIC_FUNCTIONS(name, symbolic, links)                                                  \
+  static ct_tensor *name(ct_tensor *x, ct_tensor *y) { return symbolic; }
+FUNCTIONS(SYMBOLIC_FUNCTIONS)
+#define FUNCTION_ROW(name, symbolic, links) {#name, name, links},
+static const function_case function_cases[] = {FUNCTIONS(FUNCTION_ROW)};
+
+/* The bits of eager operations, by every kernel. */
+static void run_functions(const function_case *c, ct_dtype dtype, int64_t n) {
+  const int isa = ct__isa();
+  ct_scope scope = ct_scope_begin();
+  ct_tensor *x[2], *value[2];
+  for (int i = 0; i < 2; i++) {
+    x[i] = ct_placeholder(dtype, CT_SHAPE(n));
+    value[i] = ct_uniform(ct_key((uint64_t)i), dtype, CT_SHAPE(n), -3, 3);
+  }
+  ct_program *p = ct_compile((ct_list){2, x}, CT_LIST(c->of(x[0], x[1])),
+                             (ct_compile_opts){.exact = true, .verify = true});
+  assert_ok(p ? CT_OK : ct_error_code());
+  const ct__tile *t = ((const ct__fused *)p->instr[0].attr)->tile;
+  if (p->n_instrs != 1 || t->n_steps != 1 || ((const ct__chain *)t->step->attr)->n != c->links) {
+    print_error("%s: %d steps\n", c->name, t->n_steps);
+    fail();
+  }
+  for (int use = 0; use <= isa; use++) {
+    ct_tensor *got;
+    assert_true(ct__use_isa(use));
+    assert_ok(ct_run(p, (ct_list){2, value}, &got));
+    assert_memory_equal(ct_data(got), ct_data(c->of(value[0], value[1])),
+                        (size_t)n * ct_dtype_size(dtype));
+  }
+  assert_true(ct__use_isa(isa));
+  ct_program_release(&p);
+  ct_scope_end(scope);
+}
+
+static void functions_are_links(void **state) {
+  (void)state;
+  static const int64_t sizes[] = {2, 7, 33, 127, 128, 300, 40000};
+  for (size_t c = 0; c < sizeof function_cases / sizeof function_cases[0]; c++)
+    for (size_t k = 0; k < sizeof sizes / sizeof sizes[0]; k++) {
+      run_functions(&function_cases[c], CT_F32, sizes[k]);
+      run_functions(&function_cases[c], CT_F64, sizes[k]);
+    }
+}
+
+/* Trigonometric functions ask how large their numbers are, so they are a step of their own. */
+static void sines_are_steps(void **state) {
+  (void)state;
+  ct_tensor *x = ct_placeholder(CT_F32, CT_SHAPE(300));
+  ct_program *p = ct_compile(CT_LIST(x), CT_LIST(ct_shift(ct_sin(ct_scale(x, 2)), 1)),
+                             (ct_compile_opts){.verify = true});
+  assert_ok(p ? CT_OK : ct_error_code());
+  assert_int_equal(((const ct__fused *)p->instr[0].attr)->tile->n_steps, 3);
+  ct_program_release(&p);
 }
 
 /* ---- single numbers -------------------------------------------------------------------------- */
@@ -309,6 +381,8 @@ int main(void) {
       TEST(products_and_sums_round_once),
       TEST(a_product_that_is_read_twice_is_rounded),
       TEST(results_take_the_place_of_operands),
+      TEST(functions_are_links),
+      TEST(sines_are_steps),
       TEST(numbers_are_constants),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);

@@ -67,14 +67,15 @@ bool ct__chain_cheap(ct_loop *loop, ct_dtype dtype, ct__cheap *cheap) {
     *cheap = w->cheap;
     return true;
   }
-  return false;
+  *cheap = (ct__cheap){0, -1, CT__LINK_CALL, CT__LINKS};
+  return ct__row_of_vectors(ct__row_of(loop));
 }
 
 /* ---- operands -------------------------------------------------------------------------------- */
 
 static bool has_operand(int kind) {
 #define WITH(name, ...) [CT__LINK_##name] = true,
-  static const bool with[CT__LINKS] = {CT__CHAIN_WITH(WITH)};
+  static const bool with[CT__LINK_CALL + 1] = {CT__CHAIN_WITH(WITH)};
 #undef WITH
   return with[kind];
 }
@@ -84,6 +85,10 @@ void ct__chain_finish(ct__chain *c) {
   for (ct__link *l = c->link; l < c->link + c->n; l++) {
     if (l->c_times) c->numbers |= 1u << (l->c_times - 1);
     if (l->d_times) c->numbers |= 1u << (l->d_times - 1);
+    if (l->kind == CT__LINK_CALL) {
+      c->calls++;
+      x = -1; /* no register keeps its number */
+    }
     if (!has_operand(l->kind)) continue;
     l->same = l->x == x;
     x = l->x;

@@ -1,5 +1,6 @@
 /* chain.h - several cheap operations in one loop: from one to the next the numbers stay in vector
- * registers, where a tile's step would store and load them.
+ * registers, where a tile's step would store and load them. A function between them takes a group
+ * of vectors at a time, through the first cache.
  */
 #ifndef COTANGENT_CHAIN_H
 #define COTANGENT_CHAIN_H
@@ -38,9 +39,8 @@ typedef enum ct__link_kind {
   CT__CHAIN_LIST(KIND)
 #undef KIND
       CT__LINKS,
-  /* on one element: the function of a row, of a; or of a, x, y and z */
-  CT__LINK_CALL,
-  CT__LINK_CALL_WITH
+  CT__LINK_CALL,     /* the function of a row, of a: ct__row_of_vectors, or on one element any */
+  CT__LINK_CALL_WITH /* on one element: of a, x, y and z */
 } ct__link_kind;
 
 typedef struct ct__link {
@@ -65,6 +65,7 @@ enum { CT__CHAIN_LENGTH = 64, CT__TILE_OPERANDS = 12 }; /* at most */
 /* The attributes of the loops below. The first link loads, no other one does. */
 typedef struct ct__chain {
   int n, result;    /* links; operands, the result lies behind them */
+  int calls;        /* among the links */
   unsigned numbers; /* a mask of the operands that are single numbers */
   ct__link link[CT__CHAIN_LENGTH];
 } ct__chain;

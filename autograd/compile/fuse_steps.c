@@ -208,6 +208,10 @@ static ct__link link_of(const ct__fusion *f, ct__tile_step *s, int k, int x, int
   ct__link link = {(unsigned char)kind, x < 0 ? 0 : add_operand(f, s, x),
                    y < 0 ? 0 : add_operand(f, s, y),
                    .c = constant ? *(const double *)f->call[k].attr : 0};
+  if (kind == CT__LINK_CALL) {
+    link.attr = f->call[k].attr;
+    link.row = ct__row_of(f->loop[k]);
+  }
   if (l->number >= 0) ct__chain_with_number(&link, add_operand(f, s, l->number));
   return link;
 }
@@ -332,8 +336,10 @@ bool ct__fuse_steps(ct__fusion *f, ct__fuse_block *b, ct__tile_step *step, int *
     if (!ct__is_tail(f, b->member[m])) find_chain(f, b->member[m]);
   for (int m = 0; m < b->n; m++) {
     int k = b->member[m];
-    bool cheap = f->link[k].cheap.kind != CT__LINKS;
-    if (ct__is_tail(f, k) || (cheap && f->link[k].handed_on)) continue;
+    const ct__fuse_link *l = &f->link[k];
+    bool cheap = l->cheap.kind != CT__LINKS;
+    if (ct__is_tail(f, k) || (cheap && l->handed_on)) continue;
+    if (l->cheap.kind == CT__LINK_CALL && l->before < 0) cheap = false;
     ct__tile_step *s = &step[(*n_steps)++];
     if (!(cheap ? make_chain(f, b, k, s) : make_step(f, b, k, s))) return false;
   }

@@ -400,12 +400,16 @@ static void run_piece(void *context, int64_t piece) {
             ct__piece_start(units, 1, a->pieces, piece + 1) * a->unit);
 }
 
-/* As if every step were an operation of its own: what the eager ones would be cut by. */
+/* As if every step and each function in a chain were an operation of its own: what the eager ones
+ * would be cut by. */
 static int64_t weight_of(const ct__tile *t) {
   int64_t bytes = 0;
-  for (int s = 0; s < t->n_steps; s++)
-    for (int k = 0; k <= t->step[s].n; k++)
-      bytes += (int64_t)ct__item_size(t->dtype[t->step[s].reg[k]]);
+  for (const ct__tile_step *s = t->step; s < t->step + t->n_steps; s++) {
+    for (int k = 0; k <= s->n; k++) bytes += (int64_t)ct__item_size(t->dtype[s->reg[k]]);
+    if (!s->joint && ct__chain_is(s->loop))
+      bytes +=
+          2 * ((const ct__chain *)s->attr)->calls * (int64_t)ct__item_size(t->dtype[s->reg[s->n]]);
+  }
   for (int i = 0; i < t->n_tails; i++) bytes += (int64_t)ct__item_size(t->tail[i].dtype);
   return bytes;
 }

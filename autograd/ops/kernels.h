@@ -35,6 +35,8 @@ enum {
 };
 /* That of the loop of a record, if all its operands are floats of one type; else -1. */
 int ct__row_of(ct_loop *loop);
+/* Is it a row of one operand, and a loop over whole vectors whatever the numbers are? */
+bool ct__row_of_vectors(int row);
 
 /* Rows as loops over whole vectors of elements that lie side by side: over n, a multiple of the
  * vectors' bytes over those of the smallest element, from in[0], in[1], ... to in[n_in]. NULL:

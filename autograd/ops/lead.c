@@ -257,3 +257,7 @@ int ct__row_of(ct_loop *loop) {
     if (loops[k] == loop) return forms[k].shift == (forms[k].type == 8 ? 3 : 2) ? k : -1;
   return -1;
 }
+
+bool ct__row_of_vectors(int k) {
+  return k >= 0 && forms[k].n_in == 1 && forms[k].wide < 0 && element_sets[0]->row[k];
+}

@@ -27,6 +27,13 @@ static inline void run_group(const ct__chain *chain, char *const *p, int64_t at,
     switch (l->kind + (KEEPS_X && l->same ? SAME : 0)) {
       CT__CHAIN_ALONE(ALONE)
       CT__CHAIN_WITH(WITH)
+    case CT__LINK_CALL: {
+      VECTOR room[] = {VECTORS(RESULT, )};
+      char *const at_room[] = {(char *)room, (char *)room};
+      ROWS[l->row](sizeof room / sizeof *room * LANES, at_room, l->attr);
+      VECTORS(TAKE, )
+      break;
+    }
     default: __builtin_unreachable();
     }
   }
