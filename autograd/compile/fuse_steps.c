@@ -339,7 +339,7 @@ bool ct__fuse_steps(ct__fusion *f, ct__fuse_block *b, ct__tile_step *step, int *
     const ct__fuse_link *l = &f->link[k];
     bool cheap = l->cheap.kind != CT__LINKS;
     if (ct__is_tail(f, k) || (cheap && l->handed_on)) continue;
-    if (l->cheap.kind == CT__LINK_CALL && l->before < 0) cheap = false;
+    if (l->cheap.kind == CT__LINK_CALL && l->before < 0) cheap = false; /* a function alone */
     ct__tile_step *s = &step[(*n_steps)++];
     if (!(cheap ? make_chain(f, b, k, s) : make_step(f, b, k, s))) return false;
   }

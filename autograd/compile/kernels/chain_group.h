@@ -19,21 +19,25 @@
 
 static inline void run_group(const ct__chain *chain, char *const *p, int64_t at, T *to,
                              bool streams) {
+  enum { COUNT = VECTORS(PLUS_ONE, ) };
   const VECTOR one = (VECTOR){0} + 1;
+  VECTOR room[COUNT]; /* that functions read and write */
   const ct__link *l = chain->link, *end = l + chain->n;
   const T *first = (const T *)(const void *)p[l->x] + at;
+  if (l[1].kind == CT__LINK_CALL) {
+    call_row(++l, COUNT, first, room);
+    first = (const T *)room;
+  }
   VECTORS(LOAD, )
   while (++l < end) {
     switch (l->kind + (KEEPS_X && l->same ? SAME : 0)) {
       CT__CHAIN_ALONE(ALONE)
       CT__CHAIN_WITH(WITH)
-    case CT__LINK_CALL: {
-      VECTOR room[] = {VECTORS(RESULT, )};
-      char *const at_room[] = {(char *)room, (char *)room};
-      ROWS[l->row](sizeof room / sizeof *room * LANES, at_room, l->attr);
+    case CT__LINK_CALL:
+      VECTORS(PUT, )
+      call_row(l, COUNT, (const T *)room, room);
       VECTORS(TAKE, )
       break;
-    }
     default: __builtin_unreachable();
     }
   }

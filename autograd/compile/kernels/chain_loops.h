@@ -13,8 +13,6 @@ enum { KEEPS_X = true };
 #endif
 enum { SAME = CT__LINK_CALL_WITH + 1 };
 
-#define ROWS CT__ISA_NAME(ct__elements, CT__ISA).row
-
 enum { GROUP = 8 }; /* vectors */
 #define ONE(X, ...) X(0, __VA_ARGS__)
 #define EIGHT(X, ...)                                                                              \
