@@ -1,4 +1,5 @@
 /* copy.c - moving numbers: copies, casts, fills, single elements. */
+#include "move.h"
 #include "pool.h"
 #include "walk.h"
 
@@ -16,19 +17,17 @@ static void copy_bytes(char *y, const char *x, size_t bytes) {
     memmove(y + at, x + at, bytes - at < most ? bytes - at : most);
 }
 
-#define COPY_LOOP(name, T)                                                                         \
-  static void name(int64_t n, char *const *p, const int64_t *s, const void *attr) {                \
+#define COPY_LOOP(bytes)                                                                           \
+  static void copy_##bytes(int64_t n, char *const *p, const int64_t *s, const void *attr) {        \
     (void)attr;                                                                                    \
-    const T *x = (const T *)(const void *)p[0];                                                    \
-    T *y = (T *)(void *)p[1];                                                                      \
     if (s[0] == 1 && s[1] == 1)                                                                    \
-      copy_bytes(p[1], p[0], (size_t)n * sizeof(T));                                               \
+      copy_bytes(p[1], p[0], (size_t)n *bytes);                                                    \
     else                                                                                           \
-      for (int64_t i = 0; i < n; i++) y[i * s[1]] = x[i * s[0]];                                   \
+      ct__move_lines(bytes, 1, n, p[1], 0, s[1], p[0], 0, s[0]);                                   \
   }
-COPY_LOOP(copy_1, uint8_t)
-COPY_LOOP(copy_4, uint32_t)
-COPY_LOOP(copy_8, uint64_t)
+COPY_LOOP(1)
+COPY_LOOP(4)
+COPY_LOOP(8)
 
 static ct_loop *copy_loop(ct_dtype dtype) {
   size_t size = ct__item_size(dtype);

@@ -1,4 +1,5 @@
 /* iterate.c - the drivers: how kernels are led over strided operands. */
+#include "move.h"
 #include "pool.h"
 #include "walk.h"
 
@@ -107,28 +108,12 @@ enum {
   BLOCK = 4096, /* bytes of an input that are copied at a time */
 };
 
-#define COPY_LINES(T)                                                                              \
-  {                                                                                                \
-    const T *from = (const T *)(const void *)x;                                                    \
-    T *line = (T *)(void *)to;                                                                     \
-    for (int64_t i = 0; i < n_lines; i++, from += next, line += n)                                 \
-      if (step == 0 && n >= 8)                                                                     \
-        for (int64_t j = 0; j < n; j++) line[j] = *from;                                           \
-      else                                                                                         \
-        for (int64_t j = 0; j < n; j++) line[j] = from[j * step];                                  \
-  }
-
 /* Lines of n elements, one behind the other. */
 static void copy_lines(int64_t n_lines, int64_t n, int64_t item, const char *x, int64_t next,
                        int64_t step, char *to) {
   const int64_t bytes = n_lines * n * item;
   if (next == 0) n_lines = 1;
-  if (item == 8)
-    COPY_LINES(uint64_t)
-  else if (item == 4)
-    COPY_LINES(uint32_t)
-  else
-    COPY_LINES(uint8_t)
+  ct__move_lines(item, n_lines, n, to, n, 1, x, next, step);
   for (int64_t have = n_lines * n * item; have < bytes; have *= 2)
     memcpy(to + have, to, (size_t)(have < bytes - have ? have : bytes - have));
 }

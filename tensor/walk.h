@@ -18,7 +18,7 @@ typedef struct ct__walk {
  * none has an extent of 1. */
 void ct__walk_set(ct__walk *w, int n_in, const ct_view *const *in, const ct_view *out);
 
-/* ct__copy where the smallest steps of src and dst go along different dimensions (transpose.c);
+/* ct__copy where the smallest steps of src and dst go along different dimensions (move.c);
  * false if they do not: nothing has been done then. */
 bool ct__copy_turned(const ct_view *src, ct_view *dst);
 

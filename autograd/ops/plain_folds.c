@@ -9,14 +9,12 @@
 #define TURN     UINT32_MAX
 #define LEAST    INT32_MIN
 #define NAMED(x) x##_i32
-#define TURNABLE
 #include "kernels/folds_of_type.h"
 #undef T
 #undef BITS
 #undef TURN
 #undef LEAST
 #undef NAMED
-#undef TURNABLE
 
 #define T        uint8_t
 #define BITS     uint8_t

@@ -1,6 +1,7 @@
 /* elements.c - rows.def as loops over whole vectors of elements that lie side by side, and nothing
  * else: ../lead.c brings to that form what does not have it. Compiled once for each instruction
  * set; CT__ISA is its name. */
+#include "../../../tensor/move.h"
 #include "rows.h"
 
 #define IN(k) in_##k[i]
@@ -40,30 +41,9 @@
 ANY_FAR(any_far_f32, float)
 ANY_FAR(any_far_f64, double)
 
-/* m elements, so many bytes apart, to or from a block where they lie side by side. */
-#define MOVE(T, to_step, from_step)                                                                \
-  for (int64_t i = 0; i < m; i++) {                                                                \
-    T one;                                                                                         \
-    memcpy(&one, from + i * (from_step), sizeof one);                                              \
-    memcpy(to + i * (to_step), &one, sizeof one);                                                  \
-  }
-#define MOVES(T)                                                                                   \
-  if (from_step == 0)                                                                              \
-  VECTORISE MOVE(T, (int64_t)sizeof(T), 0) else UNROLL_4 MOVE(T, to_step, from_step)
-static void move(int64_t m, int64_t item, char *to, int64_t to_step, const char *from,
-                 int64_t from_step) {
-  if (item == 8) {
-    MOVES(uint64_t)
-  } else if (item == 4) {
-    MOVES(uint32_t)
-  } else {
-    MOVES(uint8_t)
-  }
-}
-
 const ct__elements CT__ISA_NAME(ct__elements, CT__ISA) = {VECTOR_BYTES,
                                                           {any_far_f32, any_far_f64},
-                                                          move,
+                                                          ct__move,
                                                           {
 #define ROW(name, ...)      name,
 #define ROW_LIBM(name, ...) NULL,

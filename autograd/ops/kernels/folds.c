@@ -3,7 +3,6 @@
 #include "folds.h"
 
 #define FLOATING
-#define TURNABLE
 #define LEAST (-(T)INFINITY)
 #define SUM   double
 

@@ -10,6 +10,7 @@
 #ifndef COTANGENT_FOLDS_H
 #define COTANGENT_FOLDS_H
 
+#include "../../../tensor/move.h"
 #include "../../../tensor/vectors.h"
 #include "../kernels.h"
 

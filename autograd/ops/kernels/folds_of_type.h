@@ -2,17 +2,6 @@
  * size and sums in SUM, which end as SUM_RESULT: part of folds.c and ../plain_folds.c, included for
  * each. */
 
-#ifdef TURNABLE
-#include "turn_of_type.h"
-#else
-#define gather NAMED(gather)
-APART void gather(int64_t lines, const T *x, int64_t line_step, int64_t n, int64_t step, T *to,
-                  int64_t row_step) {
-  for (int64_t i = 0; i < lines; i++)
-    for (int64_t j = 0; j < n; j++) to[j * row_step + i] = x[i * line_step + j * step];
-}
-#endif
-
 /* Of extrema only the largest is looked for: the smallest is that of what is turned around, which
  * is to say all of `turn` changed. Other folds turn nothing. */
 #define turned NAMED(turned)
@@ -85,7 +74,7 @@ INLINE T choose(bool first, T a, T b) {
     for (int64_t at = 0; at < n && step != 1; at += PART) {                                        \
       T room[PART];                                                                                \
       int64_t m = n - at < PART ? n - at : PART;                                                   \
-      gather(1, x + at * step, 0, m, step, room, 1);                                               \
+      ct__move_lines(sizeof(T), 1, m, room, 0, 1, x + at * step, 0, step);                         \
       NAMED(name##_lanes)(m, room, lane, turn);                                                    \
     }                                                                                              \
     HALVE(COMBINE, 32)                                                                             \
@@ -116,7 +105,8 @@ INLINE T choose(bool first, T a, T b) {
     } else {                                                                                       \
       EACH_BLOCK(b->n, b->rows) {                                                                  \
         T room[TALL * WIDE];                                                                       \
-        gather(m, x + at * b->step + row * b->row_step, b->step, rows, b->row_step, room, WIDE);   \
+        ct__move_lines(sizeof(T), m, rows, room, 1, WIDE, x + at * b->step + row * b->row_step,    \
+                       b->step, b->row_step);                                                      \
         NAMED(name##_columns)(m, rows, WIDE, room, acc + at, turn);                                \
       }                                                                                            \
     }                                                                                              \
@@ -226,7 +216,7 @@ static void first_places(CT__LOOP_ARGUMENTS, BITS turn) {
   EACH_BLOCK(n, line->n) {
     const T *from = x + at * s[0] + row * line->step[0];
     const bool direct = s[0] == 1;
-    if (!direct) gather(m, from, s[0], rows, line->step[0], room, WIDE);
+    if (!direct) ct__move_lines(sizeof(T), m, rows, room, 1, WIDE, from, s[0], line->step[0]);
     if (row == 0) {
       EACH_ALONE(i, 0, m) best[i] = turned(from[i * s[0]], turn);
       memset(place, 0, sizeof place);
@@ -239,7 +229,6 @@ static void first_places(CT__LOOP_ARGUMENTS, BITS turn) {
 static void NAMED(argmax)(CT__LOOP_ARGUMENTS) { first_places(n, p, s, attr, 0); }
 static void NAMED(argmin)(CT__LOOP_ARGUMENTS) { first_places(n, p, s, attr, TURN); }
 
-#undef gather
 #undef turned
 #undef choose
 #undef larger

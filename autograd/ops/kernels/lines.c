@@ -2,6 +2,7 @@
  * CT__ISA is its name. */
 #include "../kernels.h"
 
+#include "../../../tensor/move.h"
 #include "../../../tensor/vectors.h"
 #include "../elementwise.h"
 

@@ -9,12 +9,10 @@
 
 #define max_lanes        NAMED(max_lanes)
 #define exp_lanes        NAMED(exp_lanes)
-#define take             NAMED(take)
 #define fill_up          NAMED(fill_up)
 #define exp_line         NAMED(exp_line)
 #define ROWS             NAMED(rows)
 #define gather_lanes     NAMED(gather_lanes)
-#define scatter          NAMED(scatter)
 #define exp_rows         NAMED(exp_rows)
 #define in_lanes         NAMED(in_lanes)
 #define softmax_rows     NAMED(softmax_rows)
@@ -29,8 +27,6 @@
 #define sum_of           NAMED(sum_of)
 #define line_sum         NAMED(line_sum)
 #define line_max         NAMED(max)
-
-#include "turn_of_type.h"
 
 /* ---- groups of LANES numbers ----------------------------------------------------------------- */
 
@@ -66,10 +62,6 @@ static inline void exp_lanes(int64_t groups, const T *x, const T *shift, T *e, e
 
 /* ---- long lines, in chunks ------------------------------------------------------------------- */
 
-static inline void take(int64_t n, const T *x, int64_t step, T *to) {
-  for (int64_t j = 0; j < n; j++) to[j] = x[j * step];
-}
-
 /* n elements, filled up to whole groups with what changes nothing: their own first one for the
  * largest, -inf for a sum of exponentials. */
 static inline int64_t fill_up(int64_t n, T *room, T filler) {
@@ -85,7 +77,7 @@ APART T line_max(int64_t n, const T *x, int64_t step) {
   max_lanes(at / LANES, x, max);
   for (; at < n; at += PART) {
     int64_t m = n - at < PART ? n - at : PART;
-    take(m, x + at * step, step, room);
+    ct__move_lines(sizeof(T), 1, m, room, 0, 1, x + at * step, 0, step);
     max_lanes(fill_up(m, room, room[0]), room, max);
   }
   for (int i = 1; i < LANES; i++) max[0] = max[i] > max[0] ? max[i] : max[0];
@@ -101,7 +93,7 @@ APART ct__exp_sum exp_line(int64_t n, const T *x, int64_t step, T shift, T *y, i
     int64_t m = n - at < PART ? n - at : PART, groups = m / LANES;
     bool whole = step == 1 && m % LANES == 0;
     if (!whole) {
-      take(m, x + at * step, step, room);
+      ct__move_lines(sizeof(T), 1, m, room, 0, 1, x + at * step, 0, step);
       groups = fill_up(m, room, -(T)INFINITY);
     }
     bool direct = y && y_step == 1 && m % LANES == 0;
@@ -138,21 +130,9 @@ typedef struct ROWS {
 /* Where there are fewer, the other lanes repeat the last one. */
 APART void gather_lanes(int64_t lines, const T *x, int64_t line_step, int64_t n, int64_t step,
                         T *to) {
-  gather(lines, x, line_step, n, step, to, LANES);
+  ct__move_lines(sizeof(T), lines, n, to, 1, LANES, x, line_step, step);
   for (int64_t j = 0; j < n && lines < LANES; j++)
     for (int64_t i = lines; i < LANES; i++) to[j * LANES + i] = to[j * LANES + lines - 1];
-}
-
-static void scatter(int64_t lines, T *y, int64_t line_step, int64_t n, int64_t step,
-                    const T *from) {
-  int64_t i = 0;
-  for (; i + 4 <= lines && step == 1 && n >= 4; i += 4)
-    for (int64_t j = 0; j < n; j += 4) {
-      int64_t at = j < n - 4 ? j : n - 4;
-      transpose(from + at * LANES + i, LANES, y + i * line_step + at, line_step);
-    }
-  for (; i < lines; i++)
-    for (int64_t j = 0; j < n; j++) y[i * line_step + j * step] = from[j * LANES + i];
 }
 
 static inline void exp_rows(int64_t lines, const T *x, int64_t line_step, int64_t n, int64_t step,
@@ -191,7 +171,7 @@ static inline void softmax_rows(int64_t lines, const ct__lines *l, ROWS *b, T *y
   for (int64_t j = 0; j < l->n; j++) {
     EACH_LANE(i, LANES) b->e[j * LANES + i] *= scale[i];
   }
-  scatter(lines, y, line_step, l->n, l->step[1], b->e);
+  ct__move_lines(sizeof(T), lines, l->n, y, line_step, l->step[1], b->e, 1, LANES);
 }
 
 static inline void NAMED(softmax_line)(const ct__lines *l, const T *x, T *y) {
@@ -217,7 +197,7 @@ static inline void log_softmax_rows(int64_t lines, const ct__lines *l, ROWS *b, 
     EACH_LANE(i, LANES)
     b->e[j * LANES + i] = (T)((double)b->x[j * LANES + i] - (double)b->max[i] - log_sum[i]);
   }
-  scatter(lines, y, line_step, l->n, l->step[1], b->e);
+  ct__move_lines(sizeof(T), lines, l->n, y, line_step, l->step[1], b->e, 1, LANES);
 }
 
 static inline void NAMED(log_softmax_line)(const ct__lines *l, const T *x, T *y) {

@@ -164,7 +164,9 @@ static double losses_in_lanes(const ct__loss_rows *o, int64_t from, int64_t to) 
     memcpy(r.max, b.max, sizeof r.max);
     r.sums = b.sums;
     finish(LANES, o, &r);
-    if (gx) scatter(rows, gx + at * o->classes, o->classes, o->classes, 1, b.e);
+    if (gx)
+      ct__move_lines(sizeof(T), rows, o->classes, gx + at * o->classes, o->classes, 1, b.e, 1,
+                     LANES);
     if (!o->wanted) continue;
     write_losses(o, at, rows, &r);
     EACH_LANE(i, LANES) sum[i] += i < rows ? r.loss[i] : 0;

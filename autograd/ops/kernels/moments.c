@@ -4,6 +4,7 @@
  * mean is two numbers of the type.
  */
 #include "../moments.h"
+#include "../../../tensor/move.h"
 #include "../../../tensor/vectors.h"
 
 /* A loop over the lanes of a group: unrolled, it would not become vectors again. */

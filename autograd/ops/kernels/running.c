@@ -6,11 +6,15 @@
  * the same bits wherever it lies. */
 #include "../kernels.h"
 
+#include "../../../tensor/move.h"
 #include "../../../tensor/vectors.h"
 
 #include <stdlib.h>
 
-enum { SIDE_BY_SIDE = 512 }; /* lines at a time: what is carried stays in the first cache */
+enum {
+  SIDE_BY_SIDE = 512, /* lines at a time: what is carried stays in the first cache */
+  TALL = 4
+};
 
 /* m lines: p points to their first elements, `next` leads from line to line. */
 #define LINES_ARGUMENTS                                                                            \
@@ -23,28 +27,22 @@ enum { SIDE_BY_SIDE = 512 }; /* lines at a time: what is carried stays in the fi
     UNROLL for (int64_t j = 0; j < m; j++) __VA_ARGS__                                             \
   }
 
-/* What kernels for lines side by side read of those that do not lie so. */
-#define GATHER(T)                                                                                  \
-  APART void gather_##T(int64_t m, const T *x, int64_t next, T *room) {                            \
-    NOUNROLL for (int64_t j = 0; j < m; j++) room[j] = x[j * next];                                \
-  }
-GATHER(float)
-GATHER(double)
-GATHER(int32_t)
-GATHER(uint8_t)
+/* What kernels for lines side by side read of those that do not lie so is gathered, so many rows at
+ * a time. */
 #define INPUT(T, x, i)                                                                             \
   const T *x = (const T *)(const void *)p[i];                                                      \
-  T x##_room[SIDE_BY_SIDE];                                                                        \
-  const bool x##_apart = beside && next[i] != 1, x##_stays = l->step[i] == 0;                      \
-  const int64_t x##_next = beside ? 1 : next[i];                                                   \
-  if (x##_apart && x##_stays) gather_##T(m, x, next[i], x##_room);
+  T x##_room[TALL * SIDE_BY_SIDE];                                                                 \
+  const bool x##_apart = beside && next[i] != 1;                                                   \
+  const int64_t x##_next = beside ? 1 : next[i];
 #define OUTPUT(T, y, i)                                                                            \
   T *y = (T *)(void *)p[i];                                                                        \
   const int64_t y##_next = beside ? 1 : next[i];
 /* Element k of each line, in x_row[j * x_next]. */
 #define READ(T, x, i, k)                                                                           \
-  const T *x##_row = x##_apart ? x##_room : x + (k)*l->step[i];                                    \
-  if (x##_apart && !x##_stays) gather_##T(m, x + (k)*l->step[i], next[i], x##_room);
+  const T *x##_row = x##_apart ? x##_room + (k) % TALL * SIDE_BY_SIDE : x + (k)*l->step[i];        \
+  if (x##_apart && (k) % TALL == 0)                                                                \
+    ct__move_lines(sizeof(T), m, l->n - (k) < TALL ? l->n - (k) : TALL, x##_room, 1, SIDE_BY_SIDE, \
+                   x + (k)*l->step[i], next[i], l->step[i]);
 #define WRITE(T, y, i, k) T *y##_row = y + (k)*l->step[i];
 
 /* The loop of name_lines over operands of these sizes: with vectors or without, so many lines at a
