@@ -354,7 +354,8 @@ static inline int64_t ct__offset_of(int n, const int64_t *dim, const int64_t *st
 #define CT__MAX_OPERANDS 6
 
 /* Elements to be folded into n accumulators: x[i * step + j * row_step] for j < rows goes into
- * number i. By columns each takes its elements in their order; else they are dealt to lanes. */
+ * number i. By columns each takes its elements in their order; else they are dealt to lanes. There
+ * is room for a multiple of 16 accumulators. */
 typedef struct ct__fold_block {
   int64_t n, step, rows, row_step;
   bool columns;

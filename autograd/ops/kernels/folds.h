@@ -26,6 +26,18 @@ enum {
   TALL = 16, /* a block of lines that become rows */
 };
 #define LANES(ACC) (sizeof(ACC) == 8 ? 32 : 64)
+#define WHOLE(n)   (((n) + GROUP - 1) & -(int64_t)GROUP)
+
+/* How many of the rows can be taken as whole groups where they lie: what is too much is in a later
+ * one. */
+static inline int64_t whole_rows(int64_t n, int64_t step, int64_t rows, int64_t row_step) {
+  const int64_t more = WHOLE(n) - n;
+  if (step != 1) return 0;
+  if (more == 0) return rows;
+  if (row_step <= 0) return 0;
+  const int64_t others = (more - 1) / row_step + 1;
+  return others < rows ? rows - others : 0;
+}
 
 /* A loop whose iterations do not depend on each other, as vectors; and one as it stands, which is
  * too short for them. */

@@ -24,11 +24,16 @@ INLINE T choose(bool first, T a, T b) {
   return a;
 }
 
+/* Rows of n elements, filled up to a whole group. */
+#define gather_rows NAMED(gather_rows)
+APART void gather_rows(int64_t n, const T *x, int64_t step, int64_t rows, int64_t row_step,
+                       T *room) {
+  if (n % GROUP != 0) memset(room, 0, (size_t)(rows * WIDE) * sizeof(T));
+  ct__move_lines(sizeof(T), rows, n, room, WIDE, 1, x, row_step, step);
+}
+
 /* ---- folds ----------------------------------------------------------------------------------- */
 
-#define COLUMN_ROWS(ACC, TAKE, count)                                                              \
-  EACH(i, 0, n & -GROUP)                                                                           \
-  TAKE_ROWS(ACC, TAKE, count) EACH_ALONE(i, n & -GROUP, n) TAKE_ROWS(ACC, TAKE, count)
 #define TAKE_ROWS(ACC, TAKE, count)                                                                \
   {                                                                                                \
     ACC a = acc[i];                                                                                \
@@ -44,17 +49,16 @@ INLINE T choose(bool first, T a, T b) {
 #define HALVE(COMBINE, half)                                                                       \
   if (lanes > (half)) EACH(l, 0, half) lane[l] = COMBINE(lane[l], lane[l + (half)]);
 
-/* An accumulator starts as `nothing`, takes an element, or combines with another. */
+/* An accumulator starts as `nothing`, takes an element, or combines with another. Columns are as
+ * many as whole groups have. */
 #define FOLD(name, ACC, TAKE, COMBINE, nothing)                                                    \
   APART void NAMED(name##_columns)(int64_t n, int64_t rows, int64_t row_step, const T *restrict x, \
                                    ACC *restrict acc, BITS turn) {                                 \
     (void)turn;                                                                                    \
-    for (; rows >= ROWS; rows -= ROWS, x += ROWS * row_step) {                                     \
-      COLUMN_ROWS(ACC, TAKE, ROWS)                                                                 \
-    }                                                                                              \
-    for (; rows > 0; rows--, x += row_step) {                                                      \
-      COLUMN_ROWS(ACC, TAKE, 1)                                                                    \
-    }                                                                                              \
+    n &= -GROUP;                                                                                   \
+    for (; rows >= ROWS; rows -= ROWS, x += ROWS * row_step) EACH(i, 0, n)                         \
+    TAKE_ROWS(ACC, TAKE, ROWS)                                                                     \
+    for (; rows > 0; rows--, x += row_step) EACH(i, 0, n) TAKE_ROWS(ACC, TAKE, 1)                  \
   }                                                                                                \
   APART void NAMED(name##_lanes)(int64_t n, const T *restrict x, ACC *restrict lane, BITS turn) {  \
     enum { lanes = LANES(ACC) };                                                                   \
@@ -86,7 +90,7 @@ INLINE T choose(bool first, T a, T b) {
   }                                                                                                \
   static void NAMED(name##_start)(int64_t n, void *accumulators) {                                 \
     ACC *acc = accumulators;                                                                       \
-    EACH_ALONE(i, 0, n) acc[i] = (ACC)(nothing);                                                   \
+    EACH(i, 0, WHOLE(n)) acc[i] = (ACC)(nothing);                                                  \
   }                                                                                                \
   static void NAMED(name##_merge)(int64_t n, void *accumulators, const void *part) {               \
     ACC *acc = accumulators;                                                                       \
@@ -100,15 +104,15 @@ INLINE T choose(bool first, T a, T b) {
     if (!b->columns) {                                                                             \
       for (int64_t i = 0; i < b->n; i++, x += b->step)                                             \
         acc[i] = COMBINE(acc[i], NAMED(name##_line)(b->rows, x, b->row_step, turn));               \
-    } else if (b->step == 1) {                                                                     \
-      NAMED(name##_columns)(b->n, b->rows, b->row_step, x, acc, turn);                             \
-    } else {                                                                                       \
-      EACH_BLOCK(b->n, b->rows) {                                                                  \
-        T room[TALL * WIDE];                                                                       \
-        ct__move_lines(sizeof(T), m, rows, room, 1, WIDE, x + at * b->step + row * b->row_step,    \
-                       b->step, b->row_step);                                                      \
-        NAMED(name##_columns)(m, rows, WIDE, room, acc + at, turn);                                \
-      }                                                                                            \
+      return;                                                                                      \
+    }                                                                                              \
+    const int64_t direct = whole_rows(b->n, b->step, b->rows, b->row_step);                        \
+    NAMED(name##_columns)(WHOLE(b->n), direct, b->row_step, x, acc, turn);                         \
+    x += direct * b->row_step;                                                                     \
+    EACH_BLOCK(b->n, b->rows - direct) {                                                           \
+      T room[TALL * WIDE];                                                                         \
+      gather_rows(m, x + at * b->step + row * b->row_step, b->step, rows, b->row_step, room);      \
+      NAMED(name##_columns)(WHOLE(m), rows, WIDE, room, acc + at, turn);                           \
     }                                                                                              \
   }
 #define FOLDED(name, of, turn)                                                                     \
@@ -196,7 +200,7 @@ APART void first_of_rows(int64_t n, int64_t rows, int64_t row_step, const T *res
     best[i] = choose(BEFORE(one, most), one, most);                                                \
   }
   for (; rows > 0; rows--, j++, x += row_step) {
-    EACH(i, 0, n & -GROUP) BETTER EACH_ALONE(i, n & -GROUP, n) BETTER
+    EACH(i, 0, n & -GROUP) BETTER
   }
 }
 
@@ -211,18 +215,19 @@ static void first_places(CT__LOOP_ARGUMENTS, BITS turn) {
       y[i * s[1]] = first_in_line(line->n, x + i * s[0], line->step[0], turn);
     return;
   }
-  T best[WIDE], room[TALL * WIDE];
+  T best[WIDE] = {0}, room[TALL * WIDE];
   int32_t place[WIDE];
+  const int64_t whole = whole_rows(n, s[0], line->n, line->step[0]);
   EACH_BLOCK(n, line->n) {
     const T *from = x + at * s[0] + row * line->step[0];
-    const bool direct = s[0] == 1;
-    if (!direct) ct__move_lines(sizeof(T), m, rows, room, 1, WIDE, from, s[0], line->step[0]);
+    const bool direct = row + rows <= whole;
+    if (!direct) gather_rows(m, from, s[0], rows, line->step[0], room);
     if (row == 0) {
       EACH_ALONE(i, 0, m) best[i] = turned(from[i * s[0]], turn);
       memset(place, 0, sizeof place);
     }
-    first_of_rows(m, rows, direct ? line->step[0] : WIDE, direct ? from : room, (int32_t)row, best,
-                  place, turn);
+    first_of_rows(WHOLE(m), rows, direct ? line->step[0] : WIDE, direct ? from : room, (int32_t)row,
+                  best, place, turn);
     EACH_ALONE(i, 0, m) y[(at + i) * s[1]] = place[i];
   }
 }
@@ -230,6 +235,7 @@ static void NAMED(argmax)(CT__LOOP_ARGUMENTS) { first_places(n, p, s, attr, 0); 
 static void NAMED(argmin)(CT__LOOP_ARGUMENTS) { first_places(n, p, s, attr, TURN); }
 
 #undef turned
+#undef gather_rows
 #undef choose
 #undef larger
 #undef first_in_line
