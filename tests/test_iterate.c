@@ -5,6 +5,7 @@
  */
 #include "testing.h"
 
+#include "tensor/move.h"
 #include "tensor/pool.h"
 
 enum { ROUNDS = 4000, RANDOM_DIMS = 5, MAX_DIM = 4, LONG = 1031 };
@@ -322,6 +323,32 @@ static void copy_once(ct_dtype dtype) {
   free(out.block);
 }
 
+/* Every size of element, in lines or turned, with steps of any sign, and nothing beside them. */
+static void lines_move_as_they_lie(void **state) {
+  (void)state;
+  enum { MOST = 40, ROOM = 4 * MOST * MOST };
+  static uint8_t from[8 * ROOM], to[8 * ROOM], want[8 * ROOM];
+  static const int64_t steps[][4] = {
+      /* of lines and elements, to and from */
+      {MOST, 1, MOST, 1}, {1, MOST, MOST, 1},   {MOST, 1, 1, MOST},     {MOST, 1, MOST, 0},
+      {MOST, 1, 0, 1},    {MOST, 1, -MOST, -1}, {2 * MOST, 2, MOST, 1}, {1, -MOST, 2 * MOST, -2}};
+  for (int i = 0; i < CT__COUNT(from); i++) from[i] = (uint8_t)(i * 7 + i / 251);
+  for (int item = 1; item <= 8; item = item == 1 ? 4 : 2 * item)
+    for (int lines = 0; lines < MOST; lines += 1 + lines / 6)
+      for (int n = 0; n < MOST; n += 1 + n / 6)
+        for (int k = 0; k < CT__COUNT(steps); k++) {
+          const int64_t *s = steps[k], middle = (int64_t)item * ROOM / 2;
+          memset(to, 0, sizeof to);
+          memset(want, 0, sizeof want);
+          for (int i = 0; i < lines; i++)
+            for (int j = 0; j < n; j++)
+              memcpy(want + middle + (i * s[0] + j * s[1]) * item,
+                     from + middle + (i * s[2] + j * s[3]) * item, (size_t)item);
+          ct__move_lines(item, lines, n, to + middle, s[0], s[1], from + middle, s[2], s[3]);
+          assert_memory_equal(to, want, sizeof to);
+        }
+}
+
 static void copy_moves_every_element(void **state) {
   (void)state;
   const ct_dtype dtypes[] = {CT_F32, CT_F64, CT_U8};
@@ -461,6 +488,7 @@ int main(void) {
       cmocka_unit_test(map_may_write_over_its_input),
       cmocka_unit_test(map_may_write_to_its_inputs),
       cmocka_unit_test(map_joins_dimensions),
+      cmocka_unit_test(lines_move_as_they_lie),
       cmocka_unit_test(copy_moves_every_element),
       cmocka_unit_test(reduce_folds_every_element_once),
       cmocka_unit_test(reduce_takes_wide_columns),

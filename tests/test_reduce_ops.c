@@ -166,6 +166,27 @@ static void long_lines_and_wide_columns(void **state) {
   }
 }
 
+/* Columns that fill no vector, with something between the rows or not, forwards and backwards. */
+static void any_number_of_columns(void **state) {
+  (void)state;
+  static const ct_dtype dtypes[] = {CT_F32, CT_F64, CT_I32, CT_U8};
+  enum { MOST = 50, GAP = 3 };
+  double values[20 * (MOST + GAP)];
+  for (int i = 0; i < CT__COUNT(values); i++) values[i] = draw(3) ? 1 : draw(4);
+  for (int columns = 1; columns <= MOST; columns++)
+    for (int rows = 1; rows <= 19; rows += 6)
+      for (int k = 0; k < CT__COUNT(reductions); k++) {
+        ct_dtype dtype = dtypes[draw(reductions[k].floats_only ? 2 : 4)];
+        ct_scope inner = ct_scope_begin();
+        ct_tensor *x = ct_cast(ct_from(CT_F64, CT_SHAPE(rows, columns), values), dtype);
+        ct_tensor *wide = ct_cast(ct_from(CT_F64, CT_SHAPE(rows, columns + GAP), values), dtype);
+        check_reduction(&reductions[k], x, 1, false);
+        check_reduction(&reductions[k], ct_flip(x, CT_AXES(0)), 1, false);
+        check_reduction(&reductions[k], ct_slice(wide, 1, GAP, CT_END, 1), 1, false);
+        assert_ok(ct_scope_end(inner));
+      }
+}
+
 static void dtypes_of_results(void **state) {
   (void)state;
   static const struct {
@@ -458,6 +479,7 @@ int main(void) {
   const struct CMUnitTest tests[] = {
       WITH_SCOPE(values_are_those_of_plain_loops),
       WITH_SCOPE(long_lines_and_wide_columns),
+      WITH_SCOPE(any_number_of_columns),
       WITH_SCOPE(dtypes_of_results),
       WITH_SCOPE(sums_are_accurate_and_integers_wrap),
       WITH_SCOPE(nothing_to_reduce),
