@@ -36,7 +36,7 @@ static ct_loop *copy_loop(ct_dtype dtype) {
 
 void ct__copy(const ct_view *src, ct_view *dst) {
   if (ct__copy_turned(src, dst)) return;
-  ct_map(1, &src, dst, copy_loop(src->dtype), NULL);
+  ct__map_copy(src, dst, copy_loop(src->dtype));
 }
 
 /* ---- casts: a table of loops, one for each pair ---------------------------------------------- */

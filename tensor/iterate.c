@@ -139,10 +139,18 @@ static void lead_lines(int64_t n_lines, char *const *p, const int64_t *next, con
   }
 }
 
+/* The same where elements are copied only: lines may lie anywhere. */
+static void move_lines(int64_t n_lines, char *const *p, const int64_t *next, const void *attr) {
+  const short_lines *l = attr;
+  ct__move_lines((int64_t)l->item[0], n_lines, l->n, p[1], next[1], l->stride[1], p[0], next[0],
+                 l->stride[0]);
+}
+
 /* Whether the last dimension of w goes along such lines, the one before it from line to line. */
-static bool has_short_lines(const ct__walk *w, short_lines *l) {
+static bool has_short_lines(const ct__walk *w, ct_loop *lead, short_lines *l) {
   const int last = w->ndim - 1;
-  if (last < 1 || w->dim[last] >= SHORT_LINE || w->dim[last - 1] < FEW_LINES) return false;
+  if (!lead || last < 1) return false;
+  if (w->dim[last] >= SHORT_LINE || w->dim[last - 1] < FEW_LINES) return false;
   l->n_op = w->n_op;
   l->n = w->dim[last];
   l->stride = w->stride[last];
@@ -155,7 +163,7 @@ static bool has_short_lines(const ct__walk *w, short_lines *l) {
     l->copied |= 1u << k;
     if (l->most > room) l->most = room;
   }
-  return !(l->copied >> (w->n_op - 1));
+  return lead == move_lines || !(l->copied >> (w->n_op - 1));
 }
 
 /* A walk, cut along one dimension. */
@@ -228,7 +236,7 @@ static int64_t bytes_of(int n_in, const ct_view *const *in, const ct_view *out) 
 }
 
 static void map(int n_in, const ct_view *const *in, ct_view *out, ct_loop *loop, const void *attr,
-                int64_t weight, bool may_copy) {
+                int64_t weight, ct_loop *lead /* short lines; NULL: one by one */) {
   static const int64_t no_stride[CT__MAX_OPERANDS] = {0},
                        one[CT__MAX_OPERANDS] = {1, 1, 1, 1, 1, 1};
   enum { CHEAP = 4, MOST = 64 / CHEAP }; /* bytes of an element of every operand: less than 64 */
@@ -264,8 +272,8 @@ static void map(int n_in, const ct_view *const *in, ct_view *out, ct_loop *loop,
   int64_t own = bytes_of(n_in, in, out);
   if (weight < 0) weight = out->size < CHEAP * ct__piece_weight / own ? 0 : own;
   short_lines lines = {.loop = loop, .attr = attr};
-  if (may_copy && has_short_lines(&w, &lines)) {
-    loop = lead_lines;
+  if (has_short_lines(&w, lead, &lines)) {
+    loop = lead;
     attr = &lines;
     weight *= lines.n;
     w.ndim--;
@@ -277,12 +285,16 @@ static void map(int n_in, const ct_view *const *in, ct_view *out, ct_loop *loop,
 }
 
 void ct_map(int n_in, const ct_view *const *in, ct_view *out, ct_loop *loop, const void *attr) {
-  map(n_in, in, out, loop, attr, -1, true);
+  map(n_in, in, out, loop, attr, -1, lead_lines);
+}
+
+void ct__map_copy(const ct_view *src, ct_view *dst, ct_loop *loop) {
+  map(1, &src, dst, loop, NULL, -1, move_lines);
 }
 
 void ct__map(int n_in, const ct_view *const *in, ct_view *out, ct_loop *loop, const void *attr,
              int64_t weight) {
-  map(n_in, in, out, loop, attr, weight, false);
+  map(n_in, in, out, loop, attr, weight, NULL);
 }
 
 /* ---- reduce ---------------------------------------------------------------------------------- */

@@ -26,7 +26,7 @@ INLINE void copy_line(char *to, const char *from, int64_t bytes) {
   if (bytes < PIECE)
     for (int64_t i = 0; i < bytes && as_it_stands(); i++) to[i] = from[i];
   else if (bytes > FEW)
-    memcpy(to, from, (size_t)bytes);
+    memmove(to, from, (size_t)bytes);
   else
     for (int64_t i = 0; i < bytes && as_it_stands(); i += PIECE) { /* the last two overlap */
       const int64_t at = i < bytes - PIECE ? i : bytes - PIECE;

@@ -44,6 +44,8 @@ void ct__parallel_range(int64_t n, int64_t weight, int64_t grain, ct__range_task
  * inputs too. It sees every operand where it lies. */
 void ct__map(int n_in, const ct_view *const *in, ct_view *out, ct_loop *loop, const void *attr,
              int64_t weight);
+/* ct_map for a loop that copies. */
+void ct__map_copy(const ct_view *src, ct_view *dst, ct_loop *loop);
 
 /* The weight of n elements of x's dtype. */
 static inline int64_t ct__line_weight(const ct_view *x, int64_t n) {
