@@ -140,25 +140,21 @@ static inline ct_tensor *random_values(ct_dtype dtype, ct_shape shape, uint32_t 
   return ct_cast(t, dtype);
 }
 
-/* Reads one word such as "i2x3<4" and makes the values it describes. */
-static const char *read_input(situation *s, const char *word) {
-  char kind = *word++;
-  char *end = (char *)(uintptr_t)word;
-  int64_t below = 0, dim[CT_MAX_DIMS];
-  size_t n = 0;
-  for (const char *at = word; *at >= '0' && *at <= '9'; at = *end == 'x' ? end + 1 : end)
-    dim[n++] = strtoll(at, &end, 10);
-  if (*end == '<') below = strtoll(end + 1, &end, 10);
+/* Makes the values that a word describes. */
+static const char *read_input(situation *s, const char *text) {
+  const input_word word = read_word(text);
+  const ct_shape shape = word.shape;
   int i = s->n++;
   uint32_t stream = (uint32_t)i + 1;
-  ct_shape shape = s->shape[i] = ct_shape_make(n, dim);
-  ct_tensor *value = kind == 'f'   ? random_values(s->dtype, shape, stream, s->op->lo, s->op->hi)
-                     : kind == 'i' ? random_values(CT_I32, shape, stream, 0, (double)below)
-                     : kind == 'b' ? ct_cast(random_values(CT_I32, shape, stream, 0, 2), CT_BOOL)
-                                   : ct_key(11);
+  s->shape[i] = shape;
+  ct_tensor *value =
+      word.kind == 'f'   ? random_values(s->dtype, shape, stream, s->op->lo, s->op->hi)
+      : word.kind == 'i' ? random_values(CT_I32, shape, stream, 0, (double)word.below)
+      : word.kind == 'b' ? ct_cast(random_values(CT_I32, shape, stream, 0, 2), CT_BOOL)
+                         : ct_key(11);
   s->stored[i] = layout_of(s, i)->store(value);
   s->in[i] = layout_of(s, i)->see(s->stored[i], shape);
-  return *end == ' ' ? end + 1 : NULL;
+  return word.next;
 }
 
 static inline bool is_generic(const ct_op *op) {

@@ -33,22 +33,14 @@ static ct_tensor *random_values(ct_shape shape, uint32_t stream, double lo, doub
   return t;
 }
 
-/* Reads one word such as "i2x3<4"; gives the next one. */
-static const char *read_input(const ct_op *op, const char *word, uint32_t stream, ct_tensor **out) {
-  char kind = *word++;
-  char *end = (char *)(uintptr_t)word;
-  int64_t below = 2, dim[CT_MAX_DIMS];
-  size_t n = 0;
-  for (const char *at = word; *at >= '0' && *at <= '9'; at = *end == 'x' ? end + 1 : end)
-    dim[n++] = strtoll(at, &end, 10);
-  if (*end == '<') below = strtoll(end + 1, &end, 10);
-  ct_shape shape = ct_shape_make(n, dim);
-  *out = kind == 'f'   ? random_values(shape, stream, op->lo, op->hi)
-         : kind == 'k' ? ct_key(11)
-                       : ct_cast(random_values(shape, stream, 0, (double)below),
-                                 kind == 'i' ? CT_I32 : CT_BOOL);
-  if (kind == 'b') *out = ct_gt(random_values(shape, stream, -1, 1), ct_scalar(CT_F64, 0));
-  return *end == ' ' ? end + 1 : NULL;
+/* The values that a word describes. */
+static ct_tensor *make_input(const ct_op *op, const input_word *word, uint32_t stream) {
+  switch (word->kind) {
+  case 'f': return random_values(word->shape, stream, op->lo, op->hi);
+  case 'k': return ct_key(11);
+  case 'b': return ct_gt(random_values(word->shape, stream, -1, 1), ct_scalar(CT_F64, 0));
+  default: return ct_cast(random_values(word->shape, stream, 0, (double)word->below), CT_I32);
+  }
 }
 
 static const ct_call *call_of(const ct_tensor *t, const ct_op *op) {
@@ -139,11 +131,12 @@ static const ct_call *find_call(const ct_op *op, const registry_case *use, ct_te
 
 static void check_case(const ct_op *op, const registry_case *use) {
   ct_scope scope = ct_scope_begin();
-  ct_tensor *variable[MAX_IN] = {0}, *value[MAX_IN], *t;
+  ct_tensor *variable[MAX_IN] = {0}, *value[MAX_IN];
   uint32_t n = 0;
-  for (const char *word = use->inputs; word; n++) {
-    word = read_input(op, word, n, &t);
-    variable[n] = ct_variable(t);
+  for (const char *text = use->inputs; text; n++) {
+    const input_word word = read_word(text);
+    variable[n] = ct_variable(make_input(op, &word, n));
+    text = word.next;
   }
   snprintf(context, sizeof context, "%s of %s", op->name, use->inputs);
   const ct_call *c = find_call(op, use, variable, n, value);

@@ -102,31 +102,26 @@ static void assert_directional(ct_tensor *y, ct_tensor *x, ct_tensor *v, int ord
   }
 }
 
-/* One input of a case, as test_registry.c reads it; floats are f64. */
-static const char *read_input(const ct_op *op, const char *word, uint64_t seed, ct_tensor **out) {
-  char kind = *word++, *end = (char *)(uintptr_t)word;
-  int64_t below = 2, dim[CT_MAX_DIMS];
-  size_t n = 0;
-  for (const char *at = word; *at >= '0' && *at <= '9'; at = *end == 'x' ? end + 1 : end)
-    dim[n++] = strtoll(at, &end, 10);
-  if (*end == '<') below = strtoll(end + 1, &end, 10);
-  ct_shape shape = ct_shape_make(n, dim);
-  double lo = kind == 'f' ? op->lo : 0, hi = kind == 'f' ? op->hi : (double)below;
-  ct_tensor *value = ct_uniform(ct_key(seed), CT_F64, shape, lo, hi);
-  *out = kind == 'f'   ? ct_variable(value)
-         : kind == 'i' ? ct_keep(ct_cast(value, CT_I32))
-         : kind == 'b' ? ct_keep(ct_cast(ct_cast(value, CT_I32), CT_BOOL))
-                       : ct_keep(ct_key(seed));
-  return *end == ' ' ? end + 1 : NULL;
+/* One input of a case; floats are f64. */
+static ct_tensor *make_input(const ct_op *op, const input_word *word, uint64_t seed) {
+  if (word->kind == 'k') return ct_keep(ct_key(seed));
+  const bool is_float = word->kind == 'f';
+  ct_tensor *value = ct_uniform(ct_key(seed), CT_F64, word->shape, is_float ? op->lo : 0,
+                                is_float ? op->hi : (double)word->below);
+  if (is_float) return ct_variable(value);
+  value = ct_cast(value, CT_I32);
+  return ct_keep(word->kind == 'b' ? ct_cast(value, CT_BOOL) : value);
 }
 
 static void try_case(const ct_op *op, const registry_case *use) {
   ct_scope s = ct_scope_begin();
   ct_tensor *in[MAX_IN];
   int n = 0;
-  for (const char *word = use->inputs; word; n++) {
+  for (const char *text = use->inputs; text; n++) {
     assert_true(n < MAX_IN);
-    word = read_input(op, word, 40 + (uint64_t)n, &in[n]);
+    const input_word word = read_word(text);
+    in[n] = make_input(op, &word, 40 + (uint64_t)n);
+    text = word.next;
   }
   if (use->apply || n == op->n_in) {
     ct_tensor *y = use->apply ? use->apply(in) : ct_apply(op, (ct_list){n, in});
