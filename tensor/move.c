@@ -123,12 +123,6 @@ void ct__move_lines(int64_t item, int64_t lines, int64_t n, void *to, int64_t to
     move_1(lines, n, to, to_line, to_step, from, from_line, from_step);
 }
 
-void ct__move(int64_t n, int64_t item, char *to, int64_t to_step, const char *from,
-              int64_t from_step) {
-  const int shift = __builtin_ctzll((unsigned long long)item);
-  ct__move_lines(item, 1, n, to, 0, to_step >> shift, from, 0, from_step >> shift);
-}
-
 /* ---- copies ---------------------------------------------------------------------------------- */
 
 typedef void turn_band(const char *x, int64_t sx, char *y, int64_t sy, int64_t h, int64_t w);

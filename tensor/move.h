@@ -8,8 +8,4 @@
 void ct__move_lines(int64_t item, int64_t lines, int64_t n, void *to, int64_t to_line,
                     int64_t to_step, const void *from, int64_t from_line, int64_t from_step);
 
-/* One line; steps in bytes. */
-void ct__move(int64_t n, int64_t item, char *to, int64_t to_step, const char *from,
-              int64_t from_step);
-
 #endif

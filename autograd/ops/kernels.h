@@ -42,14 +42,10 @@ bool ct__row_of_vectors(int row);
  * vectors' bytes over those of the smallest element, from in[0], in[1], ... to in[n_in]. NULL:
  * none, as there are no vectors in it. */
 typedef void ct__whole_loop(int64_t n, char *const *in, const void *attr);
-/* m elements of so many bytes, and steps in bytes. */
-typedef void ct__mover(int64_t m, int64_t item, char *to, int64_t to_step, const char *from,
-                       int64_t from_step);
 typedef struct ct__elements {
   int64_t vector_bytes;
   /* whether some number is too far from 0 for sines as vectors, f32 and f64 */
   bool (*any_far[2])(int64_t n, const void *x, int64_t step);
-  ct__mover *move;
   ct__whole_loop *row[CT__ROWS];
 } ct__elements;
 #define CT__ELEMENTS_OF(isa) extern const ct__elements ct__elements_##isa;

@@ -2,6 +2,7 @@
  * they lie, to loops over whole vectors of neighbours (kernels/elements.c), and few or far numbers
  * to functions of one number (kernels/numbers.c).
  */
+#include "../../tensor/move.h"
 #include "../../tensor/vectors.h"
 #include "kernels.h"
 
@@ -87,7 +88,6 @@ typedef struct row {
   const form *f;
   int64_t group; /* elements */
   ct__whole_loop *whole;
-  ct__mover *move;
   const void *attr;
 } row;
 
@@ -102,11 +102,11 @@ static void lead_apart(const row *r, int64_t n, char *const *p, const int64_t *s
     for (int k = 0; k < y; k++) {
       const int64_t size = r->f->size[k];
       if (s[k] != 1 && (s[k] != 0 || i == 0))
-        r->move(m, size, block[k], size, p[k] + i * s[k] * size, s[k] * size);
+        ct__move_lines(size, 1, m, block[k], 0, 1, p[k] + i * s[k] * size, 0, s[k]);
     }
     r->whole(m, at, r->attr);
     const int64_t size = r->f->size[y];
-    if (s[y] != 1) r->move(m, size, p[y] + i * s[y] * size, s[y] * size, block[y], size);
+    if (s[y] != 1) ct__move_lines(size, 1, m, p[y] + i * s[y] * size, 0, s[y], block[y], 0, 1);
     for (int k = 0; k <= y; k++)
       if (s[k] == 1) at[k] += m * r->f->size[k];
   }
@@ -186,7 +186,7 @@ static void lead(CT__LOOP_ARGUMENTS, int which) {
   const ct__row_one one = ct__number_sets[isa][which];
   const ct__elements *set = element_sets[isa];
   if (n < set->vector_bytes >> f->shift) set = narrow_sets[isa];
-  const row r = {f, set->vector_bytes >> f->shift, set->row[which], set->move, attr};
+  const row r = {f, set->vector_bytes >> f->shift, set->row[which], attr};
   if (!r.whole || n < r.group)
     lead_numbers(f, one, n, p, s, attr);
   else if (f->wide >= 0)

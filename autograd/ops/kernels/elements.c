@@ -1,7 +1,6 @@
 /* elements.c - rows.def as loops over whole vectors of elements that lie side by side, and nothing
  * else: ../lead.c brings to that form what does not have it. Compiled once for each instruction
  * set; CT__ISA is its name. */
-#include "../../../tensor/move.h"
 #include "rows.h"
 
 #define IN(k) in_##k[i]
@@ -43,7 +42,6 @@ ANY_FAR(any_far_f64, double)
 
 const ct__elements CT__ISA_NAME(ct__elements, CT__ISA) = {VECTOR_BYTES,
                                                           {any_far_f32, any_far_f64},
-                                                          ct__move,
                                                           {
 #define ROW(name, ...)      name,
 #define ROW_LIBM(name, ...) NULL,
