@@ -48,6 +48,7 @@ typedef struct ct__matrix {
 typedef struct ct__product {
   ct_dtype dtype;
   bool add;
+  bool leaves; /* rows of B that meet a 0, if A is one row: they are finite */
   int64_t m, n, k;
   ct__matrix a, b, c;
   double alpha;

@@ -73,8 +73,9 @@ static const struct pass {
     {"repeats", ct__pass_repeats, false}, /* as algebra */
     {"pairs", ct__pass_pairs, false},       {"updates", ct__pass_updates, true},
     {"fusion", ct__pass_fuse, false},       {"products", ct__pass_products, false},
-    {"schedule", ct__pass_schedule, false}, {"sweeps", ct__pass_sweeps, false},
-    {"plan", ct__pass_plan, false},         {"pack", ct__pass_pack, false},
+    {"bounds", ct__pass_bounds, true},      {"schedule", ct__pass_schedule, false},
+    {"sweeps", ct__pass_sweeps, false},     {"plan", ct__pass_plan, false},
+    {"pack", ct__pass_pack, false},
 };
 
 #ifdef NDEBUG

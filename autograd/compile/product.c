@@ -54,7 +54,14 @@ void ct__product_finish(void *context, int64_t row, int64_t rows, int64_t column
 
 static ct_status product_eval(const ct_eval *e) {
   const ct__product_attr *f = e->attr;
-  return ct__gemm_run(f->plan, e->work, f->alpha, e->in[0], e->in[1], 0, e->out[0],
+  const ct__gemm_plan *plan = f->plan;
+  ct__gemm_plan leaving;
+  if (ct__bound_leaves(f->bound, e->in[0], e->in[1])) {
+    leaving = *plan;
+    leaving.p.leaves = true;
+    plan = &leaving;
+  }
+  return ct__gemm_run(plan, e->work, f->alpha, e->in[0], e->in[1], 0, e->out[0],
                       f->tile ? ct__product_finish : NULL, (void *)(uintptr_t)e);
 }
 
@@ -92,6 +99,7 @@ static ct_status add_infer(const ct_call *c, ct_spec *out) {
 static ct_status add_eval(const ct_eval *e) {
   const ct__product_add_attr *f = e->attr;
   double alpha = e->n_in > 3 ? f->alpha * ct__get(e->in[3], 0) : f->alpha;
+  ct__bound_grow(f->bound, alpha, e->in[0], e->in[1]);
   if (e->out[0]->data != e->in[2]->data) ct__copy(e->in[2], e->out[0]);
   return ct__gemm_run(f->plan, e->work, alpha, e->in[0], e->in[1], 1, e->out[0], NULL, NULL);
 }
@@ -216,7 +224,7 @@ static ct_status fold_update(finder *f, int k) {
     in[1] = transposed(p, m->arg[0]);
     if (in[0] < 0 || in[1] < 0) return CT_ENOMEM;
   }
-  ct__product_add_attr attr = {minus ? -alpha : alpha, new_plan(p)};
+  ct__product_add_attr attr = {.alpha = minus ? -alpha : alpha, .plan = new_plan(p)};
   bool made =
       attr.plan && ct__instr_replace(p, k, &ct__product_add_op, &attr, s < 0 ? 3 : 4, in, 1, &out);
   return made ? CT_OK : CT_ENOMEM;

@@ -3,6 +3,7 @@
 #define COTANGENT_PRODUCT_H
 
 #include "../../tensor/gemm.h"
+#include "bounds.h"
 #include "tile.h"
 
 /* y = chain(alpha a b, more inputs). Inputs: a, b, then those of the chain but the product. */
@@ -12,11 +13,13 @@ typedef struct ct__product_attr {
   double alpha;
   const ct__tile *tile; /* NULL: none */
   ct__gemm_plan *plan;
+  ct__bound *bound; /* of b; NULL: none */
 } ct__product_attr;
 
 typedef struct ct__product_add_attr {
   double alpha;
   ct__gemm_plan *plan;
+  ct__bound *bound; /* of c, which this updates; NULL: none */
 } ct__product_add_attr;
 
 enum { CT__CHAIN_IN = 16, CT__CHAIN_OUT = 8 }; /* of a chain behind a product, at most */

@@ -54,6 +54,7 @@ typedef struct ct__held {
 
 typedef struct ct__zone_block ct__zone_block;
 typedef struct ct__instance ct__instance;
+typedef struct ct__bound ct__bound;
 
 struct ct_program {
   atomic_int refs;
@@ -61,6 +62,7 @@ struct ct_program {
   ct_function *f; /* the recipe, for ct_call_program; NULL where updates forbid that */
   ct__zone_block *zone, *scratch;
   ct__held *held;
+  ct__bound *bounds;
   int n_values, room_values, n_instrs, room_instrs, n_args, n_out, n_updates;
   ct__value *value;
   ct__instr *instr;
@@ -190,6 +192,7 @@ ct__pass ct__pass_keys, /* keys.c: random keys move on */
     ct__pass_updates,   /* product.c: variable - s product becomes one product */
     ct__pass_fuse,      /* fuse.c: elementwise chains */
     ct__pass_products,  /* product.c: chains behind products */
+    ct__pass_bounds,    /* bounds.c: products of one row leave out rows of finite matrices */
     ct__pass_schedule,  /* schedule.c: updates as early as allowed; copies of results */
     ct__pass_sweeps,    /* sweep.c: a product and an update of its matrix in one pass over it */
     ct__pass_plan,      /* plan.c: live intervals, reuse in place, one arena */

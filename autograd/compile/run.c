@@ -4,7 +4,7 @@
  * inputs and results lie this time. Idle instances wait in the program; a run that finds none makes
  * one, so any number of threads can run a program at once.
  */
-#include "program.h"
+#include "bounds.h"
 
 /* An instruction: a cache line, as a large one before it leaves nothing of the record near. */
 typedef struct ready {
@@ -216,6 +216,7 @@ static ct_status run_all(const ct_program *p, const ct__instance *s, ct__watch *
     if (watch) watch(payload, k);
   }
   for (int u = 0; u < p->n_updates; u++) ct__written(p->updated[u], "ct_run");
+  if (p->n_updates > 0) ct__bounds_settle(p);
   return CT_OK;
 }
 

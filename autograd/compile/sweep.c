@@ -50,6 +50,11 @@ static ct_status sweep_infer(const ct_call *c, ct_spec *out) {
   return status == CT_OK ? add.op->infer(&add, out + f->product.n_out) : status;
 }
 
+static double scale_of(const ct_eval *e) {
+  const sweep *f = e->attr;
+  return e->n_in - f->n_in > 3 ? f->add.alpha * ct__get(e->in[f->n_in + 3], 0) : f->add.alpha;
+}
+
 /* Columns from <= i < to of b, which are rows of the matrix in memory. */
 static void run_columns(const ct_eval *e, int64_t from, int64_t to) {
   const sweep *f = e->attr;
@@ -66,9 +71,8 @@ static void run_columns(const ct_eval *e, int64_t from, int64_t to) {
                  .u_step = step,
                  .y_step = y->stride[1],
                  .alpha = f->product.alpha,
-                 .scale = f->add.alpha,
+                 .scale = scale_of(e),
                  .masked = f->masked};
-  if (e->n_in - f->n_in > 3) s.scale *= ct__get(in[3], 0);
   sets[ct__isa()]->of[b->dtype == CT_F64](&s);
 }
 
@@ -84,7 +88,9 @@ static void run_block(void *context, int64_t block) {
 }
 
 static ct_status sweep_eval(const ct_eval *e) {
-  ct__parallel(((const sweep *)e->attr)->blocks, run_block, (void *)(uintptr_t)e);
+  const sweep *f = e->attr;
+  ct__bound_grow(f->add.bound, scale_of(e), e->in[f->n_in], e->in[f->n_in + 1]);
+  ct__parallel(f->blocks, run_block, (void *)(uintptr_t)e);
   return CT_OK;
 }
 

@@ -3,6 +3,7 @@
  * operation (CMakeLists.txt): every sum here is of the form c + a * b, so there is one way to do
  * it. */
 #include "gemm_packing.h"
+#include "zeros.h"
 
 /* ---- panels and strips ---------------------------------------------------------------------- */
 
@@ -239,41 +240,53 @@ static void near_tiles(WORK *w, ct__part block) {
 
 /* ---- one row of A ---------------------------------------------------------------------------- */
 
-/* Whole rows of B from far memory stream faster than panels of it one by one. */
+/* Whole rows of B from far memory stream faster than panels of it one by one; so do some of them. */
 static bool streams(const ct__product *p, ct__part block) {
+  if (p->m > 1 || p->add || p->c.column != 1 || packs_all(p)) return false;
   int64_t row = p->b.row * (int64_t)sizeof(T);
-  return p->m == 1 && !p->add && p->c.column == 1 && !packs_all(p) && block.columns == p->n &&
-         row >= FAR_BYTES && p->k >= FAR_AWAY / row;
+  return p->leaves || (block.columns == p->n && row >= FAR_BYTES && p->k >= FAR_AWAY / row);
 }
 
-INLINE void stream_rows(const ct__product *p, int64_t from, int rows, int64_t columns) {
-  const T *b = (const T *)(const void *)p->b.data + from * p->b.row;
-  T *c = c_at(p, 0, 0), factor[STREAMS];
-  int64_t b_row = p->b.row;
-  UNROLL for (int r = 0; r < rows; r++) factor[r] = *a_at(p, 0, from + r);
-  for (int64_t j = 0; j < columns; j += WIDE / 2 * LANES)
+/* Of the rows of B from there on, or of those that are listed, the next ones from i on. */
+INLINE void stream_rows(const ct__product *p, ct__part block, int64_t from, const int *listed,
+                        int i, int rows) {
+  T *c = c_at(p, 0, block.column), factor[STREAMS];
+  const T *b[STREAMS];
+  UNROLL for (int r = 0; r < rows; r++) {
+    int64_t row = from + (listed ? listed[i + r] : i + r);
+    b[r] = (const T *)(const void *)p->b.data + row * p->b.row + block.column;
+    factor[r] = *a_at(p, 0, row);
+  }
+  for (int64_t j = 0; j < block.columns; j += WIDE / 2 * LANES)
     UNROLL for (int64_t v = j; v < j + WIDE / 2 * LANES; v += LANES) {
       VECTOR sum = READ(c + v);
-      UNROLL for (int r = 0; r < rows; r++) sum += READ(b + r * b_row + v) * factor[r];
+      UNROLL for (int r = 0; r < rows; r++) sum += READ(b[r] + v) * factor[r];
       AT(c + v) = sum;
     }
 }
 
 /* Whole panels of C, the same sums as by tiles. */
-static void by_streams(const ct__product *p, int64_t columns) {
-  T *c = c_at(p, 0, 0), alpha = (T)p->alpha;
-  int64_t i = 0;
-  memset(c, 0, (size_t)columns * sizeof(T));
-  for (; i + STREAMS <= p->k; i += STREAMS) stream_rows(p, i, STREAMS, columns);
-  for (; i < p->k; i++) stream_rows(p, i, 1, columns);
-  for (int64_t j = 0; j < columns && alpha != 1; j++) c[j] *= alpha;
+static void by_streams(const ct__product *p, ct__part block) {
+  T *c = c_at(p, 0, block.column), alpha = (T)p->alpha;
+  int row[AT_ONCE];
+  const int *listed = p->leaves ? row : NULL;
+  memset(c, 0, (size_t)block.columns * sizeof(T));
+  for (int64_t from = 0; from < p->k; from += AT_ONCE) {
+    int n = (int)at_most(p->k - from, AT_ONCE), i = 0;
+    if (listed) n = list_rows(false, n, a_at(p, 0, from), p->a.column, row);
+    for (; i + STREAMS <= n; i += STREAMS) stream_rows(p, block, from, listed, i, STREAMS);
+    for (; i < n; i++) stream_rows(p, block, from, listed, i, 1);
+  }
+  for (int64_t j = 0; j < block.columns && alpha != 1; j++) c[j] *= alpha;
 }
 
 static void by_tiles(const ct__product *p, ct__part block, const void *packed) {
   if (streams(p, block)) {
-    block.columns = p->n % panel_of(p);
-    block.column = p->n - block.columns;
-    by_streams(p, block.column);
+    ct__part panels = block;
+    panels.columns -= block.columns % panel_of(p);
+    by_streams(p, panels);
+    block.column += panels.columns;
+    block.columns -= panels.columns;
     if (block.columns == 0) return;
   }
   _Alignas(64) T scratch[SCRATCH];
@@ -394,8 +407,6 @@ static void by_dots(const ct__product *p, ct__part block, const void *packed) {
     }
   }
 }
-
-#include "zeros.h"
 
 /* ---- outer products -------------------------------------------------------------------------- */
 

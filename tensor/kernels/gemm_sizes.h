@@ -41,6 +41,8 @@ enum { NEAR_BYTES = 448 << 10, LATE_ROWS = 512 };
 enum { FAR_AWAY = VECTOR_BYTES < 64 ? 1 << 19 : 1 << 20, STREAMS = 4 };
 /* Columns of an outer product from which on it pays to look for rows that are zero, by so many. */
 enum { LONG_ROW = 64, AT_A_TIME = 64 };
+/* Rows of B that are listed at once for such streams. */
+enum { AT_ONCE = 1024 };
 /* Rows of A from which on packing pays, and of B up to which tiles are short. */
 enum { SWEPT_ROWS = 48, SHALLOW = 48 };
 /* B is packed if so many rows of A use it and its own lie so far apart; or a panel is copied when
