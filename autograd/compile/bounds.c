@@ -59,7 +59,8 @@ bool ct__bound_leaves(ct__bound *b, const ct_view *a, const ct_view *w) {
     return false;
   }
   double largest = get(b);
-  if (largest == INFINITY || !a->contiguous || MANY * loops(a)->zeros(a->size, a->data) < a->size)
+  if (b->kept || largest == INFINITY || !a->contiguous ||
+      MANY * loops(a)->zeros(a->size, a->data) < a->size)
     return false;
   if (largest == 0) {
     largest = 1 + largest_of(w);
@@ -94,8 +95,9 @@ void ct__bounds_settle(const ct_program *p) {
 static bool suits(const ct_program *p, const ct__instr *k) {
   if (k->op != &ct__product_op) return false;
   const ct__value *a = &p->value[k->arg[0]], *w = &p->value[k->arg[1]];
-  return a->v.dim[0] == 1 && a->v.dim[1] <= INT32_MAX && ct__base(p, k->arg[1])->home == CT__CAPTURED &&
-         ct__value_whole(p, k->arg[1]) && w->v.dim[1] >= LONG_ROW && ct__value_bytes(w) >= NEAR;
+  return a->v.dim[0] == 1 && a->v.dim[1] <= INT32_MAX &&
+         ct__base(p, k->arg[1])->home == CT__CAPTURED && ct__value_whole(p, k->arg[1]) &&
+         w->v.dim[1] >= LONG_ROW && ct__value_bytes(w) >= NEAR;
 }
 
 static ct__bound *bound_new(ct_program *p, const ct_tensor *of) {

@@ -67,14 +67,14 @@ static const struct pass {
   ct__pass *run;
   bool fast; /* not in exact programs */
 } passes[] = {
-    {"keys", ct__pass_keys, false},         {"common subexpressions", ct__pass_common, false},
+    {"keys", ct__pass_keys, false},       {"common subexpressions", ct__pass_common, false},
     {"algebra", ct__pass_algebra, false}, /* leaves out what is not exact itself */
-    {"dead code", ct__pass_dead, false},    {"layout", ct__pass_layout, false},
+    {"dead code", ct__pass_dead, false},  {"layout", ct__pass_layout, false},
     {"repeats", ct__pass_repeats, false}, /* as algebra */
-    {"pairs", ct__pass_pairs, false},       {"updates", ct__pass_updates, true},
-    {"fusion", ct__pass_fuse, false},       {"products", ct__pass_products, false},
-    {"bounds", ct__pass_bounds, true},      {"schedule", ct__pass_schedule, false},
-    {"sweeps", ct__pass_sweeps, false},     {"plan", ct__pass_plan, false},
+    {"pairs", ct__pass_pairs, false},     {"updates", ct__pass_updates, true},
+    {"fusion", ct__pass_fuse, false},     {"products", ct__pass_products, false},
+    {"bounds", ct__pass_bounds, true},    {"schedule", ct__pass_schedule, false},
+    {"sweeps", ct__pass_sweeps, false},   {"plan", ct__pass_plan, false},
     {"pack", ct__pass_pack, false},
 };
 

@@ -240,7 +240,8 @@ static void near_tiles(WORK *w, ct__part block) {
 
 /* ---- one row of A ---------------------------------------------------------------------------- */
 
-/* Whole rows of B from far memory stream faster than panels of it one by one; so do some of them. */
+/* Whole rows of B from far memory stream faster than panels of it one by one; so do some of them.
+ */
 static bool streams(const ct__product *p, ct__part block) {
   if (p->m > 1 || p->add || p->c.column != 1 || packs_all(p)) return false;
   int64_t row = p->b.row * (int64_t)sizeof(T);
