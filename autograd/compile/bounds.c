@@ -5,11 +5,11 @@
  *
  *   - A matrix is looked at when the same version of it is met for the second time, with many zeros
  *     in x. One that somebody else writes between the runs is never looked at.
- *   - An update by an outer product, W + s u v, makes no number larger than was the largest one of
- *     W and |s u v|. So the bound grows with it, in time for a vector, not a matrix; only when it
- *     comes close to the largest number there is another look is taken.
- *   - Every other write, by anybody, makes a version that nothing is known of (tensor_internal.h);
- *     only when a whole run has succeeded is its update's version taken for known.
+ *   - An update by an outer product, W + s u v, makes no number larger than the sum of the largest
+ *     one in W and of |s|, |u| and |v| multiplied. So the bound grows with it, in time for vectors,
+ *     not a matrix. When it passes the largest number that there is another look is taken.
+ *   - Every other write, by anybody, makes a version that nothing is known of (ct__written); what
+ *     the update of this program makes is known once a whole run has succeeded.
  *
  * What is left out would have added a zero: the bits do not depend on what is known.
  */
@@ -23,7 +23,7 @@
 enum {
   NEAR = 64 << 10, /* bytes of a matrix that is done before anything is gained */
   LONG_ROW = 64,   /* of numbers */
-  MANY = 8         /* zeros: one in so many */
+  MANY = 5         /* zeros: one in so many */
 };
 
 #define ENTRY(isa) ct__bound_loops_##isa,
@@ -59,6 +59,7 @@ bool ct__bound_leaves(ct__bound *b, const ct_view *a, const ct_view *w) {
     return false;
   }
   double largest = get(b);
+  /* Where the update came first, into other memory, what is kept is for the next version. */
   if (b->kept || largest == INFINITY || !a->contiguous ||
       MANY * loops(a)->zeros(a->size, a->data) < a->size)
     return false;

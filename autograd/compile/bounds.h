@@ -4,14 +4,14 @@
 
 #include "program.h"
 
-/* Largest: no number of that version is larger; 0 if nobody has looked, INFINITY if one of them is
- * not finite. Threads that run a program without updates at the same time meet the same version. */
+/* largest: no number of that version is larger; 0 if nobody has looked, INFINITY if some are not
+ * finite. Threads that run a program without updates at the same time meet the same version. */
 struct ct__bound {
   ct__bound *next;
   const ct_tensor *of;
   _Atomic uint64_t version; /* of its buffer when it was met last */
   _Atomic double largest;
-  bool kept; /* by the update of this run: it holds for what that has made, too */
+  bool kept; /* in this run, through the update: it holds for what that has made, too */
 };
 
 /* Whether y = a w, a being a row, is to leave out rows of w that meet a 0: there are many of them,

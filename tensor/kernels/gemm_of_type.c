@@ -245,39 +245,57 @@ static void near_tiles(WORK *w, ct__part block) {
 static bool streams(const ct__product *p, ct__part block) {
   if (p->m > 1 || p->add || p->c.column != 1 || packs_all(p)) return false;
   int64_t row = p->b.row * (int64_t)sizeof(T);
-  return p->leaves || (block.columns == p->n && row >= FAR_BYTES && p->k >= FAR_AWAY / row);
+  if (p->leaves) return block.columns >= panel_of(p);
+  return block.columns == p->n && row >= FAR_BYTES && p->k >= FAR_AWAY / row;
 }
 
-/* Of the rows of B from there on, or of those that are listed, the next ones from i on. */
-INLINE void stream_rows(const ct__product *p, ct__part block, int64_t from, const int *listed,
-                        int i, int rows) {
-  T *c = c_at(p, 0, block.column), factor[STREAMS];
-  const T *b[STREAMS];
-  UNROLL for (int r = 0; r < rows; r++) {
-    int64_t row = from + (listed ? listed[i + r] : i + r);
-    b[r] = (const T *)(const void *)p->b.data + row * p->b.row + block.column;
-    factor[r] = *a_at(p, 0, row);
+/* c += a_i b_i for the rows of B that are listed, i in row, or the first n. */
+INLINE void stream_rows(int n, const int *row, int64_t columns, const T *a, int64_t a_step,
+                        const T *b, int64_t b_row, T *c) {
+  T factor[STREAMS];
+  const T *at[STREAMS];
+  UNROLL for (int r = 0; r < n; r++) {
+    int64_t i = row ? row[r] : r;
+    at[r] = b + i * b_row;
+    factor[r] = a[i * a_step];
   }
-  for (int64_t j = 0; j < block.columns; j += WIDE / 2 * LANES)
+  for (int64_t j = 0; j < columns; j += WIDE / 2 * LANES)
     UNROLL for (int64_t v = j; v < j + WIDE / 2 * LANES; v += LANES) {
       VECTOR sum = READ(c + v);
-      UNROLL for (int r = 0; r < rows; r++) sum += READ(b[r] + v) * factor[r];
+      UNROLL for (int r = 0; r < n; r++) sum += READ(at[r] + v) * factor[r];
       AT(c + v) = sum;
     }
 }
 
-/* Whole panels of C, the same sums as by tiles. */
-static void by_streams(const ct__product *p, ct__part block) {
-  T *c = c_at(p, 0, block.column), alpha = (T)p->alpha;
+/* c += a B; the same sums as by tiles. */
+static void stream_all(const ct__product *p, int64_t columns, const T *b, T *c) {
+  const T *a = a_at(p, 0, 0);
+  int64_t left = p->k, a_step = p->a.column, b_row = p->b.row;
+  for (; left >= STREAMS; left -= STREAMS, a += STREAMS * a_step, b += STREAMS * b_row)
+    stream_rows(STREAMS, NULL, columns, a, a_step, b, b_row, c);
+  for (; left > 0; left--, a += a_step, b += b_row)
+    stream_rows(1, NULL, columns, a, a_step, b, b_row, c);
+}
+
+static void stream_some(const ct__product *p, int64_t columns, const T *b, T *c) {
+  const T *a = a_at(p, 0, 0);
+  int64_t a_step = p->a.column, b_row = p->b.row;
   int row[AT_ONCE];
-  const int *listed = p->leaves ? row : NULL;
-  memset(c, 0, (size_t)block.columns * sizeof(T));
-  for (int64_t from = 0; from < p->k; from += AT_ONCE) {
-    int n = (int)at_most(p->k - from, AT_ONCE), i = 0;
-    if (listed) n = list_rows(false, n, a_at(p, 0, from), p->a.column, row);
-    for (; i + STREAMS <= n; i += STREAMS) stream_rows(p, block, from, listed, i, STREAMS);
-    for (; i < n; i++) stream_rows(p, block, from, listed, i, 1);
+  for (int64_t left = p->k, rows; left > 0; left -= rows, a += rows * a_step, b += rows * b_row) {
+    rows = at_most(left, AT_ONCE);
+    int n = list_rows(false, (int)rows, a, a_step, row), i = 0;
+    for (; i + STREAMS <= n; i += STREAMS)
+      stream_rows(STREAMS, row + i, columns, a, a_step, b, b_row, c);
+    for (; i < n; i++) stream_rows(1, row + i, columns, a, a_step, b, b_row, c);
   }
+}
+
+/* Whole panels of C. */
+static void by_streams(const ct__product *p, ct__part block) {
+  const T *b = (const T *)(const void *)p->b.data + block.column;
+  T *c = c_at(p, 0, block.column), alpha = (T)p->alpha;
+  memset(c, 0, (size_t)block.columns * sizeof(T));
+  (p->leaves ? stream_some : stream_all)(p, block.columns, b, c);
   for (int64_t j = 0; j < block.columns && alpha != 1; j++) c[j] *= alpha;
 }
 
