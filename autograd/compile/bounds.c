@@ -26,11 +26,11 @@ enum {
   MANY = 5         /* zeros: one in so many */
 };
 
-#define ENTRY(isa) ct__bound_loops_##isa,
-static const ct__bound_loops *const sets[] = {CT__ISA_LIST(ENTRY)};
+#define ENTRY(isa) {&ct__bound_loops_f32_##isa, &ct__bound_loops_f64_##isa},
+static const ct__bound_loops *const sets[][2] = {CT__ISA_LIST(ENTRY)};
 
 static const ct__bound_loops *loops(const ct_view *v) {
-  return &sets[ct__isa()][v->dtype == CT_F64];
+  return sets[ct__isa()][v->dtype == CT_F64];
 }
 
 static double largest_of(const ct_view *v) { return loops(v)->largest(v->size, v->data); }

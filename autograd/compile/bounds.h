@@ -22,15 +22,15 @@ void ct__bound_grow(ct__bound *b, double scale, const ct_view *u, const ct_view 
 /* All updates have been made: to new versions. */
 void ct__bounds_settle(const ct_program *p);
 
-/* ---- kernels (kernels/bounds.c) -------------------------------------------------------------- */
+/* ---- kernels (kernels/bounds_of_type.c) ------------------------------------------------------ */
 
 /* Of n contiguous numbers those that are 0, and the largest magnitude: that of NaN is no number. */
 typedef struct ct__bound_loops {
   int64_t (*zeros)(int64_t n, const char *x);
   double (*largest)(int64_t n, const char *x);
 } ct__bound_loops;
-/* f32, f64 of each instruction set */
-#define CT__BOUND_LOOPS_OF(isa) extern const ct__bound_loops ct__bound_loops_##isa[2];
+#define CT__BOUND_LOOPS_OF(isa)                                                                    \
+  extern const ct__bound_loops ct__bound_loops_f32_##isa, ct__bound_loops_f64_##isa;
 CT__ISA_LIST(CT__BOUND_LOOPS_OF)
 
 #endif
