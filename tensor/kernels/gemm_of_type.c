@@ -240,8 +240,7 @@ static void near_tiles(WORK *w, ct__part block) {
 
 /* ---- one row of A ---------------------------------------------------------------------------- */
 
-/* Whole rows of B from far memory stream faster than panels of it one by one; so do some of them.
- */
+/* Whole rows of B from far memory stream faster than panels of it one by one; so do some of B. */
 static bool streams(const ct__product *p, ct__part block) {
   if (p->m > 1 || p->add || p->c.column != 1 || packs_all(p)) return false;
   int64_t row = p->b.row * (int64_t)sizeof(T);
@@ -277,6 +276,7 @@ static void stream_all(const ct__product *p, int64_t columns, const T *b, T *c) 
     stream_rows(1, NULL, columns, a, a_step, b, b_row, c);
 }
 
+/* The same but for rows of B that meet a 0. */
 static void stream_some(const ct__product *p, int64_t columns, const T *b, T *c) {
   const T *a = a_at(p, 0, 0);
   int64_t a_step = p->a.column, b_row = p->b.row;
