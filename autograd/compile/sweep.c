@@ -20,8 +20,8 @@ enum {
   MOST_IN = 2 + CT__CHAIN_IN + 4
 };
 
-#define ENTRY(isa) &ct__sweep_##isa,
-static const ct__sweep_set *const sets[] = {CT__ISA_LIST(ENTRY)};
+#define ENTRY(isa) {ct__sweep_f32_##isa, ct__sweep_f64_##isa},
+static ct__sweep_kernel *const kernels[][2] = {CT__ISA_LIST(ENTRY)};
 
 typedef struct sweep {
   int n_out; /* first: see n_out of ct_op */
@@ -73,7 +73,7 @@ static void run_columns(const ct_eval *e, int64_t from, int64_t to) {
                  .alpha = f->product.alpha,
                  .scale = scale_of(e),
                  .masked = f->masked};
-  sets[ct__isa()]->of[b->dtype == CT_F64](&s);
+  kernels[ct__isa()][b->dtype == CT_F64](&s);
 }
 
 static void run_block(void *context, int64_t block) {

@@ -18,11 +18,8 @@ typedef struct ct__sweep {
 } ct__sweep;
 typedef void ct__sweep_kernel(const ct__sweep *s);
 
-/* f32, f64 of each instruction set (kernels/sweep.c) */
-typedef struct ct__sweep_set {
-  ct__sweep_kernel *of[2];
-} ct__sweep_set;
-#define CT__SWEEP_OF(isa) extern const ct__sweep_set ct__sweep_##isa;
+/* Those of an instruction set (kernels/sweep_of_type.c). */
+#define CT__SWEEP_OF(isa) ct__sweep_kernel ct__sweep_f32_##isa, ct__sweep_f64_##isa;
 CT__ISA_LIST(CT__SWEEP_OF)
 
 #endif

@@ -5,9 +5,9 @@
 #include "batch.h"
 
 static const ct__moment_loops *loops_for(ct_dtype dtype) {
-#define ENTRY(isa) ct__moment_loops_##isa,
-  static const ct__moment_loops *const sets[] = {CT__ISA_LIST(ENTRY)};
-  return &sets[ct__isa()][dtype == CT_F64];
+#define ENTRY(isa) {&ct__moment_loops_f32_##isa, &ct__moment_loops_f64_##isa},
+  static const ct__moment_loops *const sets[][2] = {CT__ISA_LIST(ENTRY)};
+  return sets[ct__isa()][dtype == CT_F64];
 }
 
 static ct_status infer(const ct_call *c, ct_spec *out) {

@@ -1,4 +1,4 @@
-/* moments.h - loops over lines for mean and variance (kernels/moments.c). */
+/* moments.h - loops over lines for mean and variance (kernels/moments_of_type.c). */
 #ifndef COTANGENT_MOMENTS_H
 #define COTANGENT_MOMENTS_H
 
@@ -14,8 +14,8 @@ typedef struct ct__moment_loops {
   ct_loop *centre, *layer_norm, *layer_norm_grad, *var;
 } ct__moment_loops;
 
-/* By dtype, f32 and f64. */
-#define CT__MOMENT_LOOPS_OF(isa) extern const ct__moment_loops ct__moment_loops_##isa[2];
+#define CT__MOMENT_LOOPS_OF(isa)                                                                   \
+  extern const ct__moment_loops ct__moment_loops_f32_##isa, ct__moment_loops_f64_##isa;
 CT__ISA_LIST(CT__MOMENT_LOOPS_OF)
 
 #endif

@@ -1,15 +1,24 @@
-/* moments_of_type.h - moments along lines, for one float type T: part of moments.c, included for
- * each. */
+/* moments_of_type.c - the loops of moments.h. Compiled once for each instruction set and float type
+ * T.
+ *
+ * Sums run in double, in LANES of them; what is far from 0 loses no digits in x - mean x, as the
+ * mean is two numbers of the type.
+ */
+#include "../../../tensor/move.h"
+#include "../../../tensor/vectors.h"
+#include "../moments.h"
 
-#define parted       NAMED(parted)
-#define centre_of    NAMED(centre_of)
-#define minus        NAMED(minus)
-#define part_of      NAMED(part_of)
-#define mean_of      NAMED(mean_of)
-#define squares      NAMED(squares)
-#define grad_sums    NAMED(grad_sums)
-#define grad_sums_of NAMED(grad_sums_of)
-#define is_zero      NAMED(is_zero)
+/* A loop over the lanes of a group: unrolled, it would not become vectors again. */
+#define EACH(i, n) NOUNROLL for (int64_t i = 0; i < (n); i++)
+
+enum { LANES = 16, PART = 256 /* elements of a line at a time */ };
+
+static inline double sum_of(const double *lane) {
+  double half[LANES / 2], sum = 0;
+  for (int i = 0; i < LANES / 2; i++) half[i] = lane[i] + lane[i + LANES / 2];
+  for (int i = 0; i < LANES / 2; i++) sum += half[i];
+  return sum;
+}
 
 /* A mean as two numbers. */
 typedef struct parted {
@@ -87,12 +96,12 @@ static grad_sums grad_sums_of(const ct__lines *l, const T *x, parted mean, const
 }
 
 #define LINES(name, n_in)                                                                          \
-  static void NAMED(name)(CT__LOOP_ARGUMENTS) {                                                    \
+  static void name(CT__LOOP_ARGUMENTS) {                                                           \
     const ct__lines *l = attr;                                                                     \
     const T *x = (const T *)(const void *)p[0], *t = (const T *)(const void *)p[(n_in)-1];         \
     T *y = (T *)(void *)p[n_in];                                                                   \
     for (int64_t i = 0; i < n; i++, x += s[0], t += s[(n_in)-1], y += s[n_in])                     \
-      NAMED(name##_line)(l, x, t, y);                                                              \
+      name##_line(l, x, t, y);                                                                     \
   }
 
 #define WRITE(expression)                                                                          \
@@ -104,14 +113,14 @@ static grad_sums grad_sums_of(const ct__lines *l, const T *x, parted mean, const
     }                                                                                              \
   }
 
-static inline void NAMED(centre_line)(const ct__lines *l, const T *x, const T *t, T *y) {
+static inline void centre_line(const ct__lines *l, const T *x, const T *t, T *y) {
   (void)t;
   const parted mean = centre_of(mean_of(l->n, x, l->step[0]));
   WRITE(minus(part[j], mean))
 }
 LINES(centre, 1)
 
-static inline void NAMED(layer_norm_line)(const ct__lines *l, const T *x, const T *t, T *y) {
+static inline void layer_norm_line(const ct__lines *l, const T *x, const T *t, T *y) {
   (void)t;
   const parted mean = centre_of(mean_of(l->n, x, l->step[0]));
   double var = squares(l->n, x, l->step[0], mean) / (double)l->n;
@@ -120,7 +129,7 @@ static inline void NAMED(layer_norm_line)(const ct__lines *l, const T *x, const 
 }
 LINES(layer_norm, 1)
 
-static inline void NAMED(var_line)(const ct__lines *l, const T *x, const T *t, T *y) {
+static inline void var_line(const ct__lines *l, const T *x, const T *t, T *y) {
   (void)t;
   *y = (T)(squares(l->n, x, l->step[0], centre_of(mean_of(l->n, x, l->step[0]))) /
            *(const double *)l->attr);
@@ -134,7 +143,7 @@ static bool is_zero(int64_t n, const T *x, int64_t step) {
   return true;
 }
 
-static inline void NAMED(layer_norm_grad_line)(const ct__lines *l, const T *x, const T *t, T *y) {
+static inline void layer_norm_grad_line(const ct__lines *l, const T *x, const T *t, T *y) {
   const parted mean = centre_of(mean_of(l->n, x, l->step[0]));
   const grad_sums sum = grad_sums_of(l, x, mean, t);
   double n = (double)l->n, scale = 1 / sqrt(sum.squares / n + *(const double *)l->attr);
@@ -152,16 +161,4 @@ static inline void NAMED(layer_norm_grad_line)(const ct__lines *l, const T *x, c
 }
 LINES(layer_norm_grad, 2)
 
-#undef parted
-#undef centre_of
-#undef minus
-#undef part_of
-#undef mean_of
-#undef squares
-#undef grad_sums
-#undef grad_sums_of
-#undef is_zero
-#undef EACH_PART
-#undef IN_LANES
-#undef LINES
-#undef WRITE
+const ct__moment_loops CT__TYPE_NAME(ct__moment_loops) = {centre, layer_norm, layer_norm_grad, var};

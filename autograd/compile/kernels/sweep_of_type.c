@@ -1,11 +1,18 @@
-/* sweep_of_type.h - the kernel of one float type T: part of sweep.c, included for each. */
+/* sweep_of_type.c - the kernels of sweep.h. Compiled once for each instruction set and float type
+ * T. The compiler may contract a product and a sum here: there is one way to do it.
+ */
+#include "../../../tensor/vectors.h"
+#include "../sweep.h"
 
-typedef T NAMED(line) __attribute__((vector_size(LINE_BYTES)));
-typedef T NAMED(in_memory) __attribute__((vector_size(LINE_BYTES), aligned(sizeof(T)), may_alias));
+/* Rows that share what is read of a vector, sums of each that do not wait for each other, and rows
+ * that are listed at a time. Lines of far memory come and go faster in halves. */
+enum { ROWS = 4, SUMS = 2, AT_A_TIME = 64, LINE_BYTES = VECTOR_BYTES < 32 ? VECTOR_BYTES : 32 };
 
-#define LINE     NAMED(line)
-#define READ(p)  (*(const NAMED(in_memory) *)(p))
-#define WRITE(p) (*(NAMED(in_memory) *)(p))
+typedef T LINE __attribute__((vector_size(LINE_BYTES)));
+typedef T IN_MEMORY __attribute__((vector_size(LINE_BYTES), aligned(sizeof(T)), may_alias));
+
+#define READ(p)  (*(const IN_MEMORY *)(p))
+#define WRITE(p) (*(IN_MEMORY *)(p))
 #define STEP     ((int)(LINE_BYTES / sizeof(T)))
 
 #include "../../../tensor/kernels/zeros.h"
@@ -39,7 +46,7 @@ INLINE void sweep_rows(int rows, int64_t n, const T *a, T *const *w, const T *fa
 }
 
 /* Several rows at a time: reading far memory and writing overlap. */
-static void sweep(const ct__sweep *s) {
+void CT__TYPE_NAME(ct__sweep)(const ct__sweep *s) {
   const T *a = (const T *)(const void *)s->a, *u = (const T *)(const void *)s->u;
   T *w = (T *)(void *)s->w, *y = (T *)(void *)s->y, alpha = (T)s->alpha, scale = (T)s->scale;
   bool all = !s->masked || scale * 0 != 0 || !all_finite(s->columns, a);
@@ -66,8 +73,3 @@ static void sweep(const ct__sweep *s) {
     y += n * s->y_step;
   }
 }
-
-#undef LINE
-#undef READ
-#undef WRITE
-#undef STEP
