@@ -80,12 +80,11 @@ static ct_status each_row(const ct_eval *e, ct_view *y, ct_view *gx) {
   const ct_view *x = e->in[0];
   const ct__loss_rows rows = rows_of(e, y, gx);
   int64_t reduction = ((const loss_attr *)e->attr)->reduction;
-  const ct__line_loops *kernels = ct__lines_now();
   row_job job;
   job.rows = &rows;
   job.n = x->dim[0];
   job.pieces = ct__pieces(job.n, 6 * ct__line_weight(x, rows.classes));
-  job.sum_of = x->dtype == CT_F32 ? kernels->cross_entropy_float : kernels->cross_entropy_double;
+  job.sum_of = ct__lines_of(x->dtype)->cross_entropy;
   ct__parallel(job.pieces, sum_rows, &job);
   double sum = 0;
   for (int64_t piece = 0; piece < job.pieces; piece++) {

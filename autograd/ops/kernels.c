@@ -4,8 +4,8 @@
 #define NUMBERS(isa) ct__numbers_##isa,
 const ct__row_one *const ct__number_sets[] = {CT__NARROW_LIST(NUMBERS)};
 
-#define LINES(isa) &ct__line_loops_##isa,
-const ct__line_loops *const ct__line_sets[] = {CT__ISA_LIST(LINES)};
+#define LINES(isa) {&ct__line_loops_f32_##isa, &ct__line_loops_f64_##isa},
+const ct__line_loops *const ct__line_sets[][2] = {CT__ISA_LIST(LINES)};
 
 #define FOLDS(isa) &ct__folds_##isa,
 const ct__folds *const ct__fold_sets[] = {CT__ISA_LIST(FOLDS)};

@@ -112,27 +112,23 @@ typedef struct ct__loss_rows {
   bool alone;      /* rows one by one, however short: the plain path */
 } ct__loss_rows;
 
-/* Lines of n elements that lie `step` apart; see lines.h and kernels/. cross_entropy: the sum of
- * the losses of rows from <= i < to. */
-#define CT__LINE_KERNELS(T)                                                                        \
-  T (*max_##T)(int64_t n, const T *x, int64_t step);                                               \
-  ct__exp_sum (*sum_exp_##T)(int64_t n, const T *x, int64_t step, T shift);                        \
-  ct__exp_sum (*store_exp_##T)(int64_t n, const T *x, int64_t step, T shift, T *y,                 \
-                               int64_t y_step);                                                    \
-  ct_loop *softmax_##T, *log_softmax_##T, *logsumexp_##T;                                          \
-  void (*deviation_##T)(int64_t n, const T *p, const T *t, T *y, const int64_t *step);             \
-  void (*balance_##T)(int64_t n, const T *a, const T *b, T *y, const int64_t *step);               \
-  double (*cross_entropy_##T)(const ct__loss_rows *o, int64_t from, int64_t to);
-
+/* Loops over lines (lines.h, kernels/lines_of_type.c). sum_exp: of y = e^(x - shift), n elements
+ * that lie `step` apart; y may be NULL. cross_entropy: the sum of the losses of rows from <= i <
+ * to. */
 typedef struct ct__line_loops {
-  CT__LINE_KERNELS(float)
-  CT__LINE_KERNELS(double)
+  ct_loop *softmax, *log_softmax, *logsumexp, *deviation, *balance;
+  ct__exp_sum (*sum_exp)(int64_t n, const void *x, int64_t step, double shift, void *y,
+                         int64_t y_step);
+  double (*cross_entropy)(const ct__loss_rows *o, int64_t from, int64_t to);
 } ct__line_loops;
-#define CT__LINE_LOOPS_OF(isa) extern const ct__line_loops ct__line_loops_##isa;
+#define CT__LINE_LOOPS_OF(isa)                                                                     \
+  extern const ct__line_loops ct__line_loops_f32_##isa, ct__line_loops_f64_##isa;
 CT__ISA_LIST(CT__LINE_LOOPS_OF)
 
-extern const ct__line_loops *const ct__line_sets[];
-static inline const ct__line_loops *ct__lines_now(void) { return ct__line_sets[ct__isa()]; }
+extern const ct__line_loops *const ct__line_sets[][2];
+static inline const ct__line_loops *ct__lines_of(ct_dtype dtype) {
+  return ct__line_sets[ct__isa()][dtype == CT_F64];
+}
 
 /* Reductions, and loops that find positions along lines: of f32 and f64, or of i32 and u8 (bools
  * are u8). */

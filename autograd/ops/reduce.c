@@ -350,26 +350,23 @@ ct_tensor *ct_all(ct_tensor *x, ct_axes axes, bool keepdims) {
 
 /* y = ln sum e^x, -inf for no elements.   gx = gy softmax(x). The largest element is taken out
  * first, so that nothing overflows; an infinite one stays in, as inf - inf is NaN. */
-static void logsumexp_float(CT__LOOP_ARGUMENTS) { ct__lines_now()->logsumexp_float(n, p, s, attr); }
-static void logsumexp_double(CT__LOOP_ARGUMENTS) {
-  ct__lines_now()->logsumexp_double(n, p, s, attr);
-}
 
 /* Elements that do not lie on one line for each result. */
 typedef struct exp_part {
+  const ct__line_loops *loops;
   double shift;
   ct__exp_sum *sum;
 } exp_part;
 
+static void add_exp(CT__LOOP_ARGUMENTS) {
+  const exp_part *to = attr;
+  ct__exp_sum part = to->loops->sum_exp(n, p[0], s[0], to->shift, NULL, 0);
+  to->sum->ones += part.ones;
+  to->sum->rest += part.rest;
+}
+
+/* n results: y holds the largest element, attr is the reduced part of x as a view. */
 #define LOGSUMEXP(T)                                                                               \
-  static void add_exp_##T(CT__LOOP_ARGUMENTS) {                                                    \
-    const exp_part *to = attr;                                                                     \
-    ct__exp_sum part =                                                                             \
-        ct__lines_now()->sum_exp_##T(n, (const T *)(const void *)p[0], s[0], (T)to->shift);        \
-    to->sum->ones += part.ones;                                                                    \
-    to->sum->rest += part.rest;                                                                    \
-  }                                                                                                \
-  /* n results: y holds the largest element, attr is the reduced part of x as a view. */           \
   static void scattered_logsumexp_##T(CT__LOOP_ARGUMENTS) {                                        \
     const T *x = (const T *)(const void *)p[0];                                                    \
     T *y = (T *)(void *)p[1];                                                                      \
@@ -377,8 +374,9 @@ typedef struct exp_part {
     for (int64_t i = 0; i < n; i++, x += s[0], y += s[1]) {                                        \
       if (!isfinite(*y)) continue; /* the result, as NaN is the largest of all */                  \
       ct__exp_sum sum = {0};                                                                       \
+      exp_part to = {ct__lines_of(part.dtype), (double)*y, &sum};                                  \
       part.data = (char *)(uintptr_t)x;                                                            \
-      ct__map(0, NULL, &part, add_exp_##T, &(exp_part){(double)*y, &sum}, 0);                      \
+      ct__map(0, NULL, &part, add_exp, &to, 0);                                                    \
       *y = (T)((double)*y + log1p(sum.ones - 1 + sum.rest));                                       \
     }                                                                                              \
   }
@@ -400,20 +398,19 @@ static bool is_line(const ct_view *v, ct__lines *line) {
 static ct_status logsumexp_eval(const ct_eval *e) {
   const ct_view *x = e->in[0];
   const reduce_attr *attr = e->attr;
-  bool is_f32 = x->dtype == CT_F32;
   ct_view starts = line_starts(x, attr->axes), part = line_starts(x, ~attr->axes), y = {0};
   ct__view_set(&y, x->dtype, x->ndim, starts.dim);
   y.data = e->out[0]->data;
   int64_t weight = 4 * ct__line_weight(x, part.size);
   ct__lines line;
   if (is_line(&part, &line)) {
-    ct__map(1, (const ct_view *[]){&starts}, &y, is_f32 ? logsumexp_float : logsumexp_double, &line,
-            weight);
+    ct__map(1, (const ct_view *[]){&starts}, &y, ct__lines_of(x->dtype)->logsumexp, &line, weight);
     return CT_OK;
   }
   ct__reduce(x, attr->axes, e->out[0], &FOLD_OF_X(max));
   ct__map(1, (const ct_view *[]){&starts}, &y,
-          is_f32 ? scattered_logsumexp_float : scattered_logsumexp_double, &part, weight);
+          x->dtype == CT_F32 ? scattered_logsumexp_float : scattered_logsumexp_double, &part,
+          weight);
   return CT_OK;
 }
 

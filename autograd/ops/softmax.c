@@ -18,24 +18,17 @@ typedef struct softmax_attr {
   int axis;
 } softmax_attr;
 
-#define LINES(name)                                                                                \
-  static void name(CT__LOOP_ARGUMENTS) { ct__lines_now()->name(n, p, s, attr); }
-LINES(softmax_float)
-LINES(softmax_double)
-LINES(log_softmax_float)
-LINES(log_softmax_double)
-
 static ct_status infer(const ct_call *c, ct_spec *out) {
   if (!ct_dtype_is_float(ct__in(c, 0)->dtype))
     return ct_fail(c, CT_EDTYPE, "want f32 or f64 (ct_cast converts)");
   return ct__infer_like(c, out);
 }
 
-static ct_status eval(const ct_eval *e, ct_loop *loop_f32, ct_loop *loop_f64) {
+static const ct__line_loops *loops(const ct_eval *e) { return ct__lines_of(e->out[0]->dtype); }
+
+static ct_status eval(const ct_eval *e, ct_loop *loop) {
   int axis = ((const softmax_attr *)e->attr)->axis;
-  const ct_view *y = e->out[0];
-  ct__each_line(e, axis, false, y->dtype == CT_F32 ? loop_f32 : loop_f64,
-                (ct__lines){.n = y->dim[axis]});
+  ct__each_line(e, axis, false, loop, (ct__lines){.n = e->out[0]->dim[axis]});
   return CT_OK;
 }
 
@@ -51,29 +44,14 @@ static void batch(const ct_call *c, ct_tensor *const *in, const bool *batched, c
 
 /* ---- deviation and balance ------------------------------------------------------------------- */
 
-#define FORM_LINES(name, T)                                                                        \
-  static void name##_##T(int64_t lines, char *const *p, const int64_t *s, const void *attr) {      \
-    const ct__lines *l = attr;                                                                     \
-    const T *a = (const T *)(const void *)p[0], *b = (const T *)(const void *)p[1];                \
-    T *y = (T *)(void *)p[2];                                                                      \
-    for (int64_t i = 0; i < lines; i++, a += s[0], b += s[1], y += s[2])                           \
-      ct__lines_now()->name##_##T(l->n, a, b, y, l->step);                                         \
-  }
-FORM_LINES(deviation, float)
-FORM_LINES(deviation, double)
-FORM_LINES(balance, float)
-FORM_LINES(balance, double)
-
 static ct_status form_infer(const ct_call *c, ct_spec *out) {
   if (!ct__same_shape(ct__in(c, 0), ct__in(c, 1)))
     return ct_fail(c, CT_ESHAPE, "want equal shapes");
   return infer(c, out);
 }
 
-static ct_status deviation_eval(const ct_eval *e) {
-  return eval(e, deviation_float, deviation_double);
-}
-static ct_status balance_eval(const ct_eval *e) { return eval(e, balance_float, balance_double); }
+static ct_status deviation_eval(const ct_eval *e) { return eval(e, loops(e)->deviation); }
+static ct_status balance_eval(const ct_eval *e) { return eval(e, loops(e)->balance); }
 
 static const ct_op deviation_op, balance_op;
 
@@ -113,7 +91,7 @@ ct_tensor *ct__balance(ct_tensor *a, ct_tensor *b, int axis) {
 
 /* y = e^x / sum e^x; NaN for lines of -inf only, or with inf.
  * The Jacobian diag(y) - y y^T is symmetric: gx = y deviation(y, gy), and dy the same of dx. */
-static ct_status softmax_eval(const ct_eval *e) { return eval(e, softmax_float, softmax_double); }
+static ct_status softmax_eval(const ct_eval *e) { return eval(e, loops(e)->softmax); }
 
 static ct_tensor *softmax_product(const ct_call *c, ct_tensor *t) {
   ct_tensor *y = ct_out(c, 0);
@@ -148,9 +126,7 @@ ct_tensor *ct_softmax(ct_tensor *x, int axis) { return apply(&softmax_op, x, axi
 /* ---- log_softmax ----------------------------------------------------------------------------- */
 
 /* y = x - ln sum e^x.   gx = balance(e^y, gy),  dy = deviation(e^y, dx). */
-static ct_status log_softmax_eval(const ct_eval *e) {
-  return eval(e, log_softmax_float, log_softmax_double);
-}
+static ct_status log_softmax_eval(const ct_eval *e) { return eval(e, loops(e)->log_softmax); }
 
 /* e^y with the digits that y has lost where it is large. */
 static ct_tensor *probabilities(const ct_call *c) {

@@ -146,7 +146,7 @@ static float cross_entropy(const floor_net *net, const layer *l) {
       max = gy[j] > max ? gy[j] : max;
     }
     float right = gy[net->label[i]] - max;
-    ct__exp_sum e = ct__lines_now()->store_exp_float(l->out, gy, 1, max, gy, 1);
+    ct__exp_sum e = ct__lines_of(CT_F32)->sum_exp(l->out, gy, 1, (double)max, gy, 1);
     sum = (float)(e.ones + e.rest);
     for (int j = 0; j < l->out; j++) gy[j] *= scale / sum;
     gy[net->label[i]] -= scale;

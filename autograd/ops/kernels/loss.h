@@ -1,24 +1,9 @@
-/* loss_of_type.h - cross entropy and its derivative over rows of logits, for one float type T: part
- * of lines.c, included for each. Short rows go in lanes, long ones one by one, as lines do.
- */
-
-#define LOSS            NAMED(loss)
-#define target_of       NAMED(target_of)
-#define loss_term       NAMED(loss_term)
-#define other_target    NAMED(other_target)
-#define others_of       NAMED(others_of)
-#define find_losses     NAMED(find_losses)
-#define plain_gradients NAMED(plain_gradients)
-#define gradients       NAMED(gradients)
-#define finish          NAMED(finish)
-#define read_rows       NAMED(read_rows)
-#define write_losses    NAMED(write_losses)
-#define losses_in_lanes NAMED(losses_in_lanes)
-#define losses_alone    NAMED(losses_alone)
+/* loss.h - cross entropy and its derivative over rows of logits: part of lines_of_type.c. Short
+ * rows go in lanes, long ones one by one, as lines do. */
 
 /* Rows in lanes: LANES of them, or one. Element j of row i is x[j * x_step + i], its probability
  * p[j * p_step + i] and e^(x - max) is e[j * lanes + i], where the derivative will be. */
-typedef struct LOSS {
+typedef struct loss_rows {
   const T *x, *p;
   T *e;
   int64_t x_step, p_step;
@@ -28,20 +13,20 @@ typedef struct LOSS {
   exp_sums sums;
   double log_sum[LANES];
   double gy[LANES], loss[LANES];
-} LOSS;
+} loss_rows;
 
-VMATH double target_of(const ct__loss_rows *o, const LOSS *r, int64_t j, int i) {
+VMATH double target_of(const ct__loss_rows *o, const loss_rows *r, int64_t j, int i) {
   double given = o->label ? r->label[i] == j : (double)r->p[j * r->p_step + i];
   return o->keep * given + o->floor;
 }
 
-VMATH double loss_term(const ct__loss_rows *o, const LOSS *r, int64_t j, int i) {
+VMATH double loss_term(const ct__loss_rows *o, const loss_rows *r, int64_t j, int i) {
   double target = target_of(o, r, j, i);
   double term = target * (r->log_sum[i] - ((double)r->x[j * r->x_step + i] - (double)r->max[i]));
   return target != 0 ? term : 0;
 }
 
-VMATH double other_target(const ct__loss_rows *o, const LOSS *r, int64_t j, int i) {
+VMATH double other_target(const ct__loss_rows *o, const loss_rows *r, int64_t j, int i) {
   double target = target_of(o, r, j, i);
   return j == r->largest[i] ? 0 : target;
 }
@@ -62,7 +47,7 @@ VMATH double other_target(const ct__loss_rows *o, const LOSS *r, int64_t j, int 
     memcpy(sum, lane, sizeof lane);                                                                \
   }
 
-VMATH void find_losses(const int lanes, const ct__loss_rows *o, LOSS *r) {
+VMATH void find_losses(const int lanes, const ct__loss_rows *o, loss_rows *r) {
   T x[LANES];
   EACH_LANE(i, lanes) r->log_sum[i] = LOG_SUM(r->sums.ones[i], r->sums.rest[i]);
   if (!o->plain) {
@@ -75,14 +60,14 @@ VMATH void find_losses(const int lanes, const ct__loss_rows *o, LOSS *r) {
 
 /* The sum of all e but one. The derivative by an element is (softmax sum of t - t) gy; where
  * softmax is near 1 it is found from the others: (softmax sum of other t - t sum of others) gy. */
-VMATH double others_of(const LOSS *r, int i, T e) {
+VMATH double others_of(const loss_rows *r, int i, T e) {
   double sum = r->sums.ones[i] + r->sums.rest[i] - (double)e,
          rest = r->sums.ones[i] - 1 + r->sums.rest[i];
   return e == 1 ? rest : sum;
 }
 
 /* Of labels without smoothing. */
-VMATH void plain_gradients(const int lanes, const ct__loss_rows *o, LOSS *r) {
+VMATH void plain_gradients(const int lanes, const ct__loss_rows *o, loss_rows *r) {
   T scale[LANES], own[LANES];
   for (int i = 0; i < lanes; i++) own[i] = r->e[r->label[i] * lanes + i];
   EACH_LANE(i, lanes) {
@@ -96,7 +81,7 @@ VMATH void plain_gradients(const int lanes, const ct__loss_rows *o, LOSS *r) {
   for (int i = 0; i < lanes; i++) r->e[r->label[i] * lanes + i] = own[i];
 }
 
-VMATH void gradients(const int lanes, const ct__loss_rows *o, LOSS *r) {
+VMATH void gradients(const int lanes, const ct__loss_rows *o, loss_rows *r) {
   double total[LANES];
   T own[LANES];
   for (int i = 0; i < lanes; i++) {
@@ -121,7 +106,7 @@ VMATH void gradients(const int lanes, const ct__loss_rows *o, LOSS *r) {
 }
 
 /* From the exponentials and their sums; the derivative is 0 where gy is, whatever the logits. */
-VMATH void finish(const int lanes, const ct__loss_rows *o, LOSS *r) {
+VMATH void finish(const int lanes, const ct__loss_rows *o, loss_rows *r) {
   if (o->wanted) find_losses(lanes, o, r);
   if (!o->gx) return;
   if (o->plain)
@@ -136,7 +121,7 @@ VMATH void finish(const int lanes, const ct__loss_rows *o, LOSS *r) {
 
 /* What the rows from `row` on bring along. */
 static inline void read_rows(const ct__loss_rows *o, int64_t row, int64_t rows, int lanes,
-                             LOSS *r) {
+                             loss_rows *r) {
   T gy[LANES] = {0};
   for (int i = 0; i < lanes; i++) r->label[i] = 0;
   for (int64_t i = 0; i < rows && o->label; i++) r->label[i] = o->label[(row + i) * o->label_step];
@@ -145,15 +130,16 @@ static inline void read_rows(const ct__loss_rows *o, int64_t row, int64_t rows, 
   EACH_LANE(i, lanes) r->gy[i] = (double)gy[i] / o->divisor;
 }
 
-static inline void write_losses(const ct__loss_rows *o, int64_t row, int64_t rows, const LOSS *r) {
+static inline void write_losses(const ct__loss_rows *o, int64_t row, int64_t rows,
+                                const loss_rows *r) {
   for (int64_t i = 0; i < rows && o->loss; i++) ((T *)(void *)o->loss)[row + i] = (T)r->loss[i];
 }
 
 static double losses_in_lanes(const ct__loss_rows *o, int64_t from, int64_t to) {
   const T *x = (const T *)(const void *)o->x, *p = (const T *)(const void *)o->p;
   T *gx = (T *)(void *)o->gx, targets[SHORT * LANES];
-  ROWS b;
-  LOSS r;
+  block b;
+  loss_rows r;
   r.x = b.x, r.p = targets, r.e = b.e, r.x_step = r.p_step = LANES;
   double sum[LANES] = {0}, all = 0;
   for (int64_t at = from; at < to; at += LANES) {
@@ -180,7 +166,7 @@ static double losses_alone(const ct__loss_rows *o, int64_t from, int64_t to) {
   T *gx = (T *)(void *)o->gx;
   double all = 0;
   for (int64_t row = from; row < to; row++) {
-    LOSS r;
+    loss_rows r;
     r.x = x + row * o->x_row, r.x_step = o->x_step;
     r.p = p ? p + row * o->p_row : NULL, r.p_step = o->p_step;
     r.e = gx ? gx + row * o->classes : NULL;
@@ -197,8 +183,7 @@ static double losses_alone(const ct__loss_rows *o, int64_t from, int64_t to) {
   return all;
 }
 
-static double NAMED(cross_entropy)(const ct__loss_rows *o, int64_t from, int64_t to) {
+static double cross_entropy(const ct__loss_rows *o, int64_t from, int64_t to) {
   bool in_lanes = o->classes <= SHORT && !o->alone;
   return in_lanes ? losses_in_lanes(o, from, to) : losses_alone(o, from, to);
 }
-#undef ADD_UP

@@ -1,32 +1,32 @@
-/* lines_of_type.h - softmax and its kin along lines, for one float type T: part of lines.c,
- * included for each.
+/* lines_of_type.c - softmax and its kin along lines. Compiled once for each instruction set and
+ * float type T.
  *
  * Short lines go LANES at a time, one in each lane, so that what is done to an element of one is
  * done to all of them at once. Long ones go one by one with neighbouring elements in the lanes.
  * Which it is follows from the length alone, and no lane minds the others: a line gives the same
  * bits wherever it lies.
  */
+#include "../kernels.h"
 
-#define max_lanes        NAMED(max_lanes)
-#define exp_lanes        NAMED(exp_lanes)
-#define fill_up          NAMED(fill_up)
-#define exp_line         NAMED(exp_line)
-#define ROWS             NAMED(rows)
-#define gather_lanes     NAMED(gather_lanes)
-#define exp_rows         NAMED(exp_rows)
-#define in_lanes         NAMED(in_lanes)
-#define softmax_rows     NAMED(softmax_rows)
-#define log_softmax_rows NAMED(log_softmax_rows)
-#define logsumexp_rows   NAMED(logsumexp_rows)
-#define logsumexp_of     NAMED(logsumexp_of)
-#define times            NAMED(times)
-#define size_of          NAMED(size_of)
-#define largest_of       NAMED(largest_of)
-#define log_of           NAMED(log_of)
-#define find_largest     NAMED(find_largest)
-#define sum_of           NAMED(sum_of)
-#define line_sum         NAMED(line_sum)
-#define line_max         NAMED(max)
+#include "../../../tensor/move.h"
+#include "../../../tensor/vectors.h"
+#include "../elementwise.h"
+
+enum {
+  LANES = 16,
+  SHORT = 64, /* elements of the longest line that goes in one lane */
+  BLOCK = 64,
+  PART = 256 /* elements of a longer one at a time */
+};
+
+/* Sums of exponentials in lanes: how many are 1, and the sum of the others. */
+typedef struct exp_sums {
+  double ones[LANES], rest[LANES];
+} exp_sums;
+
+/* An integer of T's size, as a vector of one number tells. */
+typedef T one_number __attribute__((vector_size(sizeof(T))));
+typedef __typeof__(((one_number){0} < (one_number){0})[0]) BITS;
 
 /* ---- groups of LANES numbers ----------------------------------------------------------------- */
 
@@ -110,22 +110,18 @@ APART ct__exp_sum exp_line(int64_t n, const T *x, int64_t step, T shift, T *y, i
   return sum;
 }
 
-static ct__exp_sum NAMED(sum_exp)(int64_t n, const T *x, int64_t step, T shift) {
-  return exp_line(n, x, step, shift, NULL, 0);
-}
-
-static ct__exp_sum NAMED(store_exp)(int64_t n, const T *x, int64_t step, T shift, T *y,
-                                    int64_t y_step) {
-  return exp_line(n, x, step, shift, y, y_step);
+static ct__exp_sum sum_exp(int64_t n, const void *x, int64_t step, double shift, void *y,
+                           int64_t y_step) {
+  return exp_line(n, x, step, (T)shift, y, y_step);
 }
 
 /* ---- short lines, LANES of them: element j of line i is number j * LANES + i ----------------- */
 
-typedef struct ROWS {
+typedef struct block {
   _Alignas(64) T x[SHORT * LANES], e[SHORT * LANES]; /* e^(x - max) */
   T max[LANES];
   exp_sums sums;
-} ROWS;
+} block;
 
 /* Where there are fewer, the other lanes repeat the last one. */
 APART void gather_lanes(int64_t lines, const T *x, int64_t line_step, int64_t n, int64_t step,
@@ -136,7 +132,7 @@ APART void gather_lanes(int64_t lines, const T *x, int64_t line_step, int64_t n,
 }
 
 static inline void exp_rows(int64_t lines, const T *x, int64_t line_step, int64_t n, int64_t step,
-                            ROWS *b) {
+                            block *b) {
   gather_lanes(lines, x, line_step, n, step, b->x);
   memcpy(b->max, b->x, sizeof b->max);
   max_lanes(n, b->x, b->max);
@@ -150,21 +146,20 @@ static inline bool in_lanes(const ct__lines *l) { return l->n <= SHORT && !l->al
 
 /* What is made of a block, or of one long line. */
 #define LINES(name)                                                                                \
-  static void NAMED(name)(CT__LOOP_ARGUMENTS) {                                                    \
+  static void name(CT__LOOP_ARGUMENTS) {                                                           \
     const ct__lines *l = attr;                                                                     \
     const T *x = (const T *)(const void *)p[0];                                                    \
     T *y = (T *)(void *)p[1];                                                                      \
-    ROWS b;                                                                                        \
+    block b;                                                                                       \
     for (int64_t at = 0; at < n && in_lanes(l); at += LANES) {                                     \
       int64_t lines = n - at < LANES ? n - at : LANES;                                             \
       exp_rows(lines, x + at * s[0], s[0], l->n, l->step[0], &b);                                  \
-      NAMED(name##_rows)(lines, l, &b, y + at * s[1], s[1]);                                       \
+      name##_rows(lines, l, &b, y + at * s[1], s[1]);                                              \
     }                                                                                              \
-    for (int64_t i = 0; i < n && !in_lanes(l); i++)                                                \
-      NAMED(name##_line)(l, x + i * s[0], y + i * s[1]);                                           \
+    for (int64_t i = 0; i < n && !in_lanes(l); i++) name##_line(l, x + i * s[0], y + i * s[1]);    \
   }
 
-static inline void softmax_rows(int64_t lines, const ct__lines *l, ROWS *b, T *y,
+static inline void softmax_rows(int64_t lines, const ct__lines *l, block *b, T *y,
                                 int64_t line_step) {
   T scale[LANES];
   EACH_LANE(i, LANES) scale[i] = (T)(1 / (b->sums.ones[i] + b->sums.rest[i]));
@@ -174,9 +169,9 @@ static inline void softmax_rows(int64_t lines, const ct__lines *l, ROWS *b, T *y
   ct__move_lines(sizeof(T), lines, l->n, y, line_step, l->step[1], b->e, 1, LANES);
 }
 
-static inline void NAMED(softmax_line)(const ct__lines *l, const T *x, T *y) {
+static inline void softmax_line(const ct__lines *l, const T *x, T *y) {
   T max = line_max(l->n, x, l->step[0]);
-  ct__exp_sum sum = NAMED(store_exp)(l->n, x, l->step[0], max, y, l->step[1]);
+  ct__exp_sum sum = exp_line(l->n, x, l->step[0], max, y, l->step[1]);
   T scale = (T)(1 / (sum.ones + sum.rest));
   if (l->step[1] == 1)
     for (int64_t j = 0; j < l->n; j++) y[j] *= scale;
@@ -189,7 +184,7 @@ LINES(softmax)
 #define LOG_SUM(ones, rest) vlog1p((ones)-1 + (rest))
 APART double log_of(ct__exp_sum sum) { return LOG_SUM(sum.ones, sum.rest); }
 
-static inline void log_softmax_rows(int64_t lines, const ct__lines *l, ROWS *b, T *y,
+static inline void log_softmax_rows(int64_t lines, const ct__lines *l, block *b, T *y,
                                     int64_t line_step) {
   double log_sum[LANES];
   EACH_LANE(i, LANES) log_sum[i] = LOG_SUM(b->sums.ones[i], b->sums.rest[i]);
@@ -200,9 +195,9 @@ static inline void log_softmax_rows(int64_t lines, const ct__lines *l, ROWS *b, 
   ct__move_lines(sizeof(T), lines, l->n, y, line_step, l->step[1], b->e, 1, LANES);
 }
 
-static inline void NAMED(log_softmax_line)(const ct__lines *l, const T *x, T *y) {
+static inline void log_softmax_line(const ct__lines *l, const T *x, T *y) {
   double max = (double)line_max(l->n, x, l->step[0]);
-  ct__exp_sum sum = NAMED(sum_exp)(l->n, x, l->step[0], (T)max);
+  ct__exp_sum sum = exp_line(l->n, x, l->step[0], (T)max, NULL, 0);
   double log_sum = log_of(sum);
   if (l->step[0] == 1 && l->step[1] == 1)
     for (int64_t j = 0; j < l->n; j++) y[j] = (T)((double)x[j] - max - log_sum);
@@ -220,7 +215,7 @@ static inline T logsumexp_of(int64_t n, const T *x, int64_t step, T max, double 
   return max;
 }
 
-static inline void logsumexp_rows(int64_t lines, const ct__lines *l, ROWS *b, T *y,
+static inline void logsumexp_rows(int64_t lines, const ct__lines *l, block *b, T *y,
                                   int64_t line_step) {
   double log_sum[LANES];
   EACH_LANE(i, LANES) log_sum[i] = LOG_SUM(b->sums.ones[i], b->sums.rest[i]);
@@ -228,9 +223,9 @@ static inline void logsumexp_rows(int64_t lines, const ct__lines *l, ROWS *b, T 
     y[i * line_step] = logsumexp_of(l->n, b->x + i, LANES, b->max[i], log_sum[i]);
 }
 
-static inline void NAMED(logsumexp_line)(const ct__lines *l, const T *x, T *y) {
+static inline void logsumexp_line(const ct__lines *l, const T *x, T *y) {
   T max = line_max(l->n, x, l->step[0]);
-  ct__exp_sum sum = NAMED(sum_exp)(l->n, x, l->step[0], max);
+  ct__exp_sum sum = exp_line(l->n, x, l->step[0], max, NULL, 0);
   *y = logsumexp_of(l->n, x, l->step[0], max, log_of(sum));
 }
 LINES(logsumexp)
@@ -247,7 +242,7 @@ static inline T times(T a, T b) {
 static inline BITS size_of(T x) {
   BITS bits;
   memcpy(&bits, &x, sizeof bits);
-  return bits & (BITS) ~((BITS)1 << (8 * sizeof(T) - 1));
+  return bits & (BITS)(((uint64_t)1 << (8 * sizeof(T) - 1)) - 1);
 }
 /* Operands that do not lie side by side are taken as they are. */
 #define ALONG(j, n) for (int64_t j = 0; j < (n) && (beside || as_it_stands()); j++)
@@ -265,9 +260,8 @@ INLINE int64_t largest_of(int64_t n, const T *x, int64_t step, bool beside) {
 APART int64_t find_largest(int64_t n, const T *x, int64_t step) {
   return step == 1 ? largest_of(n, x, 1, true) : largest_of(n, x, step, false);
 }
-static inline void NAMED(deviation_line)(int64_t n, const T *p, int64_t p_step, const T *t,
-                                         int64_t t_step, T *restrict y, int64_t y_step,
-                                         bool beside) {
+static inline void deviation_line(int64_t n, const T *p, int64_t p_step, const T *t, int64_t t_step,
+                                  T *restrict y, int64_t y_step, bool beside) {
   T middle = t[find_largest(n, p, p_step) * t_step];
   double sums[LANES] = {0}, owns[LANES] = {0}, sum = 0, own = 0;
   int64_t at = 0;
@@ -297,8 +291,8 @@ INLINE double sum_of(int64_t n, const T *x, int64_t step, bool beside) {
 APART double line_sum(int64_t n, const T *x, int64_t step) {
   return step == 1 ? sum_of(n, x, 1, true) : sum_of(n, x, step, false);
 }
-static inline void NAMED(balance_line)(int64_t n, const T *a, int64_t a_step, const T *b,
-                                       int64_t b_step, T *restrict y, int64_t y_step, bool beside) {
+static inline void balance_line(int64_t n, const T *a, int64_t a_step, const T *b, int64_t b_step,
+                                T *restrict y, int64_t y_step, bool beside) {
   int64_t m = find_largest(n, a, a_step), next = m + 1;
   T am = a[m * a_step], bm = b[m * b_step];
   double as = line_sum(m, a, a_step) + line_sum(n - next, a + next * a_step, a_step);
@@ -310,14 +304,26 @@ static inline void NAMED(balance_line)(int64_t n, const T *a, int64_t a_step, co
 }
 
 #define FORM(name)                                                                                 \
-  static void NAMED(name)(int64_t n, const T *a, const T *b, T *y, const int64_t *step) {          \
-    if (step[0] == 1 && step[1] == 1 && step[2] == 1)                                              \
-      NAMED(name##_line)(n, a, 1, b, 1, y, 1, true);                                               \
-    else                                                                                           \
-      NAMED(name##_line)(n, a, step[0], b, step[1], y, step[2], false);                            \
+  static void name(CT__LOOP_ARGUMENTS) {                                                           \
+    const ct__lines *l = attr;                                                                     \
+    const T *a = (const T *)(const void *)p[0], *b = (const T *)(const void *)p[1];                \
+    T *y = (T *)(void *)p[2];                                                                      \
+    bool beside = l->step[0] == 1 && l->step[1] == 1 && l->step[2] == 1;                           \
+    for (int64_t i = 0; i < n; i++, a += s[0], b += s[1], y += s[2])                               \
+      if (beside)                                                                                  \
+        name##_line(l->n, a, 1, b, 1, y, 1, true);                                                 \
+      else                                                                                         \
+        name##_line(l->n, a, l->step[0], b, l->step[1], y, l->step[2], false);                     \
   }
 FORM(deviation)
 FORM(balance)
-#undef LINES
-#undef FORM
-#undef ALONG
+
+#include "loss.h"
+
+const ct__line_loops CT__TYPE_NAME(ct__line_loops) = {.softmax = softmax,
+                                                      .log_softmax = log_softmax,
+                                                      .logsumexp = logsumexp,
+                                                      .deviation = deviation,
+                                                      .balance = balance,
+                                                      .sum_exp = sum_exp,
+                                                      .cross_entropy = cross_entropy};
