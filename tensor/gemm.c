@@ -2,7 +2,7 @@
  *
  * A product is C = A B or C^T = B^T A^T; its kernel and the blocks that C is cut into follow from
  * its shape, its layout and the instruction set alone. So every number of threads gives the same
- * bits. The sums over k are never cut.
+ * bits. The sums over k are cut only into parts that follow each other.
  */
 #include "pool.h"
 
@@ -72,7 +72,7 @@ enum { RULES = 1 };
 static const blas_rule
 #ifdef CT__X86_LEVELS
     blas_v2[RULES] = {{false, 128, 128, 128}},
-    blas_v3[RULES] = {{true, 128, 128, 1024}}, blas_v4[RULES] = {{0}}; /* nowhere */
+    blas_v3[RULES] = {{0}}, blas_v4[RULES] = {{0}}; /* nowhere */
 #else
     blas_base[RULES] = {{false, 256, 256, 256}};
 #endif
@@ -166,7 +166,10 @@ enum {
   FEW_PANELS = 2,     /* or if tiles go down one after another */
   BLAS_ROWS = 192,
   BLAS_COLUMNS = 256,
-  BLAS_GRAIN = 24
+  BLAS_GRAIN = 24,
+  DEPTH = 400, /* of k, that of the kernels, */
+  DEPTH_GRAIN = 16,
+  FAR = 512 << 10 /* if this many bytes would be packed at once */
 };
 
 static int64_t within(int64_t n, int64_t low, int64_t high) {
@@ -209,11 +212,26 @@ static bool gathers(const ct__gemm_plan *w) {
   return w->kernel == w->set->dots && w->p.a.column != 1;
 }
 
+static int64_t packed_lines(const ct__gemm_plan *w) {
+  return w->kernel == w->set->tiles ? w->set->packed_lines(&w->p) : gathers(w);
+}
+
+/* Rows of A that are packed from columns are used while they are near: part of k after part. */
+static void cut_depth(ct__gemm_plan *w) {
+  double bytes = (double)packed_lines(w) * (double)w->p.k * (double)ct__item_size(w->p.dtype);
+  bool cuts = w->kernel == w->set->tiles && w->p.m > 1 && w->p.a.column != 1 && bytes >= FAR;
+  w->depths = cuts ? (w->p.k + DEPTH - 1) / DEPTH : 1;
+}
+
+static int64_t depth_start(const ct__gemm_plan *w, int64_t i) {
+  return ct__piece_start(w->p.k, DEPTH_GRAIN, w->depths, i);
+}
+
 static int64_t packed_bytes(const ct__gemm_plan *w) {
   bool tiles = w->kernel == w->set->tiles;
-  int64_t lines = tiles ? w->set->packed_lines(&w->p) : gathers(w), bytes;
-  int64_t rows = tiles && w->p.k < w->set->least_depth ? w->set->least_depth : w->p.k;
-  bool fits = ct__mul_size(rows, lines * (int64_t)ct__item_size(w->p.dtype), &bytes);
+  int64_t rows = w->depths > 1 ? w->p.k / w->depths + DEPTH_GRAIN : w->p.k, bytes;
+  if (tiles && rows < w->set->least_depth) rows = w->set->least_depth;
+  bool fits = ct__mul_size(rows, packed_lines(w) * (int64_t)ct__item_size(w->p.dtype), &bytes);
   return fits ? bytes : -1;
 }
 
@@ -231,6 +249,7 @@ void ct__gemm_plan_set(ct__gemm_plan *plan, const ct_view *a, const ct_view *b, 
   choose(plan, a, b, c);
   cut(plan);
   plan->whole = (ct__part){0, plan->p.m, 0, plan->p.n};
+  cut_depth(plan);
   plan->bytes = packed_bytes(plan);
 }
 
@@ -274,14 +293,18 @@ static ct_status prepare(job *w, void *work) {
   if (plan->bytes == 0) return CT_OK;
   if (plan->bytes < 0) return ct__fail(CT_ENOMEM, "out of memory (packing a matrix)");
   w->packed = work ? work : ct__alloc((size_t)plan->bytes);
-  if (!w->packed) return CT_ENOMEM;
+  return w->packed ? CT_OK : CT_ENOMEM;
+}
+
+static void pack(job *w) {
+  const ct__gemm_plan *plan = w->plan;
+  if (!w->packed) return;
   if (gathers(plan)) {
     gather(w);
   } else {
     int64_t units = plan->set->units(&w->p);
     ct__parallel_range(units, 2 * plan->bytes / units + 1, 1, pack_some, w);
   }
-  return CT_OK;
 }
 
 /* ---- running --------------------------------------------------------------------------------- */
@@ -319,12 +342,30 @@ static void run_piece(void *context, int64_t piece) {
   if (part.rows > 0 && part.columns > 0) run_part(w, &part);
 }
 
-/* One thread does all at once where the cache keeps C, or tiles of one row read whole rows of B.
- * The sums do not depend on where columns are cut. */
+/* One thread does all at once where the cache keeps C, A is packed, which serves long rows of C, or
+ * tiles of one row read whole rows of B. The sums do not depend on where C is cut. */
 static bool is_uncut(const ct__gemm_plan *plan) {
   const ct__product *p = &plan->p;
-  return plan->kernel == plan->set->tiles && plan->pieces[0] == 1 && ct_threads() == 1 &&
-         (p->m == 1 || p->m * p->n * (int64_t)ct__item_size(p->dtype) <= CACHED);
+  if (plan->kernel != plan->set->tiles || ct_threads() > 1) return false;
+  bool cached = p->m * p->n * (int64_t)ct__item_size(p->dtype) <= CACHED;
+  return p->m == 1 ? plan->pieces[0] == 1 : p->a.column != 1 || (plan->pieces[0] == 1 && cached);
+}
+
+static void run_depth(job w, int64_t i) {
+  const ct__gemm_plan *plan = w.plan;
+  int64_t item = (int64_t)ct__item_size(w.p.dtype), from = depth_start(plan, i);
+  int64_t pieces = plan->pieces[0] * plan->pieces[1];
+  w.p.k = depth_start(plan, i + 1) - from;
+  w.p.a.data += from * w.p.a.column * item;
+  w.p.b.data += from * w.p.b.row * item;
+  if (i > 0) w.beta = 1;
+  w.p.add = w.beta != 0;
+  if (i + 1 < plan->depths) w.done = NULL;
+  pack(&w);
+  if (pieces == 1 || is_uncut(plan))
+    run_part(&w, &plan->whole);
+  else
+    ct__parallel(pieces, run_piece, &w);
 }
 
 size_t ct__gemm_work(const ct__gemm_plan *plan) {
@@ -353,14 +394,9 @@ ct_status ct__gemm_run(const ct__gemm_plan *plan, void *work, double alpha, cons
   w.p.b.data = plan->transposed ? a->data : b->data;
   w.p.c.data = c->data;
   w.p.alpha = alpha;
-  w.p.add = beta != 0;
   ct_status status = prepare(&w, work);
   if (status != CT_OK) return status;
-  int64_t pieces = plan->pieces[0] * plan->pieces[1];
-  if (pieces == 1 || is_uncut(plan))
-    run_part(&w, &plan->whole);
-  else
-    ct__parallel(pieces, run_piece, &w);
+  for (int64_t i = 0; i < plan->depths; i++) run_depth(w, i);
   if (!work && w.packed) ct__free(w.packed, (size_t)plan->bytes);
   return CT_OK;
 }

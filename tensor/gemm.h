@@ -18,7 +18,7 @@ size_t ct__gemm_work(const ct__gemm_plan *plan);
 
 /* Called when a block of C is done, while it is in cache: rows [row, row + rows), columns [column,
  * column + columns). The blocks partition C and depend on the shape only, except that one thread
- * may take a single row at once. May be called from several threads at once. */
+ * may take all at once. May be called from several threads at once. */
 typedef void ct__gemm_done(void *context, int64_t row, int64_t rows, int64_t column,
                            int64_t columns);
 /* The same product, to the bit, by that plan, or by a new one if it is NULL or for other shapes or
@@ -94,7 +94,8 @@ struct ct__gemm_plan {
   double cost;
   int64_t grain[2], pieces[2]; /* of the rows and columns of C: steps of a cut, and blocks */
   ct__part whole;              /* the only one, if there is one */
-  int64_t bytes;               /* to pack into, -1 if they cannot be counted */
+  int64_t depths;              /* parts of k, one after another */
+  int64_t bytes;               /* to pack one of them into, -1 if they cannot be counted */
   int64_t key[11];             /* what it was made for */
 };
 

@@ -289,7 +289,9 @@ static const problem large[] = {
     {CT_F32, 600, 20, 200, {COLUMNS, ROWS, COLUMNS}, 1, 0},
     {CT_F32, 520, 530, 540, {ROWS, ROWS, ROWS}, 1, 0},
     {CT_F32, 530, 270, 450, {COLUMNS, ROWS, ROWS}, -0.1, 1},
-    {CT_F32, 80, 600, 600, {ROWS, ROWS, ROWS}, 1, 0}, /* OpenBLAS by the rules of v3 */
+    {CT_F32, 80, 600, 600, {ROWS, ROWS, ROWS}, 1, 0},
+    {CT_F32, 300, 300, 900, {COLUMNS, ROWS, ROWS}, -0.1, 0.5}, /* in parts of k */
+    {CT_F64, 40, 330, 2000, {SPREAD, ROWS, ROWS}, 1, 0},
 };
 
 static void try_threads(void) {

@@ -106,12 +106,12 @@ static void tiles_down(const WORK *w, TILE *t, int64_t width, bool copies) {
   }
 }
 
-/* Tiles of whole vectors of C, one below the other. */
+/* Tiles of whole vectors of C, one below the other. A strip of A leaves no room for a copy of B. */
 static void whole_tiles(const WORK *w, int64_t column, int64_t width, int64_t ahead) {
   TILE t = first_tile(w, column, width);
-  bool very_far = t.b_row * (int64_t)sizeof(T) >= VERY_FAR_BYTES;
+  bool far = t.b_row * (int64_t)sizeof(T) >= FAR_BYTES && !w->strips;
   t.ahead = ahead;
-  tiles_down(w, &t, width, WAYS > 1 && very_far && w->tiles > 1 && width == VECTORS * LANES);
+  tiles_down(w, &t, width, WAYS > 1 && far && w->tiles > 1 && width == VECTORS * LANES);
 }
 
 /* Tiles of that many panels of B, packed ones, side by side. */

@@ -21,9 +21,9 @@ static bool sweeps(const ct__product *p) {
  * once. */
 static bool goes_down(const ct__product *p) { return WAYS > 1 && p->m > 1 && p->k > SHALLOW; }
 
-/* Then all of A is packed if it does not lie in rows, unless B is near and A in columns. */
+/* Then all of A is packed if it does not lie in rows, unless B is near and A in short columns. */
 static bool packs_rows(const ct__product *p) {
-  return goes_down(p) && p->a.column != 1 && (far_apart(p) || p->a.row != 1);
+  return goes_down(p) && p->a.column != 1 && (far_apart(p) || p->a.row != 1 || p->k > DEEP);
 }
 
 /* Strips are packed also where neither rows nor columns of A are contiguous. */
@@ -39,7 +39,7 @@ static bool runs_on(const ct__product *p) { return p->b.column == 1 && p->b.row 
 /* A panel is packed just before tiles go down it: where there are so many rows that B would be
  * packed again and again all of it is packed before. */
 static bool packs_late(const ct__product *p, int64_t width) {
-  if (p->b.column == 1) return packs_rows(p) && width % LANES != 0 && !runs_on(p);
+  if (p->b.column == 1) return packs_rows(p) && width % LANES != 0;
   bool far = (double)p->k * (double)p->n * sizeof(T) >= NEAR_BYTES;
   return packs_rows(p) || (goes_down(p) && far && p->m <= LATE_ROWS);
 }

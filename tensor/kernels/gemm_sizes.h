@@ -43,11 +43,12 @@ enum { FAR_AWAY = VECTOR_BYTES < 64 ? 1 << 19 : 1 << 20, STREAMS = 4 };
 enum { LONG_ROW = 64, AT_A_TIME = 64 };
 /* Rows of B that are listed at once for such streams. */
 enum { AT_ONCE = 1024 };
-/* Rows of A from which on packing pays, and of B up to which tiles are short. */
-enum { SWEPT_ROWS = 48, SHALLOW = 48 };
+/* Rows of A from which on packing pays, and of B up to which tiles are short, or from which on
+ * columns of A that are read where they lie push each other out of the cache. */
+enum { SWEPT_ROWS = 48, SHALLOW = 48, DEEP = 128 };
 /* B is packed if so many rows of A use it and its own lie so far apart; or a panel is copied when
- * it is first read, if they lie very far apart. */
-enum { MANY_ROWS = 256, FAR_BYTES = 1024, VERY_FAR_BYTES = 2048 };
+ * it is first read. */
+enum { MANY_ROWS = 256, FAR_BYTES = 1024 };
 /* A strip of A, or a panel of B: at least a tile of DEPTH. */
 enum { SCRATCH_BYTES = 48 << 10 };
 
