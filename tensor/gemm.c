@@ -167,9 +167,7 @@ enum {
   BLAS_ROWS = 192,
   BLAS_COLUMNS = 256,
   BLAS_GRAIN = 24,
-  DEPTH = 400, /* of k, that of the kernels, */
-  DEPTH_GRAIN = 16,
-  FAR = 512 << 10 /* if this many bytes would be packed at once */
+  FAR = 512 << 10 /* bytes: more is not packed at once */
 };
 
 static int64_t within(int64_t n, int64_t low, int64_t high) {
@@ -220,16 +218,16 @@ static int64_t packed_lines(const ct__gemm_plan *w) {
 static void cut_depth(ct__gemm_plan *w) {
   double bytes = (double)packed_lines(w) * (double)w->p.k * (double)ct__item_size(w->p.dtype);
   bool cuts = w->kernel == w->set->tiles && w->p.m > 1 && w->p.a.column != 1 && bytes >= FAR;
-  w->depths = cuts ? (w->p.k + DEPTH - 1) / DEPTH : 1;
+  w->depths = cuts ? (w->p.k + CT__GEMM_DEPTH - 1) / CT__GEMM_DEPTH : 1;
 }
 
 static int64_t depth_start(const ct__gemm_plan *w, int64_t i) {
-  return ct__piece_start(w->p.k, DEPTH_GRAIN, w->depths, i);
+  return ct__piece_start(w->p.k, CT__GEMM_DEPTH_UNIT, w->depths, i);
 }
 
 static int64_t packed_bytes(const ct__gemm_plan *w) {
   bool tiles = w->kernel == w->set->tiles;
-  int64_t rows = w->depths > 1 ? w->p.k / w->depths + DEPTH_GRAIN : w->p.k, bytes;
+  int64_t rows = w->depths > 1 ? w->p.k / w->depths + CT__GEMM_DEPTH_UNIT : w->p.k, bytes;
   if (tiles && rows < w->set->least_depth) rows = w->set->least_depth;
   bool fits = ct__mul_size(rows, packed_lines(w) * (int64_t)ct__item_size(w->p.dtype), &bytes);
   return fits ? bytes : -1;

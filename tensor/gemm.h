@@ -61,6 +61,10 @@ typedef struct ct__part {
 
 /* ---- kernels (kernels/gemm_of_type.c) -------------------------------------------------------- */
 
+/* Rows of B to one piece of a sum: a panel of so many stays in the second cache. All pieces but the
+ * last are whole units. */
+enum { CT__GEMM_DEPTH = 400, CT__GEMM_DEPTH_UNIT = 16 };
+
 /* Computes a block of C; its columns begin at a multiple of the panel. */
 typedef void ct__gemm_kernel(const ct__product *p, ct__part block, const void *packed);
 

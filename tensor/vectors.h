@@ -4,6 +4,7 @@
 #define COTANGENT_VECTORS_H
 
 #include <stdbool.h>
+#include <stdint.h>
 
 #if defined(__AVX512F__)
 enum { VECTOR_BYTES = 64 };
@@ -49,6 +50,9 @@ typedef float STREAMED_FLOATS __attribute__((vector_size(VECTOR_BYTES)));
 #else
 #define STREAMED() ((void)0)
 #endif
+
+/* The integer of a float type's size. */
+#define BITS_OF(T) __typeof__(_Generic((T)0, float : (int32_t)0, double : (int64_t)0))
 
 /* True; a loop that asks on the way stays as it is written, where vectors would not be worth their
  * code. */

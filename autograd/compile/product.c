@@ -98,7 +98,7 @@ static ct_status add_infer(const ct_call *c, ct_spec *out) {
 
 static ct_status add_eval(const ct_eval *e) {
   const ct__product_add_attr *f = e->attr;
-  double alpha = e->n_in > 3 ? f->alpha * ct__get(e->in[3], 0) : f->alpha;
+  double alpha = ct__product_add_scale(f, e->n_in, e->in);
   ct__bound_grow(f->bound, alpha, e->in[0], e->in[1]);
   if (e->out[0]->data != e->in[2]->data) ct__copy(e->in[2], e->out[0]);
   return ct__gemm_run(f->plan, e->work, alpha, e->in[0], e->in[1], 1, e->out[0], NULL, NULL);

@@ -22,6 +22,12 @@ typedef struct ct__product_add_attr {
   ct__bound *bound; /* of c, which this updates; NULL: none */
 } ct__product_add_attr;
 
+/* alpha s of its inputs a, b, c and perhaps s. */
+static inline double ct__product_add_scale(const ct__product_add_attr *f, int n_in,
+                                           const ct_view *const *in) {
+  return n_in > 3 ? f->alpha * ct__get(in[3], 0) : f->alpha;
+}
+
 enum { CT__CHAIN_IN = 16, CT__CHAIN_OUT = 8 }; /* of a chain behind a product, at most */
 
 extern const ct_op ct__product_op;

@@ -52,7 +52,7 @@ static ct_status sweep_infer(const ct_call *c, ct_spec *out) {
 
 static double scale_of(const ct_eval *e) {
   const sweep *f = e->attr;
-  return e->n_in - f->n_in > 3 ? f->add.alpha * ct__get(e->in[f->n_in + 3], 0) : f->add.alpha;
+  return ct__product_add_scale(&f->add, e->n_in - f->n_in, e->in + f->n_in);
 }
 
 /* Columns from <= i < to of b, which are rows of the matrix in memory. */

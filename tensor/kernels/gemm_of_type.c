@@ -497,15 +497,6 @@ static void outer_some(const ct__product *p, ct__part block) {
   }
 }
 
-static int count_zeros(int n, const T *f, int64_t step) {
-  int zeros = 0;
-  if (step == 1)
-    for (int i = 0; i < n; i++) zeros += f[i] == 0;
-  else
-    for (int i = 0; i < n; i++) zeros += f[i * step] == 0;
-  return zeros;
-}
-
 static bool leaves_rows(const ct__product *p, ct__part block) {
   int rows = (int)at_most(block.rows, INT32_MAX);
   return p->add && block.columns >= LONG_ROW && (T)p->alpha * 0 == 0 &&

@@ -31,9 +31,7 @@ enum { ANY_WAY, BY_ROWS, BY_COLUMNS, COPYING };
 enum { WIDE = 8 };
 /* Of a short vector, and of one that streams through memory. */
 enum { FEW_BYTES = 16, LINE_BYTES = VECTOR_BYTES < 32 ? VECTOR_BYTES : 32 };
-/* Rows of B to one piece of a sum: a panel of so many stays in the second cache. All pieces but the
- * last are whole vectors. */
-enum { DEPTH = 400, PIECE_UNIT = 16 };
+enum { DEPTH = CT__GEMM_DEPTH, PIECE_UNIT = CT__GEMM_DEPTH_UNIT };
 /* Of B that is passed over again for each strip, or of A for each panel: half of the second cache;
  * and rows of A from which on packing panels of B more than once costs more than far memory. */
 enum { NEAR_BYTES = 448 << 10, LATE_ROWS = 512 };

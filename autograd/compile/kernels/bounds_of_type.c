@@ -1,18 +1,17 @@
 /* bounds_of_type.c - the kernels of bounds.h. Compiled once for each instruction set and float type
  * T. */
+#include "../../../tensor/vectors.h"
 #include "../bounds.h"
 
-/* A vector of one number tells which integer has its size. As integers magnitudes have the order
- * that they have as numbers, and those that are not finite come last. */
-typedef T ONE __attribute__((vector_size(sizeof(T))));
-typedef __typeof__(((ONE){0} < (ONE){0})[0]) BITS;
+#include "../../../tensor/kernels/zeros.h"
+
+/* As integers magnitudes have the order that they have as numbers, and those that are not finite
+ * come last. */
+typedef BITS_OF(T) BITS;
 typedef BITS IN_MEMORY __attribute__((may_alias));
 
-static int64_t zeros(int64_t n, const char *at) {
-  const T *x = (const T *)(const void *)at;
-  BITS found = 0;
-  for (int64_t i = 0; i < n; i++) found += x[i] == 0;
-  return found;
+static int64_t zeros(int64_t n, const char *x) {
+  return count_zeros((int)n, (const T *)(const void *)x, 1);
 }
 
 static double largest(int64_t n, const char *at) {

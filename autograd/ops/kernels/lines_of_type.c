@@ -24,9 +24,7 @@ typedef struct exp_sums {
   double ones[LANES], rest[LANES];
 } exp_sums;
 
-/* An integer of T's size, as a vector of one number tells. */
-typedef T one_number __attribute__((vector_size(sizeof(T))));
-typedef __typeof__(((one_number){0} < (one_number){0})[0]) BITS;
+typedef BITS_OF(T) BITS;
 
 /* ---- groups of LANES numbers ----------------------------------------------------------------- */
 
