@@ -58,6 +58,8 @@ static bool too_early(const ct__tile *t, const ct_view *const *in, ct_view *cons
 
 static bool in_order(const ct_view *v, int64_t size) { return v->size == size && v->contiguous; }
 
+static bool is_one_step(const ct__tile *t) { return t->n_steps == 1 && t->n_tails == 0; }
+
 static bool is_number(const ct__tile *t, int reg) { return t->number && t->number[reg]; }
 
 /* One of 64 bits: data that differ in it are not the same. */
@@ -72,6 +74,18 @@ static bool all_in_order(const ct__tile *t, const ct_view *const *in, ct_view *c
   for (int o = 0; o < t->n_out; o++)
     if (!in_order(out[o], size)) return false;
   return !ct__reference();
+}
+
+/* One step alone needs no room: as many elements as a tile of it has. */
+static bool run_alone(const ct__tile *t, const ct_view *const *in, ct_view *out) {
+  char *reg[CT__TILE_NUMBERS];
+  if (!is_one_step(t) || out->size * (int64_t)ct__item_size(out->dtype) > ALONE ||
+      !all_in_order(t, in, &out, out->size))
+    return false;
+  for (int i = 0; i < t->n_in; i++) reg[i] = in[i]->data;
+  reg[t->out[0]] = out->data;
+  run_step(t->step, reg, out->size, one);
+  return true;
 }
 
 static bool run_few(const ct__tile *t, const ct_view *const *in, ct_view *const *out) {
@@ -200,8 +214,6 @@ static bool writes_far(const tiling *a, const ct_view *const *in) {
   const ct__tile_step *last = t->step + t->n_steps - 1;
   return last->reg[last->n] == t->out[0] && ct__chain_is(last->loop);
 }
-
-static bool is_one_step(const ct__tile *t) { return t->n_steps == 1 && t->n_tails == 0; }
 
 /* The result of one chain goes past the caches: its lines need not be read first. */
 static bool may_stream(const tiling *a, const ct_view *const *in) {
@@ -466,7 +478,8 @@ static void set_operands(tiling *a, const ct_view *const *in, ct_view *const *ou
 }
 
 void ct__tile_run(const ct__tile *t, const ct_view *const *in, ct_view *const *out, double *room) {
-  if (t->n_tails == 0 && (out[0]->size == 0 || run_few(t, in, out))) return;
+  if (t->n_tails == 0 && (out[0]->size == 0 || run_alone(t, in, out[0]) || run_few(t, in, out)))
+    return;
   tiling a; /* large: what is used gets set */
   ct_shape shape = t->n_out > 0 ? ct__shape_of_view(out[0]) : shape_of(t->n_in, in);
   a.t = t;
