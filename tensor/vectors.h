@@ -30,6 +30,9 @@ enum { VECTOR_BYTES = 16 };
 #define EACH_LANE(i, lanes) NOUNROLL for (int i = 0; i < (lanes); i++)
 #define INLINE              static inline __attribute__((always_inline))
 #define APART               static __attribute__((noinline))
+/* Of a function with many jumps: what they cost hangs on where in a cache line they lie, by up to
+ * two fifths. So that is the same whatever is linked before it. */
+#define ALIGNED __attribute__((aligned(64)))
 
 /* STREAM stores a vector past the caches, where there is a way: its line need not be read first.
  * The place is a multiple of VECTOR_BYTES. STREAMED comes before another thread is told. */

@@ -90,8 +90,8 @@ static bool has_fma(void) {
 /* Do these loops: a compiler that is told not to optimise does not contract. */
 static bool rounds_once(void) {
   enum { N = 200 };
-  static const ct__chain chain = {
-      2, 2, 0, 0, {{.kind = CT__LINK_LOAD}, {.kind = CT__LINK_MUL_SUB, .same = true, .y = 1}}};
+  ct__chain chain = {2, 2, 0, 0, {{.kind = CT__LINK_LOAD}, {.kind = CT__LINK_MUL_SUB, .y = 1}}};
+  ct__chain_finish(&chain);
   float x[N], product[N], y[N];
   for (int i = 0; i < N; i++) x[i] = 1.1f, product[i] = (volatile float){x[i] * x[i]};
   char *const p[] = {(char *)x, (char *)product, (char *)y};
@@ -219,8 +219,8 @@ static void a_product_that_is_read_twice_is_rounded(void **state) {
 static void results_take_the_place_of_operands(void **state) {
   (void)state;
   enum { MOST = 300 };
-  static const ct__chain chain = {
-      2, 1, 0, 0, {{.kind = CT__LINK_LOAD}, {.kind = CT__LINK_SCALE_ADD, .same = true, .c = 2}}};
+  ct__chain chain = {2, 1, 0, 0, {{.kind = CT__LINK_LOAD}, {.kind = CT__LINK_SCALE_ADD, .c = 2}}};
+  ct__chain_finish(&chain);
   for (int n = 1; n <= MOST; n++)
     for (int exact = 0; exact < 2; exact++) {
       float x[MOST];

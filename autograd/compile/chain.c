@@ -75,7 +75,7 @@ bool ct__chain_cheap(ct_loop *loop, ct_dtype dtype, ct__cheap *cheap) {
 
 static bool has_operand(int kind) {
 #define WITH(name, ...) [CT__LINK_##name] = true,
-  static const bool with[CT__LINK_CALL + 1] = {CT__CHAIN_WITH(WITH)};
+  static const bool with[CT__LINK_KINDS] = {CT__CHAIN_WITH(WITH)};
 #undef WITH
   return with[kind];
 }
@@ -89,10 +89,12 @@ void ct__chain_finish(ct__chain *c) {
       c->calls++;
       x = -1; /* no register keeps its number */
     }
+    l->vectors = l->kind;
     if (!has_operand(l->kind)) continue;
-    l->same = l->x == x;
+    if (l->x == x) l->vectors += CT__LINK_KINDS;
     x = l->x;
   }
+  c->link[c->n].vectors = CT__LINK_END;
 }
 
 bool ct__chain_with_number(ct__link *l, int position) {

@@ -39,13 +39,16 @@ typedef enum ct__link_kind {
   CT__CHAIN_LIST(KIND)
 #undef KIND
       CT__LINKS,
-  CT__LINK_CALL,     /* the function of a row, of a: ct__row_of_vectors, or on one element any */
-  CT__LINK_CALL_WITH /* on one element: of a, x, y and z */
+  CT__LINK_CALL,      /* the function of a row, of a: ct__row_of_vectors, or on one element any */
+  CT__LINK_CALL_WITH, /* on one element: of a, x, y and z */
+  CT__LINK_KINDS
 } ct__link_kind;
 
 typedef struct ct__link {
   unsigned char kind, x, y, z; /* positions among the operands of the loop */
-  bool same; /* x is that of the link before, or of those between that have none */
+  /* The kind for loops on vectors: CT__LINK_KINDS more where x is that of the link before, or of
+   * those between that have none, and CT__LINK_END behind the last link. */
+  unsigned char vectors;
   /* 1 + the position of an operand that is a single number: it is a factor of c, or d; 0: none */
   unsigned char c_times, d_times;
   unsigned char to; /* 1 + where a loop on one element stores the result so far; 0: nowhere */
@@ -60,14 +63,15 @@ typedef struct ct__link {
   };
 } ct__link;
 
+enum { CT__LINK_END = 2 * CT__LINK_KINDS };
 enum { CT__CHAIN_LENGTH = 64, CT__TILE_OPERANDS = 12 }; /* at most */
 
 /* The attributes of the loops below. The first link loads, no other one does. */
 typedef struct ct__chain {
-  int n, result;    /* links; operands, the result lies behind them */
-  int calls;        /* among the links */
-  unsigned numbers; /* a mask of the operands that are single numbers */
-  ct__link link[CT__CHAIN_LENGTH];
+  int n, result;                       /* links; operands, the result lies behind them */
+  int calls;                           /* among the links */
+  unsigned numbers;                    /* a mask of the operands that are single numbers */
+  ct__link link[CT__CHAIN_LENGTH + 1]; /* with the end */
 } ct__chain;
 
 /* The loops for a float dtype. Every operand lies in order: the strides are not looked at, but
@@ -100,7 +104,8 @@ bool ct__chain_with_number(ct__link *l, int position);
 bool ct__chain_contract(ct__link *product, const ct__link *sum);
 /* The same for a sum whose operand x is a product of x, if kind scales, or of x and y. */
 bool ct__chain_take_in(ct__link_kind product, ct__link *sum);
-/* When all links are there: finds operands that repeat, and numbers. */
+/* When all links are there: finds operands that repeat, and numbers, and puts the end behind them.
+ */
 void ct__chain_finish(ct__chain *c);
 
 #endif

@@ -242,7 +242,7 @@ static bool make_chain(const ct__fusion *f, ct__fuse_block *b, int k, ct__tile_s
   int path[CT__CHAIN_LENGTH], n = 0, y = ct__fused_result(f, k);
   for (int j = k; j >= 0; j = f->link[j].before) path[n++] = j;
   ct__chain *c =
-      ct__zone_alloc(f->p, offsetof(ct__chain, link) + (size_t)(n + 1) * sizeof *c->link);
+      ct__zone_alloc(f->p, offsetof(ct__chain, link) + (size_t)(n + 2) * sizeof *c->link);
   b->no_memory = !c;
   if (!c) return false;
   *s = (ct__tile_step){.loop = ct__chain_loop(f->p->value[y].v.dtype, f->p->exact), .attr = c};

@@ -11,7 +11,6 @@ enum { KEEPS_X = false };
 #else
 enum { KEEPS_X = true };
 #endif
-enum { SAME = CT__LINK_CALL_WITH + 1 };
 
 enum { GROUP = 8 }; /* vectors */
 #define ONE(X, ...) X(0, __VA_ARGS__)

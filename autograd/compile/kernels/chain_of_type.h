@@ -41,17 +41,17 @@ INLINE void call_row(const ct__link *l, int vectors, const T *from, VECTOR *to) 
 }
 
 /* So many vectors at a time: a group, or one of what there is less of. */
-#define VECTORS   EIGHT
-#define run_group NAMED(run_eight)
+#define VECTORS    EIGHT
+#define run_groups NAMED(run_eight)
 #include "chain_group.h"
 #undef VECTORS
-#undef run_group
+#undef run_groups
 
-#define VECTORS   ONE
-#define run_group NAMED(run_one)
+#define VECTORS    ONE
+#define run_groups NAMED(run_one)
 #include "chain_group.h"
 #undef VECTORS
-#undef run_group
+#undef run_groups
 
 /* Less than a vector: in memory of its own. */
 static void NAMED(run_few)(int64_t n, const ct__chain *chain, char *const *p) {
@@ -65,7 +65,7 @@ static void NAMED(run_few)(int64_t n, const ct__chain *chain, char *const *p) {
     EACH_LANE(i, LANES) to[i] = i < n ? from[i] : 0;
     there[k] = (char *)to;
   }
-  NAMED(run_one)(chain, there, 0, (T *)&result, false);
+  NAMED(run_one)(chain, there, 0, 1, (T *)&result, false);
   T *to = (T *)(void *)p[chain->result];
   const T *from = (const T *)&result;
   EACH_LANE(i, LANES) if (i < n) to[i] = from[i];
@@ -78,7 +78,7 @@ INLINE void NAMED(run_last)(int64_t at, int64_t n, int vectors, const ct__chain 
   VECTOR last[GROUP];
   const int64_t first = n - vectors * LANES;
   if (at == n) return;
-  (vectors == 1 ? NAMED(run_one) : NAMED(run_eight))(chain, p, first, (T *)last, false);
+  (vectors == 1 ? NAMED(run_one) : NAMED(run_eight))(chain, p, first, 1, (T *)last, false);
   memcpy((T *)(void *)p[chain->result] + at, (T *)last + (at - first),
          (size_t)(n - at) * sizeof(T));
 }
@@ -121,7 +121,7 @@ static const ct__chain *NAMED(complete)(const ct__chain *chain, char *const *p, 
   own->n = chain->n;
   own->result = chain->result;
   own->numbers = chain->numbers;
-  for (int i = 0; i < chain->n; i++) {
+  for (int i = 0; i <= chain->n; i++) {
     ct__link l = chain->link[i];
     if (l.c_times) l.c *= (double)*(const T *)(const void *)p[l.c_times - 1];
     if (l.d_times) l.d *= (double)*(const T *)(const void *)p[l.d_times - 1];
@@ -135,16 +135,17 @@ APART void NAMED(run_many)(int64_t n, char *const *p, const int64_t *s, const ct
   ct__chain own;
   if (CT__UNLIKELY(chain->numbers)) chain = NAMED(complete)(chain, p, &own);
   T *to = (T *)(void *)p[chain->result];
-  int64_t at = 0;
+  const int64_t groups = n / (GROUP * LANES);
+  int64_t at = groups * GROUP * LANES;
   const bool streams = !s && (uintptr_t)to % VECTOR_BYTES == 0;
-  for (; at + GROUP * LANES <= n; at += GROUP * LANES)
-    NAMED(run_eight)(chain, p, at, to + at, streams);
+  NAMED(run_eight)(chain, p, 0, groups, to, streams);
   if (at > 0) {
     NAMED(run_last)(at, n, GROUP, chain, p);
   } else if (n < LANES) {
     NAMED(run_few)(n, chain, p);
   } else {
-    for (; at + LANES <= n; at += LANES) NAMED(run_one)(chain, p, at, to + at, false);
+    at = n / LANES * LANES;
+    NAMED(run_one)(chain, p, 0, n / LANES, to, false);
     NAMED(run_last)(at, n, 1, chain, p);
   }
 }
