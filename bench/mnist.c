@@ -146,7 +146,7 @@ static line compare(bench_report *report, const char *program, const struct targ
   }
   const bench_stats floor = stats(SEEDS, result[FLOOR], time);
   const bench_result r = {bench_statistics(SEEDS, ratio), stats(SEEDS, result[OURS], time).median,
-                          floor.median, (floor.upper - floor.lower) / floor.median};
+                          floor.median, (floor.upper - floor.lower) / floor.median, 0};
   line l;
   snprintf(l.label, sizeof l.label, "%g %%, %d thread%s", 100 * t->accuracy, threads,
            threads > 1 ? "s" : "");

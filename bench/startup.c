@@ -73,7 +73,7 @@ static bench_result compare_memory(program *ours, program *floor) {
     ratio[i] = ours->memory / floor->memory;
   }
   return (bench_result){bench_statistics(PAIRS, ratio), bench_statistics(PAIRS, our_bytes).median,
-                        bench_statistics(PAIRS, floor_bytes).median, 0};
+                        bench_statistics(PAIRS, floor_bytes).median, 0, 0};
 }
 
 static const struct way {

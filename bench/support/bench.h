@@ -4,7 +4,9 @@
  * Machines swing by a factor of two within seconds, so times of different moments say nothing. The
  * two ways take turns of a few milliseconds in one process on one processor; the figure is the
  * median of the ratios of neighbouring turns, in processor time. A fixed small product between them
- * tells how noisy the run was.
+ * tells how noisy the run was, and plain instructions whether the core was shared: where a strange
+ * program runs as its other thread, code of many instructions takes up to twice as long, and loops
+ * that wait for vector units or memory as long as ever.
  *
  * On several threads it is wall time, and before each turn there is a rest in which the threads of
  * the other way fall asleep, then a warm-up that wakes one's own.
@@ -39,6 +41,8 @@ typedef struct bench_result {
   bench_stats ratio;  /* ours / floor */
   double ours, floor; /* seconds for one run, medians; 0 where there are none */
   double noise;       /* distance of the quartiles of the calibration product, over its median */
+  double shared;      /* time of plain instructions, median over the shortest of the process;
+                       * 0 where they were not timed */
 } bench_result;
 
 /* Ends the program, and says why, if a part without options was given some. */

@@ -43,9 +43,10 @@ bench_report *bench_report_new(const char *name, const char *const columns[3]) {
   cJSON_AddStringToObject(r->root, "floor", columns[2]);
   r->rows = cJSON_AddArrayToObject(r->root, "rows");
   printf("## %s\n\n%s, %s\n\n", name, processor, openblas_get_config());
-  printf("| %s | way | its cost | %s | ratio | quartiles | 95 %% interval | noise | goal |\n",
-         columns[0], columns[2]);
-  printf("|---|---|--:|--:|--:|--:|--:|--:|--:|\n");
+  printf(
+      "| %s | way | its cost | %s | ratio | quartiles | 95 %% interval | noise | shared | goal |\n",
+      columns[0], columns[2]);
+  printf("|---|---|--:|--:|--:|--:|--:|--:|--:|--:|\n");
   return r;
 }
 
@@ -82,15 +83,16 @@ void bench_report_cell(bench_report *r, bench_cell cell, const bench_result *res
   const bench_stats *s = &result->ratio;
   const char *column =
       cell.column ? cell.column : cJSON_GetObjectItem(r->root, "ours")->valuestring;
-  char ours[32], floor[32], verdict[32] = "";
+  char ours[32], floor[32], shared[32] = "", verdict[32] = "";
   quantity(ours, result->ours, cell.bytes);
   quantity(floor, result->floor, cell.bytes);
+  if (result->shared > 0) snprintf(shared, sizeof shared, "%.2f", result->shared);
   if (cell.goal > 0)
     snprintf(verdict, sizeof verdict, "%.4g %s", cell.goal,
              goal_met(cell.goal, s) ? "met" : "missed");
-  printf("| %s | %s | %s | %s | **%.2f** | %.2f-%.2f | %.2f-%.2f | %.0f %% | %s |\n", cell.label,
-         column, ours, floor, s->median, s->lower, s->upper, s->low, s->high, 100 * result->noise,
-         verdict);
+  printf("| %s | %s | %s | %s | **%.2f** | %.2f-%.2f | %.2f-%.2f | %.0f %% | %s | %s |\n",
+         cell.label, column, ours, floor, s->median, s->lower, s->upper, s->low, s->high,
+         100 * result->noise, shared, verdict);
   fflush(stdout);
   cJSON *row = cJSON_CreateObject();
   cJSON_AddStringToObject(row, "label", cell.label);
@@ -100,6 +102,7 @@ void bench_report_cell(bench_report *r, bench_cell cell, const bench_result *res
   cJSON_AddNumberToObject(row, cell.bytes ? "floor_bytes" : "floor_seconds", result->floor);
   cJSON_AddStringToObject(row, "floor_text", floor);
   cJSON_AddNumberToObject(row, "noise", result->noise);
+  cJSON_AddNumberToObject(row, "shared", result->shared);
   if (cell.goal > 0) {
     cJSON_AddNumberToObject(row, "goal", cell.goal);
     cJSON_AddBoolToObject(row, "met", goal_met(cell.goal, s));

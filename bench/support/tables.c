@@ -5,6 +5,7 @@
 
 #include <cJSON.h>
 #include <dirent.h>
+#include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -56,14 +57,14 @@ static bool begins_line(const cJSON *rows, const cJSON *row) {
 static void print_line(FILE *f, const cJSON *root, const cJSON *rows, const cJSON *first, int n,
                        const char *const *column) {
   const char *label = text_of(first, "label"), *floor = text_of(first, "floor_text");
-  double noise = 0;
+  double noise = 0, shared = 0;
   fprintf(f, "| %s | %s |", label, floor);
   for (int i = 0; i < n; i++) {
     const cJSON *row, *found = NULL;
     cJSON_ArrayForEach(row, rows) {
       if (strcmp(text_of(row, "label"), label) != 0) continue;
-      double its = cJSON_GetNumberValue(cJSON_GetObjectItem(row, "noise"));
-      noise = its > noise ? its : noise;
+      noise = fmax(noise, cJSON_GetNumberValue(cJSON_GetObjectItem(row, "noise")));
+      shared = fmax(shared, cJSON_GetNumberValue(cJSON_GetObjectItem(row, "shared")));
       if (strcmp(column_of(root, row), column[i]) == 0) found = row;
     }
     if (found)
@@ -71,7 +72,7 @@ static void print_line(FILE *f, const cJSON *root, const cJSON *rows, const cJSO
     else
       fputs(" |", f);
   }
-  fprintf(f, " %.0f %% |\n", 100 * noise);
+  fprintf(f, shared > 0 ? " %.0f %% | %.2f |\n" : " %.0f %% | |\n", 100 * noise, shared);
 }
 
 static void print_table(FILE *f, const cJSON *root) {
@@ -81,8 +82,8 @@ static void print_table(FILE *f, const cJSON *root) {
   fprintf(f, "\n## %s\n\n%s, %s\n\n| %s | %s |", text_of(root, "bench"), text_of(root, "processor"),
           text_of(root, "openblas"), text_of(root, "compared"), text_of(root, "floor"));
   for (int i = 0; i < n; i++) fprintf(f, " %s |", column[i]);
-  fputs(" noise |\n|---|--:|", f);
-  for (int i = 0; i <= n; i++) fputs("--:|", f);
+  fputs(" noise | shared |\n|---|--:|", f);
+  for (int i = 0; i < n + 2; i++) fputs("--:|", f);
   fputc('\n', f);
   cJSON_ArrayForEach(row, rows) {
     if (begins_line(rows, row)) print_line(f, root, rows, row, n, column);
