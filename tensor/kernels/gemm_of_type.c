@@ -106,12 +106,19 @@ static void tiles_down(const WORK *w, TILE *t, int64_t width, bool copies) {
   }
 }
 
-/* Tiles of whole vectors of C, one below the other. A strip of A leaves no room for a copy of B. */
+/* A strip of A leaves no room for a copy of B, and what is packed needs none. */
+static bool copies_panel(const WORK *w, int64_t width, int64_t b_row) {
+  if (WAYS == 1 || w->strips || w->tiles == 1 || width < VECTORS * LANES || b_row == width)
+    return false;
+  int64_t row = b_row * (int64_t)sizeof(T), places = CACHE_BYTES / (row & -row);
+  return w->tiles * row >= COPIED_BYTES && (depth(w) > SHALLOW || depth(w) > places);
+}
+
+/* Tiles of whole vectors of C, one below the other. */
 static void whole_tiles(const WORK *w, int64_t column, int64_t width, int64_t ahead) {
   TILE t = first_tile(w, column, width);
-  bool far = t.b_row * (int64_t)sizeof(T) >= FAR_BYTES && !w->strips;
   t.ahead = ahead;
-  tiles_down(w, &t, width, WAYS > 1 && far && w->tiles > 1 && width == VECTORS * LANES);
+  tiles_down(w, &t, width, copies_panel(w, width, t.b_row));
 }
 
 /* Tiles of that many panels of B, packed ones, side by side. */

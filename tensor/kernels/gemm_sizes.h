@@ -44,9 +44,11 @@ enum { AT_ONCE = 1024 };
 /* Rows of A from which on packing pays, and of B up to which tiles are short, or from which on
  * columns of A that are read where they lie push each other out of the cache. */
 enum { SWEPT_ROWS = 48, SHALLOW = 48, DEEP = 128 };
-/* B is packed if so many rows of A use it and its own lie so far apart; or a panel is copied when
- * it is first read. */
+/* B is packed if so many rows of A use it and its own lie so far apart. */
 enum { MANY_ROWS = 256, FAR_BYTES = 1024 };
+/* A panel of B is copied when it is first read if so many bytes lie between its rows, counted for
+ * each tile that shares it, and it is deep or its rows fall on few places of the first cache. */
+enum { COPIED_BYTES = 3 << 10, CACHE_BYTES = 32 << 10 };
 /* A strip of A, or a panel of B: at least a tile of DEPTH. */
 enum { SCRATCH_BYTES = 48 << 10 };
 
