@@ -99,6 +99,10 @@ static void pack_rows(const ct__product *p, int64_t from, int64_t end, int64_t c
       for (int64_t j = 0; j < columns; j++) to[j] = b[i * row + j * step];
 }
 
+/* Columns of A that are packed at a time: each is read on from one tile to the next, and the next
+ * ones arrive meanwhile. */
+enum { COLUMNS = 32 };
+
 /* The columns of a tile; scaled by the way: tiles may be so shallow that scaling C would be much of
  * their work. Where they can be, more rows are read than there are. */
 static void pack_tile(const ct__product *p, int64_t row, int rows, int64_t from, int64_t k, T *to) {
@@ -106,19 +110,19 @@ static void pack_tile(const ct__product *p, int64_t row, int rows, int64_t from,
   int64_t a_row = p->a.row, column = p->a.column, i = 0;
   T alpha = (T)p->alpha;
   if (a_row == 1 && row + PADDED <= p->m)
-    for (; i + (PADDED > (int)ROWS) < k; i++, a += column, to += ROWS)
+    for (; i + (PADDED > (int)ROWS) < k; i++, a += column, to += ROWS) {
+      __builtin_prefetch(a + COLUMNS * column, 0, 2);
       UNROLL for (int r = 0; r < PADDED; r += LINE_LANES) * (LINE *)(to + r) =
           *(const LINE *)(a + r) * alpha;
+    }
   for (; i < k; i++, a += column, to += ROWS)
     for (int r = 0; r < rows; r++) to[r] = a[r * a_row] * alpha;
 }
 
-/* Tiles of all columns; so many at a time that each is read on from one tile to the next. */
 static void pack_tiles(const ct__product *p, int64_t row, int64_t end, T *packed) {
-  enum { STEP = 32 };
-  for (int64_t from = 0; from < p->k; from += STEP)
+  for (int64_t from = 0; from < p->k; from += COLUMNS)
     for (int64_t i = row; i < end; i += ROWS)
-      pack_tile(p, i, (int)at_most(end - i, ROWS), from, at_most(p->k - from, STEP),
+      pack_tile(p, i, (int)at_most(end - i, ROWS), from, at_most(p->k - from, COLUMNS),
                 packed + i * p->k + from * ROWS);
 }
 
