@@ -167,10 +167,10 @@ static void small_shapes(void **state) {
 
 /* Vectors, sums long enough to be taken in pieces, and matrices that are packed for being large. */
 static void try_long_shapes(void) {
-  static const int64_t shapes[][3] = {{1, 1, 1000},  {1, 300, 801}, {300, 1, 801},   {9, 20, 1203},
-                                      {40, 17, 401}, {1, 7, 1},     {300, 5, 1},     {5, 300, 1},
-                                      {300, 5, 2},   {270, 290, 2}, {300, 270, 130}, {20, 700, 420},
-                                      {330, 450, 30}};
+  static const int64_t shapes[][3] = {
+      {1, 1, 1000},    {1, 300, 801},  {300, 1, 801},  {9, 20, 1203}, {40, 17, 401},
+      {1, 7, 1},       {300, 5, 1},    {5, 300, 1},    {300, 5, 2},   {270, 290, 2},
+      {300, 270, 130}, {20, 700, 420}, {330, 450, 30}, {230, 450, 16}};
   for (int i = 0; i < CT__COUNT(shapes); i++)
     for (int ab = 0; ab < 4; ab++) {
       problem p = {ab & draw(4) ? CT_F32 : CT_F64,
@@ -287,6 +287,7 @@ static const problem large[] = {
     {CT_F32, 1500, 1, 900, {ROWS, ROWS, ROWS}, 1, 0},
     {CT_F32, 1200, 700, 1, {COLUMNS, ROWS, ROWS}, -0.1, 1},
     {CT_F32, 600, 20, 200, {COLUMNS, ROWS, COLUMNS}, 1, 0},
+    {CT_F32, 784, 256, 16, {COLUMNS, ROWS, ROWS}, -0.01, 1},
     {CT_F32, 520, 530, 540, {ROWS, ROWS, ROWS}, 1, 0},
     {CT_F32, 530, 270, 450, {COLUMNS, ROWS, ROWS}, -0.1, 1},
     {CT_F32, 80, 600, 600, {ROWS, ROWS, ROWS}, 1, 0},

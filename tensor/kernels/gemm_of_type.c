@@ -30,15 +30,17 @@ static int64_t depth(const WORK *w) { return w->to - w->from < TAIL ? TAIL : w->
 
 static bool a_packed(const WORK *w) { return w->whole_a || w->strips; }
 
-/* Between packed tiles. */
-static int64_t packed_step(const WORK *w) { return (w->whole_a ? w->p->k : depth(w)) * ROWS; }
+/* Between packed tiles; those of a strip have room for the last column as it is packed. */
+static int64_t packed_step(const WORK *w) {
+  return w->whole_a ? w->p->k * ROWS : depth(w) * ROWS + PADDED - ROWS;
+}
 
 static void pack_strip(WORK *w) {
   int64_t k = w->to - w->from, row = w->row, left = w->rows;
   T *to = w->scratch;
   for (int tiles = w->tiles, rows; tiles > 0; tiles--, row += rows, left -= rows) {
     rows = share(left, tiles);
-    pack_tile(w->p, row, rows, w->from, k, to);
+    pack_tile(w->p, row, rows, w->from, k, true, to);
     if (k < TAIL) memset(to + k * ROWS, 0, (size_t)((TAIL - k) * ROWS) * sizeof(T));
     to += packed_step(w);
   }
@@ -125,12 +127,13 @@ static void whole_tiles(const WORK *w, int64_t column, int64_t width, int64_t ah
 static void swept_tiles(const WORK *w, int64_t column, int64_t panels) {
   int64_t left = w->rows;
   TILE t = first_tile(w, column, VECTORS * LANES);
+  bool known = WAYS > 1 && t.add && t.k == SWEPT_DEPTH;
   t.tiles = panels;
   t.next_b = packed_rows(w->p) * t.b_row;
   t.next_c = t.b_row;
   for (int tiles = w->tiles, rows; tiles > 0; tiles--, left -= rows) {
     rows = share(left, tiles);
-    run_tiles(&t, t.way, VECTORS, rows);
+    run_tiles(&t, known && rows >= ROWS - 1 ? SWEPT : t.way, VECTORS, rows);
     t.a += packed_step(w);
     t.c += rows * t.c_row;
   }

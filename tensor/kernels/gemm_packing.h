@@ -104,13 +104,15 @@ static void pack_rows(const ct__product *p, int64_t from, int64_t end, int64_t c
 enum { COLUMNS = 32 };
 
 /* The columns of a tile; scaled by the way: tiles may be so shallow that scaling C would be much of
- * their work. Where they can be, more rows are read than there are. */
-static void pack_tile(const ct__product *p, int64_t row, int rows, int64_t from, int64_t k, T *to) {
+ * their work. Where they can be, more rows are read than there are, and PADDED written, of the last
+ * column if there is room behind it. */
+static void pack_tile(const ct__product *p, int64_t row, int rows, int64_t from, int64_t k,
+                      bool room, T *to) {
   const T *a = a_at(p, row, from);
   int64_t a_row = p->a.row, column = p->a.column, i = 0;
   T alpha = (T)p->alpha;
   if (a_row == 1 && row + PADDED <= p->m)
-    for (; i + (PADDED > (int)ROWS) < k; i++, a += column, to += ROWS) {
+    for (; i + (PADDED > (int)ROWS && !room) < k; i++, a += column, to += ROWS) {
       __builtin_prefetch(a + COLUMNS * column, 0, 2);
       UNROLL for (int r = 0; r < PADDED; r += LINE_LANES) * (LINE *)(to + r) =
           *(const LINE *)(a + r) * alpha;
@@ -122,7 +124,7 @@ static void pack_tile(const ct__product *p, int64_t row, int rows, int64_t from,
 static void pack_tiles(const ct__product *p, int64_t row, int64_t end, T *packed) {
   for (int64_t from = 0; from < p->k; from += COLUMNS)
     for (int64_t i = row; i < end; i += ROWS)
-      pack_tile(p, i, (int)at_most(end - i, ROWS), from, at_most(p->k - from, COLUMNS),
+      pack_tile(p, i, (int)at_most(end - i, ROWS), from, at_most(p->k - from, COLUMNS), false,
                 packed + i * p->k + from * ROWS);
 }
 

@@ -11,7 +11,7 @@ enum { ROWS = 8, VECTORS = 3, TAIL = 3, STRIP_ROWS = 16, WAYS = 1 };
 #define LANES_f32 16
 #define LANES_f64 8
 #elif defined(__AVX2__)
-enum { ROWS = 6, VECTORS = 2, TAIL = 1, STRIP_ROWS = 48, WAYS = 4 };
+enum { ROWS = 6, VECTORS = 2, TAIL = 1, STRIP_ROWS = 48, WAYS = 5 };
 #define LANES_f32 8
 #define LANES_f64 4
 #elif defined(__aarch64__)
@@ -25,8 +25,10 @@ enum { ROWS = 4, VECTORS = 2, TAIL = 1, STRIP_ROWS = 32, WAYS = 1 };
 #endif
 
 /* The ways of tiles to read A: with any strides; rows or columns that are contiguous, since short
- * vectors leave little time for addresses; rows, while B is copied. */
-enum { ANY_WAY, BY_ROWS, BY_COLUMNS, COPYING };
+ * vectors leave little time for addresses; rows, while B is copied; strips of SWEPT_DEPTH columns,
+ * as a batch of 16 makes them: those leave no time to count, either. */
+enum { ANY_WAY, BY_ROWS, BY_COLUMNS, COPYING, SWEPT };
+enum { SWEPT_DEPTH = 16 };
 /* Tiles of one row are wider. */
 enum { WIDE = 8 };
 /* Of a short vector, and of one that streams through memory. */
@@ -70,7 +72,8 @@ enum { SCRATCH_BYTES = 48 << 10 };
   UP_TO_6(X, BY_ROWS, 1)                                                                           \
   UP_TO_6(X, BY_ROWS, 2)                                                                           \
   UP_TO_6(X, BY_COLUMNS, 1)                                                                        \
-  UP_TO_6(X, BY_COLUMNS, 2) X(COPYING, 4, 2) X(COPYING, 5, 2) X(COPYING, 6, 2)
+  UP_TO_6(X, BY_COLUMNS, 2)                                                                        \
+  X(COPYING, 4, 2) X(COPYING, 5, 2) X(COPYING, 6, 2) X(SWEPT, 5, 2) X(SWEPT, 6, 2)
 #else
 #define EACH_TILE(X) ONE_ROW(X) UP_TO_4(X, ANY_WAY, 1) UP_TO_4(X, ANY_WAY, 2)
 #endif

@@ -178,8 +178,24 @@ INLINE void tile_of(const TILE *t, int rows, int vectors, int way) {
   }
 }
 
+/* The same sums for SWEPT tiles: a packed strip and packed panels, added to C. */
+INLINE void swept_tile(const TILE *t, int rows, int vectors, int way) {
+  const T *b = t->b;
+  T *c = t->c;
+  NOUNROLL for (int64_t tiles = t->tiles; tiles > 0; tiles--, b += t->next_b, c += t->next_c) {
+    VECTOR sum[SUMS];
+    UNROLL for (int i = 0; i < rows * vectors; i++) sum[i] = (VECTOR){0};
+    UNROLL for (int k = 0; k < SWEPT_DEPTH; k++)
+        add_row(sum, rows, vectors, way, t->a + k * ROWS, t->a + k * ROWS + ROWS / 2, 1,
+                b + k * vectors * LANES, NULL);
+    finish(c, t->c_row, sum, rows, vectors, 0, t->a, 0, 0, NULL, true);
+  }
+}
+
 #define ONE_TILE(way, r, v)                                                                        \
-  static void way##_##r##_##v(const TILE *t) { tile_of(t, r, v, way); }
+  static void way##_##r##_##v(const TILE *t) {                                                     \
+    (way == SWEPT ? swept_tile : tile_of)(t, r, v, way);                                           \
+  }
 EACH_TILE(ONE_TILE)
 #undef ONE_TILE
 
