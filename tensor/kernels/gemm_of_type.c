@@ -250,12 +250,14 @@ static void near_tiles(WORK *w, ct__part block) {
 
 /* ---- one row of A ---------------------------------------------------------------------------- */
 
-/* Whole rows of B from far memory stream faster than panels of it one by one; so do some of B. */
+/* Whole rows of B from far memory stream faster than panels of it one by one; so do few rows, and
+ * some of B. */
 static bool streams(const ct__product *p, ct__part block) {
   if (p->m > 1 || p->add || p->c.column != 1 || packs_all(p)) return false;
   int64_t row = p->b.row * (int64_t)sizeof(T);
   if (p->leaves) return block.columns >= panel_of(p);
-  return block.columns == p->n && row >= FAR_BYTES && p->k >= FAR_AWAY / row;
+  bool far = row >= FAR_BYTES && p->k >= FAR_AWAY / row;
+  return block.columns == p->n && (far || (p->k <= SHALLOW && p->n >= panel_of(p)));
 }
 
 /* c += a_i b_i for the rows of B that are listed, i in row, or the first n. */
