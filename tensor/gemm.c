@@ -233,17 +233,21 @@ static int64_t packed_bytes(const ct__gemm_plan *w) {
   return fits ? bytes : -1;
 }
 
-enum { KEY = CT__COUNT(((ct__gemm_plan *)0)->key) };
-
-static void key_of(const ct_view *a, const ct_view *b, const ct_view *c, int64_t *key) {
-  const int64_t of[KEY] = {a->dim[0],    a->dim[1],    b->dim[1],    a->stride[0],
-                           a->stride[1], b->stride[0], b->stride[1], c->stride[0],
-                           c->stride[1], c->dtype,     preferred};
-  memcpy(key, of, sizeof of);
-}
+/* What the choice depends on, one after another. */
+#define EACH_KEY(X)                                                                                \
+  X(a->dim[0])                                                                                     \
+  X(a->dim[1])                                                                                     \
+  X(b->dim[1])                                                                                     \
+  X(a->stride[0])                                                                                  \
+  X(a->stride[1])                                                                                  \
+  X(b->stride[0])                                                                                  \
+  X(b->stride[1]) X(c->stride[0]) X(c->stride[1]) X((int64_t)c->dtype) X((int64_t)preferred)
 
 void ct__gemm_plan_set(ct__gemm_plan *plan, const ct_view *a, const ct_view *b, const ct_view *c) {
-  key_of(a, b, c, plan->key);
+  int64_t *key = plan->key;
+#define KEEP(x) *key++ = x;
+  EACH_KEY(KEEP)
+#undef KEEP
   choose(plan, a, b, c);
   cut(plan);
   plan->whole = (ct__part){0, plan->p.m, 0, plan->p.n};
@@ -253,9 +257,11 @@ void ct__gemm_plan_set(ct__gemm_plan *plan, const ct_view *a, const ct_view *b, 
 
 static bool plan_fits(const ct__gemm_plan *plan, const ct_view *a, const ct_view *b,
                       const ct_view *c) {
-  int64_t key[KEY], other = 0;
-  key_of(a, b, c, key);
-  for (int i = 0; i < KEY; i++) other |= key[i] ^ plan->key[i];
+  const int64_t *key = plan->key;
+  int64_t other = 0;
+#define COMPARE(x) other |= *key++ ^ (x);
+  EACH_KEY(COMPARE)
+#undef COMPARE
   return other == 0 && plan->set == isa_sets[ct__isa()].set[c->dtype == CT_F64];
 }
 
