@@ -112,8 +112,9 @@ static void tiles_down(const WORK *w, TILE *t, int64_t width, bool copies) {
 static bool copies_panel(const WORK *w, int64_t width, int64_t b_row) {
   if (WAYS == 1 || w->strips || w->tiles == 1 || width < VECTORS * LANES || b_row == width)
     return false;
-  int64_t row = b_row * (int64_t)sizeof(T), places = CACHE_BYTES / (row & -row);
-  return w->tiles * row >= COPIED_BYTES && (depth(w) > SHALLOW || depth(w) > places);
+  int64_t row = b_row * (int64_t)sizeof(T);
+  if (w->tiles * row < COPIED_BYTES) return false; /* one row that repeats, too */
+  return depth(w) > SHALLOW || depth(w) > CACHE_BYTES / (row & -row);
 }
 
 /* Tiles of whole vectors of C, one below the other. */
