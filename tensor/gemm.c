@@ -243,6 +243,10 @@ static int64_t packed_bytes(const ct__gemm_plan *w) {
   X(b->stride[0])                                                                                  \
   X(b->stride[1]) X(c->stride[0]) X(c->stride[1]) X((int64_t)c->dtype) X((int64_t)preferred)
 
+#define PLUS_ONE(x) +1
+_Static_assert(0 EACH_KEY(PLUS_ONE) == CT__COUNT(((ct__gemm_plan *)0)->key), "a place for each");
+#undef PLUS_ONE
+
 void ct__gemm_plan_set(ct__gemm_plan *plan, const ct_view *a, const ct_view *b, const ct_view *c) {
   int64_t *key = plan->key;
 #define KEEP(x) *key++ = x;

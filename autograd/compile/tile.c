@@ -79,7 +79,7 @@ static bool all_in_order(const ct__tile *t, const ct_view *const *in, ct_view *c
 /* One step alone needs no room: as many elements as a tile of it has. */
 static bool run_alone(const ct__tile *t, const ct_view *const *in, ct_view *out) {
   char *reg[CT__TILE_NUMBERS];
-  if (!is_one_step(t) || out->size * (int64_t)ct__item_size(out->dtype) > ALONE ||
+  if (out->size * (int64_t)ct__item_size(out->dtype) > ALONE ||
       !all_in_order(t, in, &out, out->size))
     return false;
   for (int i = 0; i < t->n_in; i++) reg[i] = in[i]->data;
@@ -478,7 +478,8 @@ static void set_operands(tiling *a, const ct_view *const *in, ct_view *const *ou
 }
 
 void ct__tile_run(const ct__tile *t, const ct_view *const *in, ct_view *const *out, double *room) {
-  if (t->n_tails == 0 && (out[0]->size == 0 || run_alone(t, in, out[0]) || run_few(t, in, out)))
+  if (t->n_tails == 0 &&
+      (out[0]->size == 0 || (is_one_step(t) ? run_alone(t, in, out[0]) : run_few(t, in, out))))
     return;
   tiling a; /* large: what is used gets set */
   ct_shape shape = t->n_out > 0 ? ct__shape_of_view(out[0]) : shape_of(t->n_in, in);
